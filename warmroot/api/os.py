@@ -1,0 +1,391 @@
+"""The OS kind: which release the selected workers run, and how they get there."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from pydantic import ConfigDict, Field
+
+from warmroot.api.base import (
+    Condition,
+    Digest,
+    Duration,
+    IntOrPercent,
+    LabelSelector,
+    Model,
+    Quantity,
+    camel,
+)
+
+SOURCE_PATTERN = r"^(https|http|file)://[^\s]+$"
+_MINUTE = r"([0-5]?[0-9])"
+_HOUR = r"([01]?[0-9]|2[0-3])"
+_DAY = r"([1-9]|[12][0-9]|3[01])"
+_MONTH = r"([1-9]|1[0-2])"
+_WEEKDAY = r"([0-7])"
+
+
+def _cron_field(unit: str) -> str:
+    item = rf"(\*|{unit}(-{unit})?)(/[1-9][0-9]?)?"
+    return rf"{item}(,{item})*"
+
+
+CRON_PATTERN = "^" + " ".join(_cron_field(unit) for unit in (_MINUTE, _HOUR, _DAY, _MONTH, _WEEKDAY)) + "$"
+
+
+def _rules(*rules: tuple[str, str]) -> ConfigDict:
+    validations: list[Any] = [{"rule": rule, "message": message} for rule, message in rules]
+    return ConfigDict(
+        alias_generator=camel,
+        populate_by_name=True,
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={"x-kubernetes-validations": validations},
+    )
+
+
+class ReleaseRef(Model):
+    """Which release, and where its bytes come from."""
+
+    model_config = _rules(
+        (
+            "has(self.digest) || (!self.source.startsWith('http://')"
+            " && (!has(self.mirrors) || self.mirrors.all(m, !m.startsWith('http://'))))",
+            "a source over plain http:// needs spec.release.digest; pin the digest or use https://",
+        )
+    )
+
+    version: str = Field(
+        description="The release's version, as its publisher named it.",
+        pattern=r"^[0-9A-Za-z][0-9A-Za-z.+~_-]{0,63}$",
+    )
+    source: str = Field(
+        description="Where the release repository is: https://, file://, or http:// with a pinned digest.",
+        pattern=SOURCE_PATTERN,
+        max_length=512,
+    )
+    mirrors: tuple[str, ...] = Field(
+        default=(),
+        description="Further addresses of the same repository, tried in this order.",
+        max_length=8,
+        json_schema_extra={"items": {"type": "string", "pattern": SOURCE_PATTERN, "maxLength": 512}},
+    )
+    digest: Digest | None = Field(
+        default=None,
+        description="sha256 of the release's manifest."
+        " Without it the repository's signed index resolves the version.",
+    )
+
+
+class Approval(StrEnum):
+    """Whether a wave waits for a person."""
+
+    NONE = "None"
+    REQUIRED = "Required"
+
+
+class Wave(Model):
+    """A share of the nodes, taken in order. Shares are cumulative and round up."""
+
+    name: str = Field(
+        description="Name of the wave, unique in the object.", pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
+    )
+    nodes: IntOrPercent = Field(
+        default="100%",
+        description="How many nodes have been moved when this wave ends, counted from the first wave.",
+    )
+    soak: Duration = Field(
+        default="0s", description="How long the wave must stay healthy before the next one starts."
+    )
+    max_failed: int = Field(
+        default=0, ge=0, description="How many nodes may fail in this wave before the rollout stops."
+    )
+    approval: Approval = Field(
+        default=Approval.NONE,
+        description="Required: wait for the annotation warmroot.io/approve: WAVE@DIGEST.",
+    )
+
+
+class Window(Model):
+    """When a node may begin to move. A node that has begun is finished."""
+
+    model_config = _rules(
+        (
+            f"self.cron.matches('{CRON_PATTERN.replace(chr(92), chr(92) * 2)}')",
+            "cron must be five fields (minute hour day month weekday), such as '0 1 * * 6'",
+        ),
+        (
+            r"!self.cron.matches('^\\S+ \\S+ (30|31) 2 [*]$') && !self.cron.matches('^\\S+ \\S+ 31 (4|6|9|11) [*]$')",
+            "cron names a day that its month never has, so the window would never open",
+        ),
+        (
+            "!self.duration.matches('^(0+(ms|s|m|h|d))+$')",
+            "duration must be longer than nothing, such as 4h",
+        ),
+        (
+            "timestamp('2026-01-01T00:00:00Z').getHours(self.timeZone) >= 0",
+            "timeZone must be an IANA name such as Europe/Berlin or UTC",
+        ),
+    )
+
+    cron: str = Field(description="When the window opens: minute hour day month weekday.", max_length=128)
+    duration: Duration = Field(description="How long it stays open.")
+    time_zone: str = Field(
+        default="UTC",
+        description="IANA time zone in which `cron` is read.",
+        max_length=64,
+        pattern=r"^[A-Za-z][A-Za-z0-9_+/-]*$",
+    )
+
+
+class OnTimeout(StrEnum):
+    """What happens to a node whose drain did not end in time."""
+
+    WAIT = "Wait"
+    SKIP = "Skip"
+    FORCE = "Force"
+    ABORT = "Abort"
+
+
+class Drain(Model):
+    """How a node is emptied before it restarts."""
+
+    timeout: Duration = Field(default="15m", description="How long evictions are tried.")
+    on_timeout: OnTimeout = Field(
+        default=OnTimeout.WAIT,
+        description="Wait: go on trying. Skip: uncordon, leave the node on its release, go on with others."
+        " Force: delete the pods that are left. Abort: uncordon and halt the rollout.",
+    )
+    delete_empty_dir: bool = Field(
+        default=True, description="false: a pod with emptyDir data blocks the drain, by name."
+    )
+    unmanaged_pods: str = Field(
+        default="Evict",
+        description="Pods that no controller will create again: Evict or Refuse.",
+        json_schema_extra={"enum": ["Evict", "Refuse"]},
+    )
+
+
+class Health(Model):
+    """When a node that runs the new release counts as healthy."""
+
+    ready_seconds: int = Field(
+        default=60, ge=0, le=86400, description="Seconds that the Node must be Ready with its new boot id."
+    )
+    timeout: Duration = Field(
+        default="15m", description="From the reboot order to healthy; after it the node has failed."
+    )
+
+
+class FailureAction(StrEnum):
+    """What the rollout does when too many nodes failed."""
+
+    HALT = "Halt"
+
+
+class Failure(Model):
+    """When a rollout stops by itself."""
+
+    max_failed: int = Field(default=0, ge=0, description="How many nodes may fail in the whole rollout.")
+    action: FailureAction = Field(
+        default=FailureAction.HALT, description="Halt: nothing new starts; running nodes finish or fall back."
+    )
+
+
+class Rollout(Model):
+    """How nodes are moved."""
+
+    model_config = _rules(
+        (
+            "!has(self.waves) || self.waves.all(w, self.waves.exists_one(v, v.name == w.name))",
+            "each wave needs a name of its own",
+        )
+    )
+
+    max_unavailable: IntOrPercent = Field(
+        default=1,
+        description="Nodes that may be unavailable at once, for any reason."
+        " A percentage rounds down, never below 1.",
+    )
+    max_staging: int = Field(
+        default=3, ge=1, le=10000, description="Nodes that download at once. Staging does not disturb a node."
+    )
+    staging_bandwidth: Quantity | None = Field(
+        default=None, description="Bytes per second for all nodes that download, shared out evenly."
+    )
+    waves: tuple[Wave, ...] = Field(
+        default=(), max_length=16, description="Waves in order; what they leave over forms a last one."
+    )
+    windows: tuple[Window, ...] = Field(
+        default=(), max_length=16, description="When a node may begin to move. None: always."
+    )
+    stage_in_window: bool = Field(default=False, description="true: download only inside a window, too.")
+    paused: bool = Field(
+        default=False, description="true: nothing new starts; a node that has begun is finished."
+    )
+    drain: Drain = Field(default_factory=Drain, description="How a node is emptied.")
+    health: Health = Field(default_factory=Health, description="When a node counts as healthy.")
+    failure: Failure = Field(default_factory=Failure, description="When the rollout stops by itself.")
+
+
+class OSSpec(Model):
+    """What is wanted."""
+
+    node_selector: LabelSelector | None = Field(
+        default=None, description="Which nodes. Default: all that are not control plane."
+    )
+    release: ReleaseRef = Field(description="The release that the nodes shall run.")
+    rollout: Rollout = Field(default_factory=Rollout, description="How they get there.")
+
+
+class OSPhase(StrEnum):
+    """Where the rollout is."""
+
+    IDLE = "Idle"
+    STAGING = "Staging"
+    ROLLING_OUT = "RollingOut"
+    SOAKING = "Soaking"
+    WAITING = "Waiting"
+    HALTED = "Halted"
+    COMPLETE = "Complete"
+
+
+class NodePhase(StrEnum):
+    """A node's place on its way to the target (rollout.md)."""
+
+    CURRENT = "Current"
+    PENDING = "Pending"
+    STAGING = "Staging"
+    STAGED = "Staged"
+    CORDONED = "Cordoned"
+    DRAINING = "Draining"
+    REBOOTING = "Rebooting"
+    TRIAL = "Trial"
+    CONFIRMING = "Confirming"
+    FAILED = "Failed"
+
+
+class WaitReason(StrEnum):
+    """Why a node, or the whole rollout, does not move right now."""
+
+    STAGING = "Staging"
+    STAGING_FAILED = "StagingFailed"
+    STAGING_PACED = "StagingPaced"
+    BUDGET = "Budget"
+    WAVE = "Wave"
+    SOAK = "Soak"
+    WINDOW = "Window"
+    APPROVAL = "Approval"
+    PAUSED = "Paused"
+    HALTED = "Halted"
+    BARRED = "Barred"
+    CONFLICT = "Conflict"
+    DRAIN_BLOCKED = "DrainBlocked"
+    DRAINING = "Draining"
+    DRAIN_FAILED = "DrainFailed"
+    REBOOTING = "Rebooting"
+    NEVER_CAME_BACK = "NeverCameBack"
+    NOT_READY = "NotReady"
+    SETTLING = "Settling"
+    CONFIRMING = "Confirming"
+    FELL_BACK = "FellBack"
+    UNHEALTHY = "Unhealthy"
+    ROLLING_BACK = "RollingBack"
+    PROXY_SILENT = "ProxySilent"
+    ADMIN_CORDON = "AdminCordon"
+    RELEASE_UNRESOLVED = "ReleaseUnresolved"
+
+
+class OSReason(StrEnum):
+    """Reasons of the OS object's conditions."""
+
+    COMPLETE = "Complete"
+    PROGRESSING = "Progressing"
+    WAITING = "Waiting"
+    PAUSED = "Paused"
+    HALTED = "Halted"
+    NODE_FAILED = "NodeFailed"
+    CONFLICTING = "Conflicting"
+    NO_CONFLICT = "NoConflict"
+    RESOLVED = "Resolved"
+    RELEASE_UNRESOLVED = "ReleaseUnresolved"
+    NO_NODES = "NoNodes"
+    HEALTHY = "Healthy"
+
+
+class Counts(Model):
+    """Nodes of the selection, by state."""
+
+    total: int = Field(default=0, description="Nodes selected.")
+    updated: int = Field(default=0, description="Nodes that run the target, confirmed.")
+    staged: int = Field(default=0, description="Nodes that hold the target in their other slot.")
+    in_progress: int = Field(default=0, description="Nodes between cordon and uncordon.")
+    failed: int = Field(default=0, description="Nodes on which the target failed.")
+    unavailable: int = Field(default=0, description="Nodes that are down for any reason.")
+
+
+class WaveStatus(Model):
+    """The wave that runs now."""
+
+    name: str = Field(description="Its name.")
+    index: int = Field(description="Its place, from 0.")
+    since: str = Field(description="When it began (RFC 3339, UTC).")
+    soak_until: str | None = Field(default=None, description="When its soak ends.")
+    approved: bool = Field(default=True, description="false: it waits for an approval.")
+
+
+class Waiting(Model):
+    """One node that does not move, and why."""
+
+    node: str = Field(description="Node name.")
+    phase: NodePhase = Field(description="Where it is on its way.")
+    reason: WaitReason = Field(description="Why it waits.")
+    message: str = Field(default="", description="What a person should know or do.", max_length=1024)
+    since: str = Field(description="Since when, for this reason (RFC 3339, UTC).")
+    deadline: str | None = Field(default=None, description="When it is given up.")
+
+
+class FailedNode(Model):
+    """One node on which a digest failed. It is not tried there again until a person clears it."""
+
+    node: str = Field(description="Node name.")
+    digest: Digest = Field(description="The release that failed.")
+    reason: WaitReason = Field(description="How it failed.")
+    message: str = Field(default="", description="What was seen.", max_length=1024)
+    at: str = Field(description="When (RFC 3339, UTC).")
+
+
+class HistoryEntry(Model):
+    """One rollout that ended."""
+
+    digest: Digest = Field(description="What it rolled out.")
+    version: str = Field(description="Its version.")
+    started: str = Field(description="When it began.")
+    finished: str | None = Field(default=None, description="When it ended.")
+    result: str = Field(description="Complete, Halted or Superseded.")
+
+
+class OSStatus(Model):
+    """What is."""
+
+    observed_generation: int = Field(default=0, description="Spec generation that this was computed from.")
+    target_digest: Digest | None = Field(default=None, description="The release that is rolled out.")
+    phase: OSPhase = Field(default=OSPhase.IDLE, description="Where the rollout is.")
+    started: str | None = Field(default=None, description="When this target's rollout began.")
+    ready: str = Field(default="0/0", description="Nodes updated / nodes selected.")
+    counts: Counts = Field(default_factory=Counts, description="Nodes by state.")
+    wave: WaveStatus | None = Field(default=None, description="The wave that runs now.")
+    waiting_on: str = Field(
+        default="", description="The worst waiting reason, in a few words.", max_length=128
+    )
+    waiting: tuple[Waiting, ...] = Field(
+        default=(), max_length=20, description="Nodes that do not move, worst first; at most 20."
+    )
+    failed: tuple[FailedNode, ...] = Field(
+        default=(), max_length=256, description="Nodes on which this target failed."
+    )
+    history: tuple[HistoryEntry, ...] = Field(default=(), max_length=10, description="The last rollouts.")
+    conditions: tuple[Condition, ...] = Field(
+        default=(), description="Ready, Progressing, Degraded, Conflicting, ReleaseResolved."
+    )

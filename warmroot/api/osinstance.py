@@ -1,0 +1,142 @@
+"""The OSInstance kind: one node's orders (spec, by the operator) and state (status, by its proxy)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from warmroot.api.base import Condition, Digest, Model
+
+
+class Goal(StrEnum):
+    """What the operator wants of a node now."""
+
+    NONE = "None"
+    STAGE = "Stage"
+    ACTIVATE = "Activate"
+    CONFIRM = "Confirm"
+    ROLLBACK = "Rollback"
+
+
+class InstancePhase(StrEnum):
+    """Where the node's slot engine is (node.md, state machine)."""
+
+    IDLE = "Idle"
+    STAGING = "Staging"
+    STAGED = "Staged"
+    ACTIVATING = "Activating"
+    TRIAL = "Trial"
+    CONFIRMED = "Confirmed"
+    FELL_BACK = "FellBack"
+    FAILED = "Failed"
+
+
+class SlotState(StrEnum):
+    """What a slot holds."""
+
+    EMPTY = "Empty"
+    WRITING = "Writing"
+    VERIFIED = "Verified"
+    BOOTED = "Booted"
+    GOOD = "Good"
+
+
+class InstanceRelease(Model):
+    """The release that the goal is about."""
+
+    version: str = Field(description="Its version.")
+    digest: Digest = Field(description="Its manifest's digest.")
+    sources: tuple[str, ...] = Field(description="Where its bytes come from, in order.")
+
+
+class RebootOrder(Model):
+    """One reboot. It is carried out once, by id, whatever restarts in between."""
+
+    id: str = Field(description="Identity of this order.", max_length=64)
+    deadline: str = Field(description="After this the order is void (RFC 3339, UTC).")
+
+
+class OSInstanceSpec(Model):
+    """The operator's orders. Only the operator writes it."""
+
+    os: str = Field(description="Name of the OS object.")
+    goal: Goal = Field(default=Goal.NONE, description="What is wanted now.")
+    release: InstanceRelease | None = Field(default=None, description="The release that the goal is about.")
+    staging_bandwidth: int | None = Field(
+        default=None, ge=1, description="Bytes per second that this node may download."
+    )
+    barred: tuple[Digest, ...] = Field(
+        default=(), max_length=32, description="Releases that must not be written to this node."
+    )
+    reboot: RebootOrder | None = Field(
+        default=None, description="The reboot that belongs to Activate or Rollback."
+    )
+
+
+class SlotStatus(Model):
+    """One slot."""
+
+    state: SlotState = Field(default=SlotState.EMPTY, description="What it holds.")
+    version: str | None = Field(default=None, description="Version of the release in it.")
+    digest: Digest | None = Field(default=None, description="Digest of the release in it.")
+    release_seq: int | None = Field(default=None, description="The release's place in its product's order.")
+
+
+class Slots(Model):
+    """Both slots."""
+
+    a: SlotStatus = Field(default_factory=SlotStatus, alias="A", description="Slot A.")
+    b: SlotStatus = Field(default_factory=SlotStatus, alias="B", description="Slot B.")
+
+
+class Booted(Model):
+    """What runs now."""
+
+    slot: str = Field(description="A or B.", json_schema_extra={"enum": ["A", "B"]})
+    boot_id: str = Field(alias="bootID", description="The kernel's boot id.")
+    digest: Digest | None = Field(default=None, description="The release that runs, where it is known.")
+    at: str = Field(description="When the proxy first saw this boot (RFC 3339, UTC).")
+
+
+class Staging(Model):
+    """Progress of staging. Bytes."""
+
+    bytes_done: int = Field(default=0, description="Verified and in the slot.")
+    bytes_total: int = Field(default=0, description="To be in the slot.")
+    bytes_fetched: int = Field(default=0, description="Came over the network.")
+    bytes_reused: int = Field(default=0, description="Came from a local slot.")
+    bytes_per_second: int = Field(default=0, description="Speed, averaged over this attempt.")
+
+
+class LastError(Model):
+    """The last thing that went wrong."""
+
+    reason: str = Field(description="A leaf of warmroot/errors.py.", max_length=64)
+    message: str = Field(description="What failed and what to do next.", max_length=1024)
+    at: str = Field(description="When (RFC 3339, UTC).")
+    attempts: int = Field(default=1, description="How often in a row.")
+    retry_at: str | None = Field(
+        default=None, description="When it is tried again by itself; absent: a person is needed."
+    )
+
+
+class OSInstanceStatus(Model):
+    """The node's state. Only this node's proxy writes it."""
+
+    observed_generation: int = Field(default=0, description="Spec generation that the proxy acted on.")
+    phase: InstancePhase = Field(default=InstancePhase.IDLE, description="Where the slot engine is.")
+    since: str | None = Field(default=None, description="Since when (RFC 3339, UTC).")
+    heartbeat: str | None = Field(default=None, description="When the proxy last wrote (RFC 3339, UTC).")
+    slots: Slots = Field(default_factory=Slots, description="Both slots.")
+    booted: Booted | None = Field(default=None, description="What runs now.")
+    good: str | None = Field(default=None, description="The confirmed slot.")
+    next: str | None = Field(default=None, description="The slot that is tried next, or -.")
+    tries_left: int = Field(default=0, description="Boots that the trial has left.")
+    staging: Staging | None = Field(default=None, description="Progress while staging.")
+    reboot_id: str | None = Field(
+        default=None, alias="rebootID", description="The last reboot order that was carried out."
+    )
+    last_error: LastError | None = Field(default=None, description="The last thing that went wrong.")
+    conditions: tuple[Condition, ...] = Field(default=(), description="Ready.")
+    agent_version: str | None = Field(default=None, description="Version of the proxy.")

@@ -1,0 +1,51 @@
+"""The `warmroot` command: the verbs that each installed part brings, and errors as a person reads them."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import entry_points
+from typing import Annotated
+
+import typer
+
+from warmroot import __version__
+from warmroot.errors import WarmrootError
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"warmroot {__version__}")  # noqa: T201
+        raise typer.Exit
+
+
+def build() -> typer.Typer:
+    """The command with the verbs of all installed parts."""
+    app = typer.Typer(
+        name="warmroot",
+        help="The operating system of a Kubernetes worker as a declared object.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+    )
+
+    @app.callback()
+    def root(
+        version: Annotated[
+            bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+        ] = False,
+    ) -> None:
+        del version
+
+    for entry in sorted(entry_points(group="warmroot.commands"), key=lambda entry: entry.name):
+        app.add_typer(entry.load(), name=entry.name)
+    return app
+
+
+def main() -> None:
+    """Entry point. Exit codes: 0 done, 1 refused or failed, 2 wrong usage."""
+    try:
+        build()()
+    except WarmrootError as error:
+        print(f"warmroot: {error.reason}: {error.message}", file=sys.stderr)  # noqa: T201
+        if error.hint:
+            print(f"  next: {error.hint}", file=sys.stderr)  # noqa: T201
+        sys.exit(1)

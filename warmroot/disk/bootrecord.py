@@ -1,0 +1,156 @@
+"""The boot record: what firmware and operating system tell each other, and the boot loader's choice.
+
+Two copies, each a GRUB environment file of exactly one 512-byte sector (node.md). One state change is one
+sector write per copy, copy 1 durable before copy 2. `choose` is the model of `images/boot/decide.cfg`;
+`tests/vm` runs both over every reachable state and compares choice and disk afterwards.
+
+The `end` line repeats all values. GRUB script has no arithmetic, so no checksum, but it can compare strings:
+a sector that was torn inside its values, or that lost a bit, is seen as garbage by both (ADR 0004).
+`gen` is compared as a string of constant width: GRUB's `-gt` reads a leading 0 as octal (ADR 0004).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+SECTOR = 512
+SIGNATURE = b"# GRUB Environment Block\n"
+TRIES = 3
+GEN_WIDTH = 8
+MAX_GEN = 10**GEN_WIDTH - 1
+_KEYS = ("gen", "good", "next", "left", "end")
+
+
+class Slot(StrEnum):
+    """One of the two slots."""
+
+    A = "A"
+    B = "B"
+
+    @property
+    def other(self) -> Slot:
+        """The slot that this one is not."""
+        return Slot.B if self is Slot.A else Slot.A
+
+
+@dataclass(frozen=True)
+class BootRecord:
+    """One state. `next` is None when nothing is tried; `left` is the number of boots the trial still has."""
+
+    gen: int
+    good: Slot
+    next: Slot | None = None
+    left: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.gen <= MAX_GEN:
+            raise ValueError(f"gen {self.gen} is outside 0..{MAX_GEN}")
+        if not 0 <= self.left <= TRIES:
+            raise ValueError(f"left {self.left} is outside 0..{TRIES}")
+        if self.next is self.good:
+            raise ValueError("a slot can't be good and on trial at once")
+
+    def _values(self) -> tuple[str, str, str, str]:
+        return (
+            f"{self.gen:0{GEN_WIDTH}d}",
+            self.good.value,
+            self.next.value if self.next else "-",
+            str(self.left),
+        )
+
+    def encode(self) -> bytes:
+        """The sector, exactly `SECTOR` bytes."""
+        values = self._values()
+        lines = [f"{key}={value}\n" for key, value in zip(_KEYS, (*values, ":".join(values)), strict=True)]
+        return (SIGNATURE + "".join(lines).encode()).ljust(SECTOR, b"#")
+
+    def succeed(self, *, good: Slot | None = None, next: Slot | None, left: int = 0) -> BootRecord:
+        """The record that follows this one, with the next generation.
+
+        Raises:
+            ValueError: the values contradict one another.
+        """
+        return BootRecord(self.gen + 1, good or self.good, next, left)
+
+
+def decode(sector: bytes) -> BootRecord | None:
+    """The record in a sector, or None if it is not one that was wholly written.
+
+    Reads as GRUB's `load_env` does: signature, `name=value` lines, `#` is padding, the last value of a
+    name wins; a wrong `end` line makes all of it garbage.
+    """
+    values = _environment(sector)
+    if values is None or any(key not in values for key in _KEYS):
+        return None
+    gen, good, nxt, left, end = (values[key] for key in _KEYS)
+    if end != f"{gen}:{good}:{nxt}:{left}":
+        return None
+    if len(gen) != GEN_WIDTH or not (gen.isascii() and gen.isdigit()) or left not in ("0", "1", "2", "3"):
+        return None
+    if good not in ("A", "B") or nxt not in ("A", "B", "-") or nxt == good:
+        return None
+    return BootRecord(int(gen), Slot(good), None if nxt == "-" else Slot(nxt), int(left))
+
+
+def _environment(sector: bytes) -> dict[str, str] | None:
+    if len(sector) != SECTOR or not sector.startswith(SIGNATURE):
+        return None
+    values: dict[str, str] = {}
+    for line in sector[len(SIGNATURE) :].split(b"\n"):
+        name, separator, value = line.partition(b"=")
+        if separator and not line.startswith(b"#"):
+            values[name.decode("latin-1")] = value.decode("latin-1")
+    return values
+
+
+class Source(StrEnum):
+    """Which copy decided."""
+
+    COPY1 = "1"
+    COPY2 = "2"
+    NONE = "none"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the boot loader does with two copies.
+
+    `copies` are both sectors as they are on the disk afterwards; `record` is the deciding record as it is
+    afterwards, None when both copies were garbage.
+    """
+
+    slot: Slot
+    source: Source
+    record: BootRecord | None
+    copies: tuple[bytes, bytes]
+
+
+def newest(copy1: bytes, copy2: bytes) -> tuple[Source, BootRecord | None]:
+    """The copy that counts: the only valid one, or the one with the higher generation (copy 1 on a tie)."""
+    first, second = decode(copy1), decode(copy2)
+    if first and (second is None or first.gen >= second.gen):
+        return Source.COPY1, first
+    if second:
+        return Source.COPY2, second
+    return Source.NONE, None
+
+
+def choose(copy1: bytes, copy2: bytes, *, writable: bool = True) -> Choice:
+    """The boot loader's decision. Needs no clock, network or data partition (I5).
+
+    A trial is booted only if the smaller number of tries stuck in the copy that decided; a disk that
+    can't be written boots the good slot.
+    """
+    source, record = newest(copy1, copy2)
+    if record is None:
+        return Choice(Slot.A, source, None, (copy1, copy2))
+    if record.next is None or record.left == 0 or not writable:
+        return Choice(record.good, source, record, (copy1, copy2))
+    tried = replace(record, left=record.left - 1)
+    return Choice(record.next, source, tried, (_saved(copy1, tried), _saved(copy2, tried)))
+
+
+def _saved(sector: bytes, record: BootRecord) -> bytes:
+    """What GRUB's `save_env` leaves of a copy: values set in place; one without signature is refused."""
+    return record.encode() if sector.startswith(SIGNATURE) and len(sector) == SECTOR else sector

@@ -1,0 +1,306 @@
+"""The Cluster port: Kubernetes objects as plain JSON, errors as types.
+
+An object is the dict that the API server sent. No model objects are built: at 10,000 nodes they would be
+most of the operator's memory.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from warmroot import errors
+from warmroot.kube.transport import Response, Transport
+
+loads: Callable[[bytes], Any]
+try:
+    import orjson
+
+    loads = orjson.loads
+except ImportError:  # the proxy does without
+    loads = json.loads
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Where objects of one kind live in the API."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    namespaced: bool = True
+
+    @property
+    def api_version(self) -> str:
+        """`group/version`, or `v1` for the core group."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(
+        self, namespace: str | None = None, name: str | None = None, subresource: str | None = None
+    ) -> str:
+        """Path on the API server. A namespaced kind without `namespace` means all namespaces."""
+        parts = ["/apis", self.group, self.version] if self.group else ["/api", self.version]
+        if self.namespaced and namespace:
+            parts += ["namespaces", namespace]
+        parts.append(self.plural)
+        parts += [part for part in (name, subresource) if part]
+        return "/".join(parts)
+
+
+NODE = Kind("", "v1", "nodes", "Node", namespaced=False)
+POD = Kind("", "v1", "pods", "Pod")
+EVENT = Kind("events.k8s.io", "v1", "events", "Event")
+SERVICE_ACCOUNT = Kind("", "v1", "serviceaccounts", "ServiceAccount")
+NAMESPACE = Kind("", "v1", "namespaces", "Namespace", namespaced=False)
+LEASE = Kind("coordination.k8s.io", "v1", "leases", "Lease")
+PDB = Kind("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
+CRD = Kind(
+    "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False
+)
+OS = Kind("warmroot.io", "v1alpha1", "oses", "OS", namespaced=False)
+OSINSTANCE = Kind("warmroot.io", "v1alpha1", "osinstances", "OSInstance", namespaced=False)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Objects and the version from which to watch on."""
+
+    items: list[Object]
+    resource_version: str
+
+
+@dataclass(frozen=True)
+class WatchEvent:
+    """ADDED, MODIFIED, DELETED or BOOKMARK, and the object."""
+
+    type: str
+    object: Object
+
+
+class Cluster(Protocol):
+    """What our parts ask of Kubernetes. Every call raises ClusterError's leaves or NetworkError."""
+
+    def list(
+        self, kind: Kind, *, namespace: str | None = None, labels: str = "", fields: str = ""
+    ) -> Listing: ...
+    def get(self, kind: Kind, name: str, *, namespace: str | None = None) -> Object: ...
+    def create(
+        self,
+        kind: Kind,
+        body: Object,
+        *,
+        namespace: str | None = None,
+        name: str | None = None,
+        subresource: str | None = None,
+    ) -> Object: ...
+    def replace(self, kind: Kind, body: Object, *, subresource: str | None = None) -> Object: ...
+    def patch(
+        self,
+        kind: Kind,
+        name: str,
+        patch: Object,
+        *,
+        namespace: str | None = None,
+        subresource: str | None = None,
+    ) -> Object: ...
+    def apply(
+        self, kind: Kind, body: Object, *, manager: str, force: bool = False, subresource: str | None = None
+    ) -> Object: ...
+    def delete(
+        self,
+        kind: Kind,
+        name: str,
+        *,
+        namespace: str | None = None,
+        grace: int | None = None,
+        uid: str | None = None,
+    ) -> None: ...
+    def watch(
+        self,
+        kind: Kind,
+        resource_version: str,
+        *,
+        namespace: str | None = None,
+        labels: str = "",
+        fields: str = "",
+        timeout: float = 300.0,
+    ) -> Iterator[WatchEvent]: ...
+
+
+_BY_STATUS: dict[int, type[errors.ClusterError]] = {
+    400: errors.Invalid,
+    401: errors.Forbidden,
+    403: errors.Forbidden,
+    404: errors.NotFound,
+    409: errors.Conflict,
+    410: errors.Gone,
+    422: errors.Invalid,
+    429: errors.TooManyRequests,
+}
+
+
+def _refused(status: int, body: bytes) -> errors.ClusterError:
+    try:
+        answer = json.loads(body)
+        message, reason = str(answer.get("message", "")), answer.get("reason", "")
+        causes = (answer.get("details") or {}).get("causes") or []
+        cause = str(causes[0].get("reason", "")) if causes else ""
+    except (ValueError, AttributeError):
+        message, reason, cause = body[:200].decode(errors="replace"), "", ""
+    leaf = errors.AlreadyExists if reason == "AlreadyExists" else _BY_STATUS.get(status, errors.ClusterError)
+    return leaf(message or f"the API server answered {status}", status=status, cause=cause)
+
+
+class RestCluster:
+    """The Cluster port over a Transport."""
+
+    def __init__(self, transport: Transport) -> None:
+        self.transport = transport
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        body: Object | None = None,
+        query: Mapping[str, str] | None = None,
+        content_type: str = "application/json",
+    ) -> Object:
+        data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
+        answer: Response = self.transport.request(
+            method, path, query=query, body=data, content_type=content_type
+        )
+        if answer.status >= 300:
+            raise _refused(answer.status, answer.body)
+        result: Object = loads(answer.body)
+        return result
+
+    def list(
+        self, kind: Kind, *, namespace: str | None = None, labels: str = "", fields: str = ""
+    ) -> Listing:
+        """All objects, in pages of 1,000."""
+        items: list[Object] = []
+        query = {"limit": "1000"} | _selectors(labels, fields)
+        while True:
+            page = self._call("GET", kind.path(namespace), query=query)
+            items += page["items"]
+            token = page["metadata"].get("continue")
+            if not token:
+                return Listing(items, page["metadata"]["resourceVersion"])
+            query["continue"] = token
+
+    def get(self, kind: Kind, name: str, *, namespace: str | None = None) -> Object:
+        """One object."""
+        return self._call("GET", kind.path(namespace, name))
+
+    def create(
+        self,
+        kind: Kind,
+        body: Object,
+        *,
+        namespace: str | None = None,
+        name: str | None = None,
+        subresource: str | None = None,
+    ) -> Object:
+        """A new object; with `name` and `subresource`, such as an eviction or a token, below an object."""
+        namespace = namespace or (None if not kind.namespaced else body["metadata"].get("namespace"))
+        return self._call("POST", kind.path(namespace, name, subresource), body)
+
+    def replace(self, kind: Kind, body: Object, *, subresource: str | None = None) -> Object:
+        """The object as a whole; its resourceVersion fences the write."""
+        meta = body["metadata"]
+        return self._call("PUT", kind.path(meta.get("namespace"), meta["name"], subresource), body)
+
+    def patch(
+        self,
+        kind: Kind,
+        name: str,
+        patch: Object,
+        *,
+        namespace: str | None = None,
+        subresource: str | None = None,
+    ) -> Object:
+        """A JSON merge patch. A resourceVersion in it fences the write."""
+        path = kind.path(namespace, name, subresource)
+        return self._call("PATCH", path, patch, content_type="application/merge-patch+json")
+
+    def apply(
+        self, kind: Kind, body: Object, *, manager: str, force: bool = False, subresource: str | None = None
+    ) -> Object:
+        """Server-side apply under a field manager, with strict field validation."""
+        meta = body["metadata"]
+        query = {"fieldManager": manager, "force": str(force).lower(), "fieldValidation": "Strict"}
+        path = kind.path(meta.get("namespace"), meta["name"], subresource)
+        return self._call("PATCH", path, body, query, content_type="application/apply-patch+yaml")
+
+    def delete(
+        self,
+        kind: Kind,
+        name: str,
+        *,
+        namespace: str | None = None,
+        grace: int | None = None,
+        uid: str | None = None,
+    ) -> None:
+        """Deletes; `grace` in seconds, `uid` as a precondition."""
+        body: Object = {}
+        if grace is not None:
+            body["gracePeriodSeconds"] = grace
+        if uid is not None:
+            body["preconditions"] = {"uid": uid}
+        self._call("DELETE", kind.path(namespace, name), body)
+
+    def watch(
+        self,
+        kind: Kind,
+        resource_version: str,
+        *,
+        namespace: str | None = None,
+        labels: str = "",
+        fields: str = "",
+        timeout: float = 300.0,
+    ) -> Iterator[WatchEvent]:
+        """Changes after `resource_version`, until the server ends the watch after `timeout` seconds.
+
+        Raises:
+            Gone: the version is too old; list again.
+            NetworkError: the connection broke; watch on from the last version seen.
+        """
+        query = {
+            "watch": "1",
+            "resourceVersion": resource_version,
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(int(timeout)),
+        } | _selectors(labels, fields)
+        with self._stream(kind.path(namespace), query, timeout + 30) as lines:
+            for line in lines:
+                event = loads(line)
+                if event["type"] == "ERROR":
+                    raise _refused(int(event["object"].get("code", 500)), line)
+                yield WatchEvent(event["type"], event["object"])
+
+    @contextmanager
+    def _stream(self, path: str, query: Mapping[str, str], timeout: float) -> Iterator[Iterator[bytes]]:
+        with self.transport.stream(path, query=query, timeout=timeout) as (status, lines):
+            if status >= 300:
+                raise _refused(status, b"\n".join(lines))
+            yield lines
+
+
+def _selectors(labels: str, fields: str) -> dict[str, str]:
+    chosen = {"labelSelector": labels, "fieldSelector": fields}
+    return {key: value for key, value in chosen.items() if value}
+
+
+def connect(make: Callable[[str | None], Transport], kubeconfig: str | None = None) -> RestCluster:
+    """A cluster over the transport that `make` opens.
+
+    Raises:
+        UserError: there is no usable kubeconfig or service account.
+    """
+    return RestCluster(make(kubeconfig))

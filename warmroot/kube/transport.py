@@ -1,0 +1,238 @@
+"""How a request reaches the API server. One port, two adapters."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from warmroot.errors import NetworkError, UserError
+
+if TYPE_CHECKING:
+    import requests
+
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+
+@dataclass(frozen=True)
+class Response:
+    """Status code and whole body."""
+
+    status: int
+    body: bytes
+
+
+class Transport(Protocol):
+    """Sends one request. Does not judge the status code.
+
+    Raises:
+        NetworkError: nothing, or nothing whole, came back in time.
+    """
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        content_type: str = "application/json",
+        timeout: float = 30.0,
+    ) -> Response: ...
+
+    def stream(
+        self, path: str, *, query: Mapping[str, str], timeout: float
+    ) -> AbstractContextManager[tuple[int, Iterator[bytes]]]: ...
+
+
+class RequestsTransport:
+    """Over `requests`. Reads a kubeconfig (certificate or token) or the pod's service account.
+
+    A token file is read again for every request: kubelets renew it in place.
+    """
+
+    def __init__(self, kubeconfig: str | None = None) -> None:
+        import requests
+
+        self._session: requests.Session = requests.Session()
+        self._token_file: Path | None = None
+        self._files: list[tempfile._TemporaryFileWrapper[bytes]] = []
+        path = kubeconfig or os.environ.get("KUBECONFIG")
+        if path:
+            self._load_kubeconfig(Path(path))
+        elif (SERVICE_ACCOUNT / "token").exists():
+            host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
+            self.server = f"https://{host}:{port}"
+            self._token_file = SERVICE_ACCOUNT / "token"
+            self._session.verify = str(SERVICE_ACCOUNT / "ca.crt")
+        else:
+            raise UserError("no way to the API server", hint="set KUBECONFIG or run inside a pod")
+
+    def _load_kubeconfig(self, path: Path) -> None:
+        from warmroot.kube.kubeconfig import load
+
+        config = load(path)
+        self.server = config.server
+        self._session.verify = self._file(config.ca) if config.ca else True
+        if config.client_cert and config.client_key:
+            self._session.cert = (self._file(config.client_cert), self._file(config.client_key))
+        if config.token:
+            self._session.headers["Authorization"] = f"Bearer {config.token}"
+        self._token_file = config.token_file
+
+    def _file(self, data: bytes) -> str:
+        handle = tempfile.NamedTemporaryFile(prefix="warmroot-")  # noqa: SIM115 - lives as long as the session
+        handle.write(data)
+        handle.flush()
+        self._files.append(handle)
+        return handle.name
+
+    def _headers(self) -> dict[str, str]:
+        if self._token_file is None:
+            return {}
+        return {"Authorization": f"Bearer {self._token_file.read_text().strip()}"}
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        content_type: str = "application/json",
+        timeout: float = 30.0,
+    ) -> Response:
+        import requests
+
+        headers = {"Content-Type": content_type, "Accept": "application/json", **self._headers()}
+        try:
+            answer = self._session.request(
+                method, self.server + path, params=query, data=body, headers=headers, timeout=timeout
+            )
+        except requests.RequestException as error:
+            raise NetworkError(f"{method} {path}: {error}") from error
+        return Response(answer.status_code, answer.content)
+
+    @contextmanager
+    def stream(
+        self, path: str, *, query: Mapping[str, str], timeout: float
+    ) -> Iterator[tuple[int, Iterator[bytes]]]:
+        import requests
+
+        try:
+            with self._session.get(
+                self.server + path, params=query, headers=self._headers(), stream=True, timeout=timeout
+            ) as answer:
+                yield answer.status_code, answer.iter_lines(chunk_size=None)
+        except requests.RequestException as error:
+            raise NetworkError(f"watch {path}: {error}") from error
+
+    def close(self) -> None:
+        """Ends all connections."""
+        self._session.close()
+        for handle in self._files:
+            handle.close()
+
+
+class KubernetesTransport:
+    """Over the `kubernetes` client, for its kubeconfig loading (exec plug-ins, OIDC, token refresh).
+
+    Bodies are passed as bytes: no client model object is built (rollout.md, Size).
+    """
+
+    def __init__(self, kubeconfig: str | None = None) -> None:
+        from kubernetes import client, config
+
+        configuration = client.Configuration()
+        try:
+            if kubeconfig or os.environ.get("KUBECONFIG") or not (SERVICE_ACCOUNT / "token").exists():
+                config.load_kube_config(  # type: ignore[no-untyped-call]
+                    kubeconfig, client_configuration=configuration
+                )
+            else:
+                config.load_incluster_config(  # type: ignore[no-untyped-call]
+                    client_configuration=configuration
+                )
+        except config.ConfigException as error:
+            raise UserError(f"no way to the API server: {error}", hint="set KUBECONFIG") from error
+        configuration.connection_pool_maxsize = 32
+        self._api: Any = client.ApiClient(configuration)
+        self.server: str = configuration.host
+
+    def _open(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        body: bytes | None,
+        content_type: str,
+        timeout: float,
+    ) -> Any:
+        from urllib.parse import urlencode
+
+        from urllib3.exceptions import HTTPError
+
+        headers: dict[str, str] = {
+            "Content-Type": content_type,
+            "Accept": "application/json",
+            "User-Agent": "warmroot",
+        }
+        self._api.update_params_for_auth(headers, [], ["BearerToken"])
+        url = self.server + path + (f"?{urlencode(query)}" if query else "")
+        pool = self._api.rest_client.pool_manager
+        try:
+            return pool.request(
+                method, url, body=body, headers=headers, timeout=timeout, preload_content=False, retries=False
+            )
+        except HTTPError as error:
+            raise NetworkError(f"{method} {path}: {error}") from error
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        content_type: str = "application/json",
+        timeout: float = 30.0,
+    ) -> Response:
+        from urllib3.exceptions import HTTPError
+
+        answer = self._open(method, path, query, body, content_type, timeout)
+        try:
+            return Response(answer.status, answer.read())
+        except HTTPError as error:
+            raise NetworkError(f"{method} {path}: {error}") from error
+        finally:
+            answer.release_conn()
+
+    @contextmanager
+    def stream(
+        self, path: str, *, query: Mapping[str, str], timeout: float
+    ) -> Iterator[tuple[int, Iterator[bytes]]]:
+        from urllib3.exceptions import HTTPError
+
+        answer = self._open("GET", path, query, None, "application/json", timeout)
+        try:
+            yield answer.status, _lines(answer)
+        except HTTPError as error:
+            raise NetworkError(f"watch {path}: {error}") from error
+        finally:
+            answer.close()
+            answer.release_conn()
+
+    def close(self) -> None:
+        """Ends all connections."""
+        self._api.rest_client.pool_manager.clear()
+
+
+def _lines(answer: Any) -> Iterator[bytes]:
+    pending = b""
+    while chunk := answer.read1():
+        *whole, pending = (pending + chunk).split(b"\n")
+        yield from (line for line in whole if line)
