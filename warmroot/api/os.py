@@ -116,7 +116,8 @@ class Window(Model):
             "cron must be five fields (minute hour day month weekday), such as '0 1 * * 6'",
         ),
         (
-            r"!self.cron.matches('^\\S+ \\S+ (30|31) 2 [*]$') && !self.cron.matches('^\\S+ \\S+ 31 (4|6|9|11) [*]$')",
+            r"!self.cron.matches('^\\S+ \\S+ (30|31) 2 [*]$')"
+            r" && !self.cron.matches('^\\S+ \\S+ 31 (4|6|9|11) [*]$')",
             "cron names a day that its month never has, so the window would never open",
         ),
         (
@@ -224,9 +225,19 @@ class Rollout(Model):
     paused: bool = Field(
         default=False, description="true: nothing new starts; a node that has begun is finished."
     )
-    drain: Drain = Field(default_factory=Drain, description="How a node is emptied.")
-    health: Health = Field(default_factory=Health, description="When a node counts as healthy.")
-    failure: Failure = Field(default_factory=Failure, description="When the rollout stops by itself.")
+    drain: Drain = Field(
+        default_factory=Drain, description="How a node is emptied.", json_schema_extra={"default": {}}
+    )
+    health: Health = Field(
+        default_factory=Health,
+        description="When a node counts as healthy.",
+        json_schema_extra={"default": {}},
+    )
+    failure: Failure = Field(
+        default_factory=Failure,
+        description="When the rollout stops by itself.",
+        json_schema_extra={"default": {}},
+    )
 
 
 class OSSpec(Model):
@@ -236,7 +247,9 @@ class OSSpec(Model):
         default=None, description="Which nodes. Default: all that are not control plane."
     )
     release: ReleaseRef = Field(description="The release that the nodes shall run.")
-    rollout: Rollout = Field(default_factory=Rollout, description="How they get there.")
+    rollout: Rollout = Field(
+        default_factory=Rollout, description="How they get there.", json_schema_extra={"default": {}}
+    )
 
 
 class OSPhase(StrEnum):
