@@ -197,13 +197,6 @@ class Failure(Model):
 class Rollout(Model):
     """How nodes are moved."""
 
-    model_config = _rules(
-        (
-            "!has(self.waves) || self.waves.all(w, self.waves.exists_one(v, v.name == w.name))",
-            "each wave needs a name of its own",
-        )
-    )
-
     max_unavailable: IntOrPercent = Field(
         default=1,
         description="Nodes that may be unavailable at once, for any reason."
