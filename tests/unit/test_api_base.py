@@ -42,7 +42,7 @@ def test_a_budget_rounds_down_and_a_wave_up_and_neither_is_below_one(value, tota
 
 @pytest.mark.parametrize("value", [0, -1, "0%", "101%", "ten", "10"])
 def test_what_is_no_share_is_refused(value):
-    with pytest.raises(ValueError):  # noqa: PT011 - one message each
+    with pytest.raises(ValueError):
         share(value, 10, round_up=True)
 
 

@@ -1,0 +1,118 @@
+"""What a person writes wrongly is refused by the API server itself, naming the field and the fix."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import yaml
+
+from warmroot import errors
+from warmroot.api import crdgen
+from warmroot.kube.cluster import CRD, OS, OSINSTANCE
+
+pytestmark = pytest.mark.api
+
+DIGEST = "sha256:" + "0" * 64
+
+
+@pytest.fixture(scope="module")
+def kinds(cluster):
+    for content in crdgen.render().values():
+        document = yaml.safe_load(content)
+        cluster.apply(CRD, document, manager="test")
+        _established(cluster, document["metadata"]["name"])
+    return cluster
+
+
+def _established(cluster, name: str) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        conditions = cluster.get(CRD, name).get("status", {}).get("conditions", [])
+        if any(c["type"] == "Established" and c["status"] == "True" for c in conditions):
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"{name} was not established in 30 s")
+
+
+def _os(name: str = "bad-input", *, release: dict | None = None, **rollout) -> dict:
+    return {
+        "apiVersion": OS.api_version,
+        "kind": "OS",
+        "metadata": {"name": name},
+        "spec": {
+            "release": {"version": "1", "source": "https://releases.example/os"} | (release or {}),
+            "rollout": rollout,
+        },
+    }
+
+
+WINDOW = {"cron": "0 1 * * 6", "duration": "4h"}
+
+
+@pytest.mark.parametrize(
+    ("rollout", "field", "fix"),
+    [
+        ({"maxUnavailable": "ten"}, "spec.rollout.maxUnavailable", "percentage from 1% to 100%"),
+        ({"maxUnavailable": "101%"}, "spec.rollout.maxUnavailable", "percentage from 1% to 100%"),
+        ({"maxUnavailable": 0}, "spec.rollout.maxUnavailable", "1 or more"),
+        ({"waves": [{"name": "a", "nodes": "200%"}]}, "spec.rollout.waves", "percentage from 1% to 100%"),
+        ({"waves": [{"name": "a"}, {"name": "a"}]}, "spec.rollout.waves[1]", "Duplicate"),
+        ({"windows": [WINDOW | {"cron": "0 25 * * 6"}]}, "spec.rollout.windows[0]", "five fields"),
+        ({"windows": [WINDOW | {"cron": "0 1 31 2 *"}]}, "spec.rollout.windows[0]", "never open"),
+        ({"windows": [WINDOW | {"duration": "0h"}]}, "spec.rollout.windows[0]", "longer than nothing"),
+        ({"windows": [WINDOW | {"timeZone": "Mars/Base"}]}, "spec.rollout.windows[0]", "IANA name"),
+        ({"drain": {"timeout": "soon"}}, "spec.rollout.drain.timeout", "should match"),
+        (
+            {"drain": {"onTimeout": "Shout"}},
+            "spec.rollout.drain.onTimeout",
+            '"Wait", "Skip", "Force", "Abort"',
+        ),
+    ],
+)
+def test_a_bad_rollout_is_refused_by_field_and_fix(kinds, rollout, field, fix):
+    with pytest.raises(errors.Invalid) as refused:
+        kinds.apply(OS, _os(**rollout), manager="test")
+
+    assert field in refused.value.message
+    assert fix in refused.value.message
+
+
+def test_an_unknown_field_is_refused_by_name(kinds):
+    with pytest.raises(errors.ClusterError, match=r"maxUnavailble"):
+        kinds.apply(OS, _os(maxUnavailble=1), manager="test")
+
+
+@pytest.mark.parametrize(
+    "release", [{"source": "http://mirror.example"}, {"mirrors": ["http://mirror.example"]}]
+)
+def test_plain_http_without_a_digest_is_refused(kinds, release):
+    with pytest.raises(errors.Invalid, match="pin the digest or use https"):
+        kinds.apply(OS, _os(release=release), manager="test")
+
+
+def test_plain_http_with_a_digest_is_accepted_and_defaults_are_filled_in(kinds):
+    wanted = _os("pinned", release={"source": "http://mirror.example", "digest": DIGEST})
+
+    stored = kinds.apply(OS, wanted, manager="test")
+    kinds.delete(OS, "pinned")
+
+    assert stored["spec"]["rollout"]["maxUnavailable"] == 1
+    assert stored["spec"]["rollout"]["drain"]["timeout"] == "15m"
+    assert stored["spec"]["rollout"]["health"]["readySeconds"] == 60
+
+
+def test_an_order_to_reboot_without_an_id_is_refused(kinds):
+    order = {
+        "apiVersion": OSINSTANCE.api_version,
+        "kind": "OSInstance",
+        "metadata": {"name": "node-1"},
+        "spec": {
+            "os": "workers",
+            "goal": "Activate",
+            "release": {"version": "1", "digest": DIGEST, "sources": ["https://releases.example"]},
+        },
+    }
+
+    with pytest.raises(errors.Invalid, match=r"spec\.reboot is needed"):
+        kinds.apply(OSINSTANCE, order, manager="test")
