@@ -20,6 +20,10 @@
     │   └── SlotRefused  the slot is booted or good, and is never written
     ├── ClusterError     the API server said no
     │   ├── NotFound, Conflict, AlreadyExists, Gone, Invalid, Forbidden, TooManyRequests
+    ├── MachineError     the machine that set-up and test bed run on
+    │   ├── NotInstalled a tool or a binary is missing; set-up installs it
+    │   ├── StepFailed   a program that had to succeed ended with an error
+    │   └── ProgramDied  a program that had to stay ended, or never got ready
     └── Bug              ours; the message asks for a report
 
 `reason` is CamelCase and goes into conditions, events and metrics; `hint` says what a person does next.
@@ -172,6 +176,24 @@ class Forbidden(ClusterError):
 
 class TooManyRequests(ClusterError):
     """429: back off. For an eviction `cause` is `DisruptionBudget`."""
+
+
+class MachineError(WarmrootError):
+    """Something about the machine that set-up and test bed run on."""
+
+
+class NotInstalled(MachineError):
+    """A tool or a binary is missing."""
+
+    default_hint = "run `make setup`"
+
+
+class StepFailed(MachineError):
+    """A program that had to succeed ended with an error."""
+
+
+class ProgramDied(MachineError):
+    """A program that had to stay up ended, or never got ready."""
 
 
 class Bug(WarmrootError):
