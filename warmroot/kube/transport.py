@@ -181,7 +181,7 @@ class KubernetesTransport:
             "Accept": "application/json",
             "User-Agent": "warmroot",
         }
-        self._api.update_params_for_auth(headers, [], ["BearerToken"])
+        self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, None)
         url = self.server + path + (f"?{urlencode(query)}" if query else "")
         pool = self._api.rest_client.pool_manager
         try:
