@@ -72,7 +72,7 @@ WINDOW = {"cron": "0 1 * * 6", "duration": "4h"}
 )
 def test_a_bad_rollout_is_refused_by_field_and_fix(kinds, rollout, field, fix):
     with pytest.raises(errors.Invalid) as refused:
-        kinds.apply(OS, _os(**rollout), manager="test")
+        kinds.create(OS, _os(**rollout))
 
     assert field in refused.value.message
     assert fix in refused.value.message

@@ -59,6 +59,8 @@ class RequestsTransport:
         import requests
 
         self._session: requests.Session = requests.Session()
+        # Given with every request: a session-wide `verify` loses against REQUESTS_CA_BUNDLE.
+        self._verify: str | bool = True
         self._token_file: Path | None = None
         self._files: list[tempfile._TemporaryFileWrapper[bytes]] = []
         path = kubeconfig or os.environ.get("KUBECONFIG")
@@ -68,7 +70,7 @@ class RequestsTransport:
             host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
             self.server = f"https://{host}:{port}"
             self._token_file = SERVICE_ACCOUNT / "token"
-            self._session.verify = str(SERVICE_ACCOUNT / "ca.crt")
+            self._verify = str(SERVICE_ACCOUNT / "ca.crt")
         else:
             raise UserError("no way to the API server", hint="set KUBECONFIG or run inside a pod")
 
@@ -77,7 +79,7 @@ class RequestsTransport:
 
         config = load(path)
         self.server = config.server
-        self._session.verify = self._file(config.ca) if config.ca else True
+        self._verify = self._file(config.ca) if config.ca else True
         if config.client_cert and config.client_key:
             self._session.cert = (self._file(config.client_cert), self._file(config.client_key))
         if config.token:
@@ -111,7 +113,13 @@ class RequestsTransport:
         headers = {"Content-Type": content_type, "Accept": "application/json", **self._headers()}
         try:
             answer = self._session.request(
-                method, self.server + path, params=query, data=body, headers=headers, timeout=timeout
+                method,
+                self.server + path,
+                params=query,
+                data=body,
+                headers=headers,
+                timeout=timeout,
+                verify=self._verify,
             )
         except requests.RequestException as error:
             raise NetworkError(f"{method} {path}: {error}") from error
@@ -125,7 +133,12 @@ class RequestsTransport:
 
         try:
             with self._session.get(
-                self.server + path, params=query, headers=self._headers(), stream=True, timeout=timeout
+                self.server + path,
+                params=query,
+                headers=self._headers(),
+                stream=True,
+                timeout=timeout,
+                verify=self._verify,
             ) as answer:
                 yield answer.status_code, answer.iter_lines(chunk_size=None)
         except requests.RequestException as error:
