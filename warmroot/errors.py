@@ -17,7 +17,16 @@
     │   ├── ReadOnlyDisk a write was refused or did not stick
     │   ├── DiskFull     no space for what has to be kept
     │   ├── DiskCorrupt  what was read back is not what was written
-    │   └── SlotRefused  the slot is booted or good, and is never written
+    │   ├── SlotRefused  the slot is booted or good, and is never written
+    │   ├── SlotTooSmall the release does not fit
+    │   ├── BootRecordLost  both copies were garbage; repaired from what booted
+    │   ├── FellBack     the firmware gave a release up
+    │   └── RolledBack   a release was taken back by order
+    ├── OrderError       what the operator ordered can't be carried out on this node as it is
+    │   ├── Barred       the release must not be written here
+    │   ├── OrderExpired the reboot's deadline passed, or its id was used already
+    │   ├── NotOnTrial   there is nothing to confirm or to roll back
+    │   └── WrongRelease what runs is not what was ordered
     ├── ClusterError     the API server said no
     │   ├── NotFound, Conflict, AlreadyExists, Gone, Invalid, Forbidden, TooManyRequests
     ├── MachineError     the machine that set-up and test bed run on
@@ -139,6 +148,60 @@ class DiskCorrupt(NodeError):
 
 class SlotRefused(NodeError):
     """The slot that should be written is booted or good."""
+
+    default_hint = "confirm or roll back what runs first; then the other slot is free"
+
+
+class SlotTooSmall(NodeError):
+    """The release is larger than the slot's partitions."""
+
+    default_hint = "build a smaller image, or install the node again with larger slots"
+
+
+class BootRecordLost(NodeError):
+    """Both copies of the boot record were garbage."""
+
+    default_hint = "it was repaired from what booted; watch the disk's health"
+
+
+class FellBack(NodeError):
+    """The firmware gave a release up and booted the good slot."""
+
+    default_hint = "look at the node's console log for why; clear the release with an OS edit to try it again"
+
+
+class RolledBack(NodeError):
+    """A release on trial was taken back by order."""
+
+    default_hint = "the operator's status says which check failed"
+
+
+class OrderError(WarmrootError):
+    """What the operator ordered can't be carried out on this node as it is. Nothing was changed."""
+
+
+class Barred(OrderError):
+    """The release did harm on this node and must not be written to it."""
+
+    default_hint = "publish a mended release, or clear the bar when the cause was another"
+
+
+class OrderExpired(OrderError):
+    """The reboot's deadline passed, or its id was carried out already."""
+
+    default_hint = "the operator orders anew with another id; if it doesn't, compare the clocks"
+
+
+class NotOnTrial(OrderError):
+    """There is nothing to confirm or to roll back."""
+
+    default_hint = "stage and activate the release first"
+
+
+class WrongRelease(OrderError):
+    """What runs is not what was ordered."""
+
+    default_hint = "the trial is not confirmed; it is rolled back or falls back"
 
 
 class ClusterError(WarmrootError):
