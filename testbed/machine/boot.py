@@ -1,0 +1,134 @@
+"""One slot, loaded as the boot loader and the kernel load it: from the disk's bytes, verified before use."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from testbed.machine.disk import Disk, volume
+from testbed.machine.fat import Fat
+from testbed.machine.verity import VerifiedRoot
+from warmroot.disk import layout
+from warmroot.disk.bootrecord import Slot
+from warmroot.errors import DiskCorrupt, NotInstalled
+
+SLOT_CONFIGURATION = "slot.cfg"
+KERNEL = "vmlinuz"
+_STUB = b"WARMROOT-STUB-KERNEL\n"
+_ARGUMENT = re.compile(r"wr\.(hash|off)=([0-9a-f]+)")
+_OS_RELEASE = ("usr/lib/os-release", "etc/os-release")
+
+
+class Behaviour(StrEnum):
+    """What a stub kernel does once it is started."""
+
+    OK = "ok"
+    PANIC = "panic"
+    NOT_READY = "not-ready"
+    HANG = "hang"
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A stub kernel: what it does, and how many seconds after."""
+
+    behaviour: Behaviour
+    boot_seconds: float
+
+
+@dataclass(frozen=True)
+class LoadedSlot:
+    """What the boot loader has in memory: a kernel and its command line."""
+
+    slot: Slot
+    kernel: Kernel
+    root_hash: bytes
+    hash_offset: int
+    command_line: str
+
+
+def load(disk: Disk, slot: Slot) -> LoadedSlot:
+    """Reads slot configuration and kernel from the slot's boot partition.
+
+    Raises:
+        DiskCorrupt: something there can't be loaded.
+    """
+    files = Fat(volume(disk, layout.boot(slot)).read)
+    text = files.read(SLOT_CONFIGURATION).decode("utf-8", errors="replace")
+    found = dict(_ARGUMENT.findall(text))
+    if set(found) != {"hash", "off"} or len(found["hash"]) != 64 or not found["off"].isdigit():
+        raise DiskCorrupt(f"{SLOT_CONFIGURATION} of slot {slot} names no root hash and hash offset")
+    line = f"wr.slot={slot} wr.hash={found['hash']} wr.off={found['off']}"
+    return LoadedSlot(slot, kernel(files.read(KERNEL)), bytes.fromhex(found["hash"]), int(found["off"]), line)
+
+
+def kernel(data: bytes) -> Kernel:
+    """The stub kernel in these bytes.
+
+    Raises:
+        DiskCorrupt: they are not a stub kernel; a machine without a processor can't run another.
+    """
+    if not data.startswith(_STUB):
+        raise DiskCorrupt("the kernel is not one that this machine can run")
+    lines = data[len(_STUB) :].decode("ascii", errors="replace").splitlines()
+    values = dict(line.split("=", 1) for line in lines if "=" in line)
+    try:
+        return Kernel(Behaviour(values["behaviour"]), float(values.get("boot_seconds", "0")))
+    except (KeyError, ValueError) as error:
+        raise DiskCorrupt(f"the stub kernel is damaged: {error}") from error
+
+
+def mount(disk: Disk, loaded: LoadedSlot, *, at: Path) -> str:
+    """Puts the slot's root file system at `at`, every block verified; gives the system's name.
+
+    The whole file system is read, so a corrupt block anywhere in it is met.
+
+    Raises:
+        DiskCorrupt: a block is not what the root hash stands for; the kernel panics.
+    """
+    verified = VerifiedRoot(
+        volume(disk, layout.root(loaded.slot)),
+        hash_offset=loaded.hash_offset,
+        root_hash=loaded.root_hash,
+    )
+    image = at.with_name(f"{at.name}.erofs")
+    try:
+        with image.open("wb") as copy:
+            for first, count in verified.chunks():
+                copy.write(verified.read(first, count))
+        extract(image, at)
+    finally:
+        image.unlink(missing_ok=True)
+    return system_name(at)
+
+
+def extract(image: Path, at: Path) -> None:
+    """Unpacks an EROFS image into the directory `at`, which is emptied first. Needs no root.
+
+    Raises:
+        NotInstalled: `fsck.erofs` is not installed.
+        DiskCorrupt: the image is not a sound EROFS.
+    """
+    tool = shutil.which("fsck.erofs")
+    if tool is None:
+        raise NotInstalled("fsck.erofs is missing", hint="run `make setup`, or install erofs-utils")
+    shutil.rmtree(at, ignore_errors=True)
+    done = subprocess.run(
+        [tool, f"--extract={at}", "--no-preserve", str(image)], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise DiskCorrupt(f"the root file system can't be read: {done.stderr.strip()[-300:]}")
+
+
+def system_name(root: Path) -> str:
+    """`PRETTY_NAME` of the os-release file below `root`; empty where there is none."""
+    for name in _OS_RELEASE:
+        path = root / name
+        if path.is_file() and not path.is_symlink():
+            match = re.search(r'^PRETTY_NAME="?([^"\n]*)"?$', path.read_text(), re.MULTILINE)
+            return match[1] if match else ""
+    return ""
