@@ -16,10 +16,10 @@ from warmroot.disk import layout
 from warmroot.disk.bootrecord import Slot
 from warmroot.errors import DiskCorrupt, NotInstalled
 
-SLOT_CONFIGURATION = "slot.cfg"
-KERNEL = "vmlinuz"
+SLOT_CONFIGURATION, KERNEL, INITRD = "slot.cfg", "vmlinuz", "initrd"
+"""What `images/boot/grub.cfg` loads from a boot partition."""
 _STUB = b"WARMROOT-STUB-KERNEL\n"
-_ARGUMENT = re.compile(r"wr\.(hash|off)=([0-9a-f]+)")
+_SLOT_ARGUMENTS = re.compile(r'^\s*set slotargs="?([^"\n]*)"?\s*$', re.MULTILINE)
 _OS_RELEASE = ("usr/lib/os-release", "etc/os-release")
 
 
@@ -52,18 +52,31 @@ class LoadedSlot:
 
 
 def load(disk: Disk, slot: Slot) -> LoadedSlot:
-    """Reads slot configuration and kernel from the slot's boot partition.
+    """Reads slot configuration, kernel and initrd from the slot's boot partition.
 
     Raises:
         DiskCorrupt: something there can't be loaded.
     """
     files = Fat(volume(disk, layout.boot(slot)).read)
     text = files.read(SLOT_CONFIGURATION).decode("utf-8", errors="replace")
-    found = dict(_ARGUMENT.findall(text))
-    if set(found) != {"hash", "off"} or len(found["hash"]) != 64 or not found["off"].isdigit():
-        raise DiskCorrupt(f"{SLOT_CONFIGURATION} of slot {slot} names no root hash and hash offset")
-    line = f"wr.slot={slot} wr.hash={found['hash']} wr.off={found['off']}"
-    return LoadedSlot(slot, kernel(files.read(KERNEL)), bytes.fromhex(found["hash"]), int(found["off"]), line)
+    arguments = _SLOT_ARGUMENTS.search(text)
+    if arguments is None:
+        raise DiskCorrupt(f"{SLOT_CONFIGURATION} of slot {slot} sets no slotargs")
+    files.read(INITRD)
+    root_hash, hash_offset = _verity_arguments(arguments[1])
+    line = f"wr.slot={slot} {arguments[1]}"
+    return LoadedSlot(slot, kernel(files.read(KERNEL)), root_hash, hash_offset, line)
+
+
+def _verity_arguments(line: str) -> tuple[bytes, int]:
+    found = dict(argument.split("=", 1) for argument in line.split() if "=" in argument)
+    try:
+        root_hash, hash_offset = bytes.fromhex(found["wr.hash"]), int(found["wr.off"])
+    except (KeyError, ValueError) as error:
+        raise DiskCorrupt(
+            f"the slot's kernel arguments name no root hash and hash offset: {error}"
+        ) from error
+    return root_hash, hash_offset
 
 
 def kernel(data: bytes) -> Kernel:

@@ -39,13 +39,14 @@ def make_root(work: Path, name: str) -> tuple[Path, bytes, int]:
 
 def make_boot(work: Path, behaviour: str, root_hash: bytes, offset: int) -> Path:
     """A boot image whose stub kernel behaves so."""
-    (work / "slot.cfg").write_text(f'set args="wr.hash={root_hash.hex()} wr.off={offset}"\n')
+    (work / "slot.cfg").write_text(f'set slotargs="wr.hash={root_hash.hex()} wr.off={offset}"\n')
     (work / "vmlinuz").write_text(f"WARMROOT-STUB-KERNEL\nbehaviour={behaviour}\nboot_seconds=0.1\n")
+    (work / "initrd").write_bytes(b"stub")
     image = work / "boot.img"
     with image.open("wb") as file:
         file.truncate(MIB)
     run("mkfs.fat", "--invariant", str(image))
-    run("mcopy", "-i", str(image), str(work / "slot.cfg"), str(work / "vmlinuz"), "::/")
+    run("mcopy", "-i", str(image), str(work / "slot.cfg"), str(work / "vmlinuz"), str(work / "initrd"), "::/")
     return image
 
 
