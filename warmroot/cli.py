@@ -40,12 +40,20 @@ def build() -> typer.Typer:
     return app
 
 
-def main() -> None:
-    """Entry point. Exit codes: 0 done, 1 refused or failed, 2 wrong usage."""
+def run(app: typer.Typer, name: str) -> None:
+    """Runs a command, and prints our errors as a person reads them.
+
+    Exit codes: 0 done, 1 refused or failed, 2 wrong usage.
+    """
     try:
-        build()()
+        app(prog_name=name)
     except WarmrootError as error:
-        print(f"warmroot: {error.reason}: {error.message}", file=sys.stderr)  # noqa: T201
+        print(f"{name}: {error.reason}: {error.message}", file=sys.stderr)  # noqa: T201
         if error.hint:
             print(f"  next: {error.hint}", file=sys.stderr)  # noqa: T201
         sys.exit(1)
+
+
+def main() -> None:
+    """Entry point."""
+    run(build(), "warmroot")

@@ -1,0 +1,28 @@
+"""The `testbed` command: what demo, tests and benchmarks run on, for a person to start and look at.
+
+Each package of the test bed registers its own commands here.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from testbed.controlplane import cli as controlplane
+from warmroot.cli import run
+
+
+def build() -> typer.Typer:
+    """The command with all its verbs."""
+    app = typer.Typer(
+        name="testbed",
+        help="A real Kubernetes control plane and simulated machines on this computer.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+    )
+    controlplane.register(app)
+    return app
+
+
+def main() -> None:
+    """Entry point."""
+    run(build(), "testbed")

@@ -1,0 +1,200 @@
+"""The control plane's programs as one binary, compiled once from the Go module proxy and kept in the cache.
+
+Runs before anything is installed: standard library only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from testbed.setup import golang
+from testbed.setup.cache import REPOSITORY, cache_dir, locked
+from testbed.setup.process import run
+from testbed.setup.progress import Progress
+from warmroot.errors import NotInstalled, StepFailed
+
+SOURCE = REPOSITORY / "testbed" / "kubernetes"
+PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
+VERSION = "v1.37.2"
+_STAMPS = {
+    "k8s.io/component-base/version.gitVersion": VERSION,
+    "k8s.io/component-base/version.gitMajor": "1",
+    "k8s.io/component-base/version.gitMinor": "37",
+    "k8s.io/component-base/version.gitTreeState": "clean",
+    "k8s.io/client-go/pkg/version.gitVersion": VERSION,
+}
+FLAGS = (
+    *("-p", "2", "-trimpath", "-gcflags=all=-dwarf=false"),
+    *("-ldflags", " ".join(["-s -w", *(f"-X {name}={value}" for name, value in _STAMPS.items())])),
+)
+DISK = 6 * 2**30
+"""Bytes free that a compile needs: its build cache, its modules and the binary."""
+LINK_SHARE = 0.04
+"""Share of the time that linking takes, after the last package."""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What a compile has to do: packages with the bytes of their sources, which the time follows."""
+
+    packages: dict[str, int]
+
+    def fraction(self, compiled: set[str]) -> float:
+        """Share of the whole compile that is done, linking included."""
+        total = sum(self.packages.values())
+        done = sum(size for name, size in self.packages.items() if name in compiled)
+        return (1 - LINK_SHARE) * done / total if total else 0.0
+
+
+def key(files: Mapping[str, bytes], banner: str, flags: tuple[str, ...] = FLAGS) -> str:
+    """Names a binary: equal for equal module files, sources, flags and compiler, 16 hex digits."""
+    digest = hashlib.sha256()
+    for part in (*(item for name in sorted(files) for item in (name.encode(), files[name])), banner.encode()):
+        digest.update(len(part).to_bytes(8, "big") + part)
+    for flag in flags:
+        digest.update(len(flag).to_bytes(8, "big") + flag.encode())
+    return digest.hexdigest()[:16]
+
+
+def environment(base: Mapping[str, str], cache: Path) -> dict[str, str]:
+    """The environment of a compile: ours where it decides the result, the user's for proxies and mirrors.
+
+    A compiler that collects its garbage less often needs about a tenth less processor time here, and one
+    that writes no debugging data (which linking with -w drops anyway) another tenth.
+    """
+    return dict(base) | {
+        "CGO_ENABLED": "0",
+        "GOCACHE": str(_go_build(cache)),
+        "GOMODCACHE": str(cache / "go-mod"),
+        "GOFLAGS": "-buildvcs=false",
+        "GOGC": "400",
+        "GOTOOLCHAIN": "local",
+        "GOWORK": "off",
+    }
+
+
+def _go_build(cache: Path) -> Path:
+    return cache / "go-build"
+
+
+def wanted_go() -> golang.Version:
+    """The Go version that go.mod asks for."""
+    return golang.required((SOURCE / "go.mod").read_text())
+
+
+def home(go: golang.Go, cache: Path) -> Path:
+    """The folder of the binary that this Go makes of these sources; it may not exist yet."""
+    files = {name: (SOURCE / name).read_bytes() for name in ("go.mod", "go.sum", "main.go")}
+    return cache / "kube" / key(files, go.banner)
+
+
+def installed(cache: Path | None = None) -> Path:
+    """The folder that holds the built programs, one name each.
+
+    Raises:
+        NotInstalled: there is no Go, or nothing was built for these sources yet.
+    """
+    cache = cache or cache_dir()
+    go = golang.find(wanted_go(), cache)
+    folder = home(go, cache) if go else None
+    if folder is None or not (folder / "kube").exists():
+        raise NotInstalled(f"the embedded control plane (Kubernetes {VERSION}) is not built")
+    return folder
+
+
+def build(go: golang.Go, cache: Path, progress: Progress) -> Path:
+    """Compiles the binary unless it is there; returns its folder. A second caller waits for the first.
+
+    Raises:
+        StepFailed: too little disk, a module that can't be had, or a compiler error.
+    """
+    folder = home(go, cache)
+    with locked(cache / "kube" / "lock", lambda: progress.say("  another set-up compiles; waiting for it")):
+        if (folder / "kube").exists():
+            return folder
+        _check_disk(cache)
+        env = environment(os.environ, cache)
+        with progress.step(f"List what Kubernetes {VERSION} consists of, and fetch its modules") as report:
+            work = _list(go, env, lambda count: report(0.0, f"{count} modules fetched"))
+        with progress.step(f"Compile it: {len(work.packages)} packages with {go.banner}") as report:
+            partial = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
+            try:
+                _compile(go, env, work, partial / "kube", report)
+                _publish(partial, folder)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
+        with progress.step("Drop the compiler's cache"):
+            shutil.rmtree(_go_build(cache), ignore_errors=True)
+    return folder
+
+
+def _check_disk(cache: Path) -> None:
+    free = shutil.disk_usage(cache).free
+    if free < DISK:
+        raise StepFailed(
+            f"{cache} has {free / 2**30:.1f} GiB free, a compile needs {DISK / 2**30:.0f}",
+            hint="free some space, or name another folder in WARMROOT_CACHE",
+        )
+
+
+def _list(go: golang.Go, env: Mapping[str, str], fetched: Callable[[int], None]) -> Workload:
+    """Every package of the binary, by `go list`, which also downloads the modules."""
+    template = '{{.ImportPath}}\t{{.Dir}}\t{{join .GoFiles "\t"}}'
+    packages: dict[str, int] = {}
+    downloads = 0
+
+    def read(line: str) -> None:
+        nonlocal downloads
+        if line.startswith("go: "):
+            downloads += 1
+            fetched(downloads)
+        elif "\t" in line:
+            name, folder, *files = line.split("\t")
+            packages[name] = sum((Path(folder) / file).stat().st_size for file in files if file)
+
+    hint = "the Go module proxy (GOPROXY) must be reachable"
+    run([go.program, "list", "-deps", "-f", template, "."], env=env, cwd=SOURCE, each_line=read, hint=hint)
+    return Workload(packages)
+
+
+def _compile(
+    go: golang.Go,
+    env: Mapping[str, str],
+    work: Workload,
+    binary: Path,
+    report: Callable[[float, str], None],
+) -> None:
+    """One `go build`. It names each package when it begins with it; the names are kept beside the compiler's
+    cache, so that a compile that was interrupted goes on counting where it was.
+    """
+    journal = Path(env["GOCACHE"]) / "warmroot-compiled"
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    compiled = set(journal.read_text().split()) if journal.exists() else set()
+    with journal.open("a") as seen:
+
+        def read(line: str) -> None:
+            if line not in work.packages:
+                return
+            compiled.add(line)
+            print(line, file=seen, flush=True)
+            report(work.fraction(compiled), f"{len(compiled)} of {len(work.packages)} packages")
+
+        command: list[str | Path] = [go.program, "build", "-v", *FLAGS, "-o", binary, "."]
+        run(command, env=env, cwd=SOURCE, each_line=read, hint="run it again; it goes on where it stopped")
+
+
+def _publish(partial: Path, folder: Path) -> None:
+    """Checks a binary, gives it its names, and puts it where others look, at once and whole."""
+    for program in PROGRAMS:
+        (partial / program).symlink_to("kube")
+    answer = run([partial / "kube-apiserver", "--version"])
+    if VERSION not in answer:
+        raise StepFailed(f"the new binary says {answer.strip()!r} instead of {VERSION}")
+    partial.chmod(0o755)
+    partial.rename(folder)

@@ -1,0 +1,100 @@
+"""`python3 -m testbed.setup [--tier unit|demo|test]`: says what is missing, then installs it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import time
+
+from testbed.controlplane import build
+from testbed.setup import debian, golang, uv
+from testbed.setup.cache import REPOSITORY, cache_dir
+from testbed.setup.debian import Tier
+from testbed.setup.plan import Plan, survey
+from testbed.setup.process import run
+from testbed.setup.progress import Progress
+from warmroot.errors import StepFailed, WarmrootError
+
+
+def announce(plan: Plan, tier: Tier, progress: Progress) -> None:
+    """Says what will be installed, before anything is."""
+    lines = plan.announcement()
+    if lines:
+        progress.say(f"Set-up for {tier.name.lower()} installs what is missing here:")
+        for text in lines:
+            progress.say(f"  - {text}")
+    for text in plan.advice():
+        progress.say(f"  ! {text}")
+
+
+def carry_out(plan: Plan, tier: Tier, progress: Progress) -> None:
+    """Installs what the plan names.
+
+    Raises:
+        StepFailed: a step ended with an error; what was installed before it stays.
+    """
+    plan.cache.mkdir(parents=True, exist_ok=True)
+    if plan.uv:
+        with progress.step("Install uv"):
+            uv.install(plan.cache)
+    _python_packages(plan, progress)
+    if plan.packages and plan.apt is not None:
+        with progress.step("Install Debian packages") as report:
+            debian.install(plan.packages, plan.apt, each_line=lambda line: report(0.0, line[:80]))
+    if tier >= Tier.DEMO:
+        _kubernetes(plan, progress)
+
+
+def _python_packages(plan: Plan, progress: Progress) -> None:
+    program = uv.find(plan.cache)
+    assert program is not None
+    command = [str(program), "sync", "--frozen", "--all-extras"]
+    env = os.environ | {"UV_PYTHON_DOWNLOADS": "never"}
+    env.pop("VIRTUAL_ENV", None)
+    if not plan.python:
+        run([*command, "--quiet"], env=env, cwd=REPOSITORY)
+        return
+    with progress.step("Install Python packages") as report:
+        run(command, env=env, cwd=REPOSITORY, each_line=lambda line: report(0.0, line[:80]))
+
+
+def _kubernetes(plan: Plan, progress: Progress) -> None:
+    wanted = build.wanted_go()
+    if plan.go:
+        with progress.step("Install Go"):
+            home = golang.package_dir(plan.cache)
+            shutil.rmtree(home, ignore_errors=True)
+            program = uv.find(plan.cache)
+            assert program is not None
+            target = ["--python", sys.executable, "--target", str(home)]
+            run([program, "pip", "install", "--quiet", *target, golang.requirement(wanted)])
+    go = golang.find(wanted, plan.cache)
+    if go is None:
+        raise StepFailed(
+            "the Go that was installed does not run", hint="install Go by hand and put it on PATH"
+        )
+    build.build(go, plan.cache, progress)
+
+
+def main() -> None:
+    """Entry point. Exit codes: 0 ready, 1 a step failed, 2 wrong usage."""
+    parser = argparse.ArgumentParser(prog="setup", description=__doc__)
+    parser.add_argument("--tier", choices=[tier.name.lower() for tier in Tier], default="test")
+    tier = Tier[parser.parse_args().tier.upper()]
+    progress, began = Progress(), time.monotonic()
+    try:
+        plan = survey(tier, cache_dir())
+        announce(plan, tier, progress)
+        carry_out(plan, tier, progress)
+    except WarmrootError as error:
+        progress.say(f"set-up: {error.reason}: {error.message}")
+        if error.hint:
+            progress.say(f"  next: {error.hint}")
+        sys.exit(1)
+    progress.say(f"Ready for {tier.name.lower()} after {time.monotonic() - began:.1f} s.")
+
+
+if __name__ == "__main__":
+    main()

