@@ -38,7 +38,7 @@ class Plan:
             lines.append("Debian packages, by apt-get: " + debian.names(self.packages))
         if self.kubernetes:
             lines.append(
-                f"Kubernetes {build.VERSION} ({', '.join(build.PROGRAMS)}), compiled from the Go module proxy,"
+                f"Kubernetes {build.VERSION} ({', '.join(build.PROGRAMS)}), compiled from Go modules,"
                 f" into {self.cache / 'kube'}: the long step, once"
             )
         return lines
