@@ -1,0 +1,274 @@
+"""The slot engine: from what is seen and what is ordered to the next step. Pure and level-triggered.
+
+Nothing is remembered between two decisions, so a proxy that was killed, a node that lost power and a second
+look at an unchanged node all go on at the same place. Each step is one durable change; the shell performs it
+and looks again. The tables are in docs/node-protocol.md, the invariants I1-I7 in architecture.md:
+
+- a slot is written only while both copies of the boot record are intact and neither tries anything (I3), and
+  never if it is good or runs (I2);
+- only a trial whose root hash is the ordered manifest's becomes good (I1);
+- a release that was given up is not tried again until its bar was seen and lifted (I7).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from os_proxy.core.orders import Goal, Orders, RebootOrder, Release
+from os_proxy.core.receipts import FallbackCause, FallbackNote, FallbackState, RebootKind, RebootNote
+from os_proxy.core.seen import Seen, Situation
+from os_proxy.core.steps import (
+    Arm,
+    Confirm,
+    Decision,
+    Disarm,
+    FetchManifest,
+    NoteFallback,
+    NoteReboot,
+    Nothing,
+    Phase,
+    RaiseFloor,
+    Reboot,
+    Refusal,
+    RepairRecord,
+    Write,
+)
+from warmroot import errors
+from warmroot.disk.bootrecord import BootRecord, Slot
+from warmroot.errors import WarmrootError
+
+
+def decide(seen: Seen, orders: Orders | None, now: float) -> Decision:
+    """The next step. `orders` is None as long as none were read; `now` in seconds since 1970."""
+    order_id = orders.reboot.id if orders and orders.reboot and orders.goal is Goal.ACTIVATE else None
+    situation = seen.situation(order_id)
+    record = seen.boot.record
+    if record is None:
+        lost = errors.BootRecordLost("both copies of the boot record were garbage")
+        return Decision(RepairRecord(seen.booted.slot, None, 0), Phase.IDLE, Refusal.of(lost))
+    wanted = _decide_known(seen, orders, record, situation, now)
+    if not seen.boot.intact:
+        # Before anything else: a stale second copy could name a slot that is about to be written (I3).
+        return replace(wanted, step=RepairRecord(record.good, record.next, record.left))
+    return wanted
+
+
+def _decide_known(
+    seen: Seen, orders: Orders | None, record: BootRecord, situation: Situation, now: float
+) -> Decision:
+    if situation is Situation.FELL_BACK:
+        return _fallen_back(seen, record, now)
+    if orders is None:
+        return Decision(Nothing(), _resting_phase(seen, None, situation))
+    if note := _note_about_bar(seen, orders):
+        return Decision(NoteFallback(note), _resting_phase(seen, orders, situation))
+    match situation:
+        case Situation.TRIAL:
+            return _on_trial(seen, orders, now)
+        case Situation.ASTRAY:
+            return _astray(seen, orders, now)
+        case Situation.ARMED:
+            return _armed(seen, orders, record, now)
+        case _:
+            return _settled(seen, orders, now)
+
+
+def _fallen_back(seen: Seen, record: BootRecord, now: float) -> Decision:
+    """Note first, then disarm: the other way round a crash between them would forget why (I7)."""
+    tried = seen.receipts.get(record.next) if record.next else None
+    note = seen.reboot
+    digest = tried.digest if tried else note.digest if note and note.gen == record.gen else None
+    if digest is None:
+        return Decision(Disarm(), Phase.FELL_BACK)
+    known = seen.gave_up(digest)
+    fallback = known or FallbackNote(digest, FallbackCause.FELL_BACK, now)
+    return Decision(Disarm() if known else NoteFallback(fallback), Phase.FELL_BACK, _gave_up(fallback))
+
+
+def _note_about_bar(seen: Seen, orders: Orders) -> FallbackNote | None:
+    """The note as it must become, now that the operator bars the digest or no longer does."""
+    note = seen.fallback
+    if note is None:
+        return None
+    if note.state is FallbackState.STANDING and note.digest in orders.barred:
+        return replace(note, state=FallbackState.ACKNOWLEDGED)
+    if note.state is FallbackState.ACKNOWLEDGED and note.digest not in orders.barred:
+        return replace(note, state=FallbackState.CLEARED)
+    return None
+
+
+def _on_trial(seen: Seen, orders: Orders, now: float) -> Decision:
+    release, reboot = orders.release, orders.reboot
+    match orders.goal:
+        case Goal.CONFIRM:
+            return _confirm(seen, release)
+        case Goal.ROLLBACK if release and reboot:
+            return _roll_back(seen, release, reboot, now)
+        case Goal.ACTIVATE if release and reboot and not seen.noted(reboot.id) and seen.runs(release.digest):
+            # Power went between arming and the note; the boot that it brought is the ordered one.
+            record = seen.boot.record
+            gen = record.gen if record else 0
+            note = RebootNote(reboot.id, "", release.digest, RebootKind.ACTIVATE, gen)
+            return Decision(NoteReboot(note), Phase.TRIAL)
+        case Goal.STAGE if release and not seen.runs(release.digest):
+            busy = errors.SlotRefused(f"{release.version} can't be staged while a trial runs")
+            return Decision(Nothing(), Phase.TRIAL, Refusal.of(busy))
+        case _:
+            return Decision(Nothing(), Phase.TRIAL)
+
+
+def _confirm(seen: Seen, release: Release | None) -> Decision:
+    receipt = seen.receipts.get(seen.booted.slot)
+    digest = release.digest if release else receipt.digest if receipt else None
+    if digest is None:
+        return _refuse(errors.WrongRelease("no order and no receipt names the release that runs on trial"))
+    if digest not in seen.manifests:
+        if release is None:
+            return _refuse(errors.WrongRelease(f"the manifest of {digest} is not on this node"))
+        return Decision(FetchManifest(release), Phase.TRIAL)
+    if not seen.runs(digest):
+        booted = seen.booted.root_hash.hex()
+        return _refuse(errors.WrongRelease(f"the booted root hash {booted} is not the one of {digest}"))
+    return Decision(Confirm(seen.booted.slot), Phase.TRIAL)
+
+
+def _roll_back(seen: Seen, release: Release, order: RebootOrder, now: float) -> Decision:
+    if now > order.deadline:
+        return _refuse(_expired(order))
+    digest = seen.booted_digest or release.digest
+    if seen.gave_up(digest):
+        return Decision(Disarm(), Phase.ACTIVATING)
+    return Decision(NoteFallback(FallbackNote(digest, FallbackCause.ROLLED_BACK, now)), Phase.ACTIVATING)
+
+
+def _astray(seen: Seen, orders: Orders, now: float) -> Decision:
+    order = orders.reboot
+    if orders.goal is Goal.ROLLBACK and order and orders.release and not seen.carried_out(order.id):
+        if now > order.deadline:
+            return _refuse(_expired(order))
+        return _reboot_once(seen, orders.release, order, RebootKind.ROLLBACK)
+    return _refuse(
+        errors.NotOnTrial(
+            f"slot {seen.booted.slot} runs, but is neither good nor on trial",
+            hint="a reboot returns to the good slot",
+        )
+    )
+
+
+def _armed(seen: Seen, orders: Orders, record: BootRecord, now: float) -> Decision:
+    release, order = orders.release, orders.reboot
+    if orders.goal is not Goal.ACTIVATE or release is None or order is None or record.next is None:
+        return Decision(Disarm(), _resting_phase(seen, orders, Situation.SETTLED))
+    if now > order.deadline:
+        return Decision(Disarm(), Phase.FAILED, Refusal.of(_expired(order)))
+    if _refused_here(seen, orders, release) or not seen.holds(record.next, release.digest):
+        return Decision(Disarm(), Phase.ACTIVATING)
+    return _reboot_once(seen, release, order, RebootKind.ACTIVATE)
+
+
+def _reboot_once(seen: Seen, release: Release, order: RebootOrder, kind: RebootKind) -> Decision:
+    """The note is durable before the reboot. It holds the boot id: the next boot is proof that it is done."""
+    if seen.noted_in_this_boot(order.id):
+        return Decision(Reboot(order.id), Phase.ACTIVATING)
+    gen = seen.boot.record.gen if seen.boot.record else 0
+    return Decision(
+        NoteReboot(RebootNote(order.id, seen.booted.boot_id, release.digest, kind, gen)), Phase.ACTIVATING
+    )
+
+
+def _settled(seen: Seen, orders: Orders, now: float) -> Decision:
+    release, running = orders.release, seen.booted_digest
+    manifest = seen.manifests.get(running) if running else None
+    if manifest and manifest.release_seq > seen.floor:
+        return Decision(RaiseFloor(manifest.release_seq), _resting_phase(seen, orders, Situation.SETTLED))
+    if release is not None and seen.runs(release.digest):
+        return Decision(Nothing(), Phase.CONFIRMED)
+    match orders.goal:
+        case Goal.STAGE if release:
+            return _stage(seen, orders, release)
+        case Goal.ACTIVATE if release and orders.reboot:
+            return _activate(seen, orders, release, orders.reboot, now)
+        case Goal.CONFIRM | Goal.ROLLBACK:
+            return _nothing_on_trial(seen, orders)
+        case _:
+            note = seen.gave_up(release.digest if release else None)
+            return Decision(
+                Nothing(), Phase.FELL_BACK if note else Phase.IDLE, _gave_up(note) if note else None
+            )
+
+
+def _stage(seen: Seen, orders: Orders, release: Release) -> Decision:
+    if refused := _refused_here(seen, orders, release):
+        return refused
+    slot = seen.booted.slot.other
+    if seen.holds(slot, release.digest):
+        return Decision(Nothing(), Phase.STAGED)
+    return _write(seen, release, slot, Phase.STAGING)
+
+
+def _write(seen: Seen, release: Release, slot: Slot, phase: Phase) -> Decision:
+    manifest = seen.manifests.get(release.digest)
+    if manifest is None:
+        return Decision(FetchManifest(release), phase)
+    return Decision(Write(slot, release, manifest), phase)
+
+
+def _activate(seen: Seen, orders: Orders, release: Release, order: RebootOrder, now: float) -> Decision:
+    if refused := _refused_here(seen, orders, release):
+        return refused
+    if now > order.deadline or seen.carried_out(order.id):
+        return _refuse(_expired(order))
+    slot = seen.booted.slot.other
+    if not seen.holds(slot, release.digest):
+        return _write(seen, release, slot, Phase.ACTIVATING)
+    return Decision(Arm(slot), Phase.ACTIVATING)
+
+
+def _refused_here(seen: Seen, orders: Orders, release: Release) -> Decision | None:
+    if release.digest in orders.barred:
+        return _refuse(errors.Barred(f"{release.version} ({release.digest}) is barred on this node"))
+    if note := seen.gave_up(release.digest):
+        return Decision(Nothing(), Phase.FELL_BACK, _gave_up(note))
+    return None
+
+
+def _nothing_on_trial(seen: Seen, orders: Orders) -> Decision:
+    release = orders.release
+    if note := seen.gave_up(release.digest if release else None):
+        return Decision(Nothing(), Phase.FELL_BACK, _gave_up(note))
+    if orders.goal is Goal.CONFIRM and release is None:
+        return Decision(Nothing(), Phase.CONFIRMED)
+    if orders.goal is Goal.CONFIRM and release and release.digest not in seen.manifests:
+        return Decision(FetchManifest(release), _resting_phase(seen, orders, Situation.SETTLED))
+    version = release.version if release else "nothing"
+    return _refuse(errors.NotOnTrial(f"{version} is not on trial on this node"))
+
+
+def _resting_phase(seen: Seen, orders: Orders | None, situation: Situation) -> Phase:
+    """The phase where no order is being carried out."""
+    if situation is Situation.TRIAL:
+        return Phase.TRIAL
+    if situation is Situation.ARMED:
+        return Phase.ACTIVATING
+    if situation is Situation.ASTRAY:
+        return Phase.FAILED
+    release = orders.release if orders else None
+    if release and seen.runs(release.digest):
+        return Phase.CONFIRMED
+    return Phase.FELL_BACK if seen.gave_up(release.digest if release else None) else Phase.IDLE
+
+
+def _gave_up(note: FallbackNote) -> Refusal:
+    if note.cause is FallbackCause.ROLLED_BACK:
+        return Refusal.of(errors.RolledBack(f"{note.digest} was taken back by order"))
+    return Refusal.of(errors.FellBack(f"{note.digest} was tried and given up by the firmware"))
+
+
+def _expired(order: RebootOrder) -> WarmrootError:
+    return errors.OrderExpired(
+        f"the reboot order {order.id} is past its deadline, or it was carried out before"
+    )
+
+
+def _refuse(error: WarmrootError) -> Decision:
+    return Decision(Nothing(), Phase.FAILED, Refusal.of(error))

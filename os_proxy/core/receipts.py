@@ -1,0 +1,139 @@
+"""The small files of the data partition: what was written where, and what was done once.
+
+Losing any of them costs a new download, never a boot (I5). So reading is total: whatever is missing, torn or
+odd is `None`, "unknown", and the engine goes on from what it can see. Encoding is JSON with sorted keys.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class SlotContent(StrEnum):
+    """How far writing a slot came."""
+
+    WRITING = "writing"
+    VERIFIED = "verified"
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What was written into a slot. `VERIFIED` only after the full read-back."""
+
+    digest: str
+    version: str
+    release_seq: int
+    content: SlotContent
+
+
+class RebootKind(StrEnum):
+    """Why a reboot was ordered."""
+
+    ACTIVATE = "activate"
+    ROLLBACK = "rollback"
+
+
+@dataclass(frozen=True)
+class RebootNote:
+    """The last order that was carried out, and in which boot.
+
+    `gen` is the generation of the boot record that it armed: an older note never speaks for a newer arming.
+    """
+
+    id: str
+    boot_id: str
+    digest: str
+    kind: RebootKind
+    gen: int
+
+
+class FallbackState(StrEnum):
+    """What became of a fallback."""
+
+    STANDING = "standing"
+    ACKNOWLEDGED = "acknowledged"
+    CLEARED = "cleared"
+
+
+class FallbackCause(StrEnum):
+    """Who gave the release up: the firmware by itself, or an order."""
+
+    FELL_BACK = "FellBack"
+    ROLLED_BACK = "RolledBack"
+
+
+@dataclass(frozen=True)
+class FallbackNote:
+    """A release that this node gave up. `at` in seconds since 1970.
+
+    STANDING until the operator bars the digest, ACKNOWLEDGED while it does, CLEARED once a person lifted the
+    bar: only then may the release be written again (I7).
+    """
+
+    digest: str
+    cause: FallbackCause
+    at: float
+    state: FallbackState = FallbackState.STANDING
+
+
+Note = Receipt | RebootNote | FallbackNote
+
+
+def encode(note: Note) -> bytes:
+    """The file's bytes."""
+    return json.dumps(asdict(note), sort_keys=True).encode()
+
+
+def encode_floor(release_seq: int) -> bytes:
+    """The bytes of `floor.json`."""
+    return json.dumps({"release_seq": release_seq}).encode()
+
+
+def receipt(data: bytes | None) -> Receipt | None:
+    """A receipt, or None if there is none that can be read."""
+    fields = _fields(data, {"digest": str, "version": str, "release_seq": int, "content": str})
+    if fields is None or fields["content"] not in list(SlotContent):
+        return None
+    return Receipt(**{**fields, "content": SlotContent(fields["content"])})
+
+
+def reboot_note(data: bytes | None) -> RebootNote | None:
+    """The last reboot order, or None."""
+    fields = _fields(data, {"id": str, "boot_id": str, "digest": str, "kind": str, "gen": int})
+    if fields is None or fields["kind"] not in list(RebootKind):
+        return None
+    return RebootNote(**{**fields, "kind": RebootKind(fields["kind"])})
+
+
+def fallback_note(data: bytes | None) -> FallbackNote | None:
+    """The last release that was given up, or None."""
+    fields = _fields(data, {"digest": str, "cause": str, "at": float, "state": str})
+    if fields is None or fields["cause"] not in list(FallbackCause):
+        return None
+    if fields["state"] not in list(FallbackState):
+        return None
+    cause, state = FallbackCause(fields["cause"]), FallbackState(fields["state"])
+    return FallbackNote(**{**fields, "cause": cause, "state": state})
+
+
+def floor(data: bytes | None) -> int:
+    """The highest release sequence that was ever confirmed here, as far as is known."""
+    fields = _fields(data, {"release_seq": int})
+    return fields["release_seq"] if fields else 0
+
+
+def _fields(data: bytes | None, shape: dict[str, type]) -> dict[str, Any] | None:
+    if data is None:
+        return None
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(value, dict) or set(value) != set(shape):
+        return None
+    if any(type(value[key]) is not kind for key, kind in shape.items()):
+        return None
+    return value

@@ -1,0 +1,112 @@
+"""What the shell sees before each decision, and the facts that follow from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from os_proxy.core.receipts import FallbackNote, FallbackState, RebootNote, Receipt, SlotContent
+from warmroot.disk.bootrecord import TRIES, BootRecord, Slot
+from warmroot.release.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class BootView:
+    """The boot record. `intact` says that both copies are valid and equal."""
+
+    record: BootRecord | None
+    intact: bool
+
+
+@dataclass(frozen=True)
+class Booted:
+    """What runs: from the kernel command line, and the kernel's boot id."""
+
+    slot: Slot
+    root_hash: bytes
+    boot_id: str
+
+
+class Situation(Enum):
+    """What boot record and booted slot mean together (docs/node-protocol.md, What is true after a boot)."""
+
+    RECORD_LOST = auto()
+    SETTLED = auto()
+    TRIAL = auto()
+    ARMED = auto()
+    FELL_BACK = auto()
+    ASTRAY = auto()
+    """A slot runs that is neither good nor on trial: a rollback between its disarming and its reboot."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One look at the node. `manifests` by digest; `floor` is 0 where nothing is known."""
+
+    boot: BootView
+    booted: Booted
+    receipts: Mapping[Slot, Receipt] = field(default_factory=dict)
+    manifests: Mapping[str, Manifest] = field(default_factory=dict)
+    reboot: RebootNote | None = None
+    fallback: FallbackNote | None = None
+    floor: int = 0
+
+    @property
+    def booted_digest(self) -> str | None:
+        """The release that runs, by its root hash; None if no manifest here has it."""
+        receipt = self.receipts.get(self.booted.slot)
+        if receipt and self.runs(receipt.digest):
+            return receipt.digest
+        return next((digest for digest in self.manifests if self.runs(digest)), None)
+
+    def runs(self, digest: str) -> bool:
+        """Whether the booted root hash is the one of this release's manifest."""
+        manifest = self.manifests.get(digest)
+        return manifest is not None and manifest.root.root_hash == self.booted.root_hash
+
+    def holds(self, slot: Slot, digest: str) -> bool:
+        """Whether a slot holds this release, wholly verified."""
+        receipt = self.receipts.get(slot)
+        return receipt is not None and receipt.digest == digest and receipt.content is SlotContent.VERIFIED
+
+    def gave_up(self, digest: str | None) -> FallbackNote | None:
+        """The note that this release was given up and is not cleared; None asks about any release."""
+        note = self.fallback
+        if note is None or note.state is FallbackState.CLEARED:
+            return None
+        return note if digest is None or note.digest == digest else None
+
+    def situation(self, order_id: str | None) -> Situation:
+        """What is the case. `order_id` is the reboot order of the goal, if that is to activate."""
+        record = self.boot.record
+        if record is None:
+            return Situation.RECORD_LOST
+        if record.next is None:
+            return Situation.SETTLED if record.good is self.booted.slot else Situation.ASTRAY
+        if record.next is self.booted.slot:
+            return Situation.TRIAL
+        return Situation.FELL_BACK if self._was_tried(record, order_id) else Situation.ARMED
+
+    def _was_tried(self, record: BootRecord, order_id: str | None) -> bool:
+        """Whether the firmware had its boots. A try that stuck says so; so does a boot since the order, for
+        a disk that could not be written at boot shows all its tries (node.md, Boot record).
+        """
+        note = self.reboot
+        if record.left < TRIES:
+            return True
+        if note is None or note.boot_id == self.booted.boot_id:
+            return False
+        return note.gen == record.gen or note.id == order_id
+
+    def carried_out(self, order_id: str) -> bool:
+        """Whether this order's reboot has happened."""
+        return self.noted(order_id) and not self.noted_in_this_boot(order_id)
+
+    def noted(self, order_id: str) -> bool:
+        """Whether this order is the last one that was begun."""
+        return self.reboot is not None and self.reboot.id == order_id
+
+    def noted_in_this_boot(self, order_id: str) -> bool:
+        """Whether this order was begun and its reboot is still to come."""
+        return self.noted(order_id) and self.reboot is not None and self.reboot.boot_id == self.booted.boot_id
