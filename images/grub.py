@@ -76,7 +76,8 @@ def bios_pieces(grub: GrubImages, disk: Layout) -> list[tuple[int, bytes]]:
 
     The first sector gets only boot code, never the partition records behind it. Offsets are those that
     GRUB's own installer patches: the sector of the core in `boot.img`, the block list in the core's first
-    sector (what follows it, load segment), and no check of the drive number, which some BIOSes get wrong.
+    sector (what follows it, load segment), and the jump around the mending of a drive number that a BIOS
+    passed wrongly, which is right for floppies only.
 
     Raises:
         UserError: the core does not fit.

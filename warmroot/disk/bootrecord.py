@@ -5,21 +5,27 @@ sector write per copy, copy 1 durable before copy 2. `choose` is the model of `i
 `tests/vm` runs both over every reachable state and compares choice and disk afterwards.
 
 The `end` line repeats all values. GRUB script has no arithmetic, so no checksum, but it can compare strings:
-a sector that was torn inside its values, or that lost a bit, is seen as garbage by both (ADR 0004).
+a sector that was torn inside its values, or that lost a bit there, is seen as garbage by both (ADR 0004).
 `gen` is compared as a string of constant width: GRUB's `-gt` reads a leading 0 as octal (ADR 0004).
+What the bytes of a damaged sector mean to GRUB is in `envblock`; the rules are told in docs/boot-record.md.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-SECTOR = 512
-SIGNATURE = b"# GRUB Environment Block\n"
+from warmroot.disk import envblock
+
+SECTOR = envblock.SECTOR
+
 TRIES = 3
 GEN_WIDTH = 8
 MAX_GEN = 10**GEN_WIDTH - 1
-_KEYS = ("gen", "good", "next", "left", "end")
+_KEYS = (b"gen", b"good", b"next", b"left", b"end")
+_END = re.compile(rb"[0-9]{%d}:(A:[B-]|B:[A-]):[0-3]" % GEN_WIDTH)
+"""The same pattern as in decide.cfg. Without a colon in any value, an equal `end` means equal values."""
 
 
 class Slot(StrEnum):
@@ -51,19 +57,22 @@ class BootRecord:
         if self.next is self.good:
             raise ValueError("a slot can't be good and on trial at once")
 
-    def _values(self) -> tuple[str, str, str, str]:
-        return (
+    def _variables(self) -> dict[bytes, bytes]:
+        values = (
             f"{self.gen:0{GEN_WIDTH}d}",
             self.good.value,
             self.next.value if self.next else "-",
             str(self.left),
         )
+        return dict(zip(_KEYS, (value.encode() for value in (*values, ":".join(values))), strict=True))
 
     def encode(self) -> bytes:
         """The sector, exactly `SECTOR` bytes."""
-        values = self._values()
-        lines = [f"{key}={value}\n" for key, value in zip(_KEYS, (*values, ":".join(values)), strict=True)]
-        return (SIGNATURE + "".join(lines).encode()).ljust(SECTOR, b"#")
+        return envblock.pack(self._variables())
+
+    def saved_over(self, sector: bytes) -> bytes:
+        """What GRUB's `save_env` of this record leaves of a sector: unchanged if GRUB refuses it."""
+        return envblock.save(sector, self._variables()) or sector
 
     def succeed(self, *, good: Slot | None = None, next: Slot | None, left: int = 0) -> BootRecord:
         """The record that follows this one, with the next generation.
@@ -77,31 +86,16 @@ class BootRecord:
 def decode(sector: bytes) -> BootRecord | None:
     """The record in a sector, or None if it is not one that was wholly written.
 
-    Reads as GRUB's `load_env` does: signature, `name=value` lines, `#` is padding, the last value of a
-    name wins; a wrong `end` line makes all of it garbage.
+    Reads as GRUB's `load_env` does; an `end` that is not the other values makes all of it garbage.
     """
-    values = _environment(sector)
-    if values is None or any(key not in values for key in _KEYS):
+    variables = envblock.load(sector)
+    if variables is None:
         return None
-    gen, good, nxt, left, end = (values[key] for key in _KEYS)
-    if end != f"{gen}:{good}:{nxt}:{left}":
+    *values, end = (variables.get(key, b"") for key in _KEYS)
+    if not _END.fullmatch(end) or end != b":".join(values):
         return None
-    if len(gen) != GEN_WIDTH or not (gen.isascii() and gen.isdigit()) or left not in ("0", "1", "2", "3"):
-        return None
-    if good not in ("A", "B") or nxt not in ("A", "B", "-") or nxt == good:
-        return None
-    return BootRecord(int(gen), Slot(good), None if nxt == "-" else Slot(nxt), int(left))
-
-
-def _environment(sector: bytes) -> dict[str, str] | None:
-    if len(sector) != SECTOR or not sector.startswith(SIGNATURE):
-        return None
-    values: dict[str, str] = {}
-    for line in sector[len(SIGNATURE) :].split(b"\n"):
-        name, separator, value = line.partition(b"=")
-        if separator and not line.startswith(b"#"):
-            values[name.decode("latin-1")] = value.decode("latin-1")
-    return values
+    gen, good, trial, left = (value.decode() for value in values)
+    return BootRecord(int(gen), Slot(good), None if trial == "-" else Slot(trial), int(left))
 
 
 class Source(StrEnum):
@@ -116,8 +110,8 @@ class Source(StrEnum):
 class Choice:
     """What the boot loader does with two copies.
 
-    `copies` are both sectors as they are on the disk afterwards; `record` is the deciding record as it is
-    afterwards, None when both copies were garbage.
+    `copies` are both sectors as they are on the disk afterwards; `record` is the deciding record, with one
+    try less if one was counted; None when both copies were garbage.
     """
 
     slot: Slot
@@ -139,8 +133,8 @@ def newest(copy1: bytes, copy2: bytes) -> tuple[Source, BootRecord | None]:
 def choose(copy1: bytes, copy2: bytes, *, writable: bool = True) -> Choice:
     """The boot loader's decision. Needs no clock, network or data partition (I5).
 
-    A trial is booted only if the smaller number of tries stuck in the copy that decided; a disk that
-    can't be written boots the good slot.
+    A trial is booted only if the smaller number of tries can be read back from the copy that decided; a
+    disk that can't be written boots the good slot.
     """
     source, record = newest(copy1, copy2)
     if record is None:
@@ -148,9 +142,7 @@ def choose(copy1: bytes, copy2: bytes, *, writable: bool = True) -> Choice:
     if record.next is None or record.left == 0 or not writable:
         return Choice(record.good, source, record, (copy1, copy2))
     tried = replace(record, left=record.left - 1)
-    return Choice(record.next, source, tried, (_saved(copy1, tried), _saved(copy2, tried)))
-
-
-def _saved(sector: bytes, record: BootRecord) -> bytes:
-    """What GRUB's `save_env` leaves of a copy: values set in place; one without signature is refused."""
-    return record.encode() if sector.startswith(SIGNATURE) and len(sector) == SECTOR else sector
+    copies = (tried.saved_over(copy1), tried.saved_over(copy2))
+    if decode(copies[0 if source is Source.COPY1 else 1]) != tried:
+        return Choice(record.good, source, record, copies)
+    return Choice(record.next, source, tried, copies)
