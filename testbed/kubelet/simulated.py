@@ -21,7 +21,7 @@ from pathlib import Path
 from testbed.kubelet import status, token
 from testbed.kubelet.presence import HostFacts, NoContainers, RealContainers
 from testbed.kubelet.strategic import strategic_patch
-from testbed.kubelet.watch import PodWatch
+from testbed.kubelet.watch import ObjectWatch
 from warmroot.errors import AlreadyExists, Conflict, NotFound, WarmrootError
 from warmroot.kube.cluster import EVENT, LEASE, NODE, POD, Object, RestCluster
 from warmroot.kube.kubeconfig import load
@@ -110,7 +110,9 @@ class _Life:
         self._uid = ""
         self._transport = RequestsTransport(str(spec.kubeconfig))
         self._cluster = RestCluster(self._transport)
-        self._watch = PodWatch(spec.kubeconfig, spec.name, self._pod_changed)
+        self._watch = ObjectWatch(
+            spec.kubeconfig, POD, self._pod_changed, fields=f"spec.nodeName={spec.name}"
+        )
         self._thread = threading.Thread(target=self._work, name=f"kubelet-{spec.name}", daemon=True)
 
     def begin(self) -> None:

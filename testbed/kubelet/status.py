@@ -11,8 +11,8 @@ from testbed.kubelet.presence import HostFacts
 Object = dict[str, Any]
 CAPACITY = {"cpu": "4", "memory": "8Gi", "pods": "110", "ephemeral-storage": "20Gi"}
 KUBELET_VERSION = "v1.37.2"
-LEASE_SECONDS = 40
-"""A kubelet's default; the lease is renewed every quarter of it."""
+LEASE_SECONDS = 8
+"""Half the control plane's grace period; the lease is renewed every quarter of it, as kubelets do."""
 
 
 def stamp(now: datetime) -> str:

@@ -1,4 +1,4 @@
-"""The watch on a node's pods: list, watch on, list again when the server forgot."""
+"""A watch that never ends: list, watch on, list again when the server forgot."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from warmroot.errors import Gone, WarmrootError
-from warmroot.kube.cluster import POD, Object, RestCluster
+from warmroot.kube.cluster import Kind, Object, RestCluster
 from warmroot.kube.transport import RequestsTransport
 
 log = logging.getLogger(__name__)
@@ -17,19 +17,29 @@ WATCH_SECONDS = 60.0
 RETRY = 1.0
 
 
-class PodWatch:
-    """Tells every change of the pods that are bound to one node."""
+class ObjectWatch:
+    """Tells every change of a kind's objects: `changed(gone, object)`, from a thread of its own."""
 
-    def __init__(self, kubeconfig: Path, node: str, changed: Callable[[bool, Object], None]) -> None:
+    def __init__(
+        self,
+        kubeconfig: Path,
+        kind: Kind,
+        changed: Callable[[bool, Object], None],
+        *,
+        fields: str = "",
+        labels: str = "",
+    ) -> None:
         self._kubeconfig = kubeconfig
-        self._node = node
+        self._kind = kind
+        self._fields = fields
+        self._labels = labels
         self._changed = changed
         self._ended = threading.Event()
         self._known: dict[str, Object] = {}
 
     def begin(self) -> None:
         """Starts the watching thread."""
-        threading.Thread(target=self._run, name=f"pods-of-{self._node}", daemon=True).start()
+        threading.Thread(target=self._run, name=f"watch-{self._kind.plural}", daemon=True).start()
 
     def end(self) -> None:
         """From now on nothing is told; the thread ends with its last read."""
@@ -46,14 +56,14 @@ class PodWatch:
                 except Gone:
                     version = ""
                 except (WarmrootError, OSError) as error:
-                    log.info("pods of %s: again in %s s: %s", self._node, RETRY, error)
+                    log.info("watch on %s: again in %s s: %s", self._kind.plural, RETRY, error)
                     version = ""
                     self._ended.wait(RETRY)
         finally:
             transport.close()
 
     def _list(self, cluster: RestCluster) -> str:
-        listing = cluster.list(POD, fields=f"spec.nodeName={self._node}")
+        listing = cluster.list(self._kind, fields=self._fields, labels=self._labels)
         found = {item["metadata"]["uid"]: item for item in listing.items}
         for uid in set(self._known) - set(found):
             self._tell(True, self._known[uid])
@@ -62,7 +72,9 @@ class PodWatch:
         return listing.resource_version
 
     def _follow(self, cluster: RestCluster, version: str) -> str:
-        events = cluster.watch(POD, version, fields=f"spec.nodeName={self._node}", timeout=WATCH_SECONDS)
+        events = cluster.watch(
+            self._kind, version, fields=self._fields, labels=self._labels, timeout=WATCH_SECONDS
+        )
         for event in events:
             if self._ended.is_set():
                 break
@@ -71,12 +83,12 @@ class PodWatch:
                 self._tell(event.type == "DELETED", event.object)
         return version
 
-    def _tell(self, gone: bool, pod: Object) -> None:
+    def _tell(self, gone: bool, item: Object) -> None:
         if self._ended.is_set():
             return
-        uid = pod["metadata"]["uid"]
+        uid = item["metadata"]["uid"]
         if gone:
             self._known.pop(uid, None)
         else:
-            self._known[uid] = pod
-        self._changed(gone, pod)
+            self._known[uid] = item
+        self._changed(gone, item)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shlex
-import subprocess
+import shutil
+import signal
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from testbed.controlplane.processes import Program
 from testbed.machine.console import Console
+from warmroot.errors import NotInstalled
 
 NAMESPACE, ACCOUNT = "warmroot-system", "warmroot-proxy"
 
@@ -50,7 +54,7 @@ class ProxyProcess:
         self._log = log
         self._console = console
         self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Program | None = None
         self._powered = False
 
     def wants(self, pod: dict[str, Any]) -> bool:
@@ -64,16 +68,16 @@ class ProxyProcess:
         with self._lock:
             if not self._powered or self._running():
                 return
-            with self._log.open("ab") as log:
-                self._process = subprocess.Popen(
-                    self.command.arguments(kubeconfig),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
+            arguments = self.command.arguments(kubeconfig)
+            self._process = Program.start(
+                arguments,
+                executable=_found(arguments[0]),
+                log=self._log,
+                pid_file=self._log.with_suffix(".pid"),
+                dies_with_us=True,  # us: the kubelet's thread, so a host without power has no proxy
+            )
             self.starts += 1
-            self._console.say("kubelet", f"the proxy runs as pid {self._process.pid}")
+            self._console.say("kubelet", f"the proxy runs as pid {self._process.identity.pid}")
 
     def stop(self, pod: dict[str, Any]) -> None:
         """Ends the process: its pod was deleted."""
@@ -90,7 +94,7 @@ class ProxyProcess:
     def pid(self) -> int | None:
         """Process id while it runs."""
         with self._lock:
-            return self._process.pid if self._process and self._running() else None
+            return self._process.identity.pid if self._process and self._running() else None
 
     def power(self, on: bool) -> None:
         """Host power. Without it the process ends at once and none is started."""
@@ -104,11 +108,19 @@ class ProxyProcess:
         with self._lock:
             if self._process is None:
                 return False
-            was_running = self._process.poll() is None
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+            process, self._process = self._process, None
+            was_running = process.alive
+            if was_running:
+                os.kill(process.identity.pid, signal.SIGKILL)
+            process.end(0)
             return was_running
 
     def _running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
+        return self._process is not None and self._process.alive
+
+
+def _found(program: str) -> Path:
+    path = shutil.which(program)
+    if path is None:
+        raise NotInstalled(f"{program} is not installed")
+    return Path(path)
