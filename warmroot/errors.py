@@ -26,7 +26,8 @@
     │   ├── Barred       the release must not be written here
     │   ├── OrderExpired the reboot's deadline passed, or its id was used already
     │   ├── NotOnTrial   there is nothing to confirm or to roll back
-    │   └── WrongRelease what runs is not what was ordered
+    │   ├── WrongRelease what runs is not what was ordered
+    │   └── Superseded   newer orders came while this one was carried out
     ├── ClusterError     the API server said no
     │   ├── NotFound, Conflict, AlreadyExists, Gone, Invalid, Forbidden, TooManyRequests
     ├── MachineError     the machine that set-up and test bed run on
@@ -202,6 +203,10 @@ class WrongRelease(OrderError):
     """What runs is not what was ordered."""
 
     default_hint = "the trial is not confirmed; it is rolled back or falls back"
+
+
+class Superseded(OrderError):
+    """Newer orders came while this one was carried out, or the proxy is to end."""
 
 
 class ClusterError(WarmrootError):
