@@ -24,10 +24,10 @@ from os_proxy.core.steps import (
     Disarm,
     FetchManifest,
     NoteFallback,
+    NoteFloor,
     NoteReboot,
     Nothing,
     Phase,
-    RaiseFloor,
     Reboot,
     Refusal,
     RepairRecord,
@@ -36,6 +36,7 @@ from os_proxy.core.steps import (
 from warmroot import errors
 from warmroot.disk.bootrecord import BootRecord, Slot
 from warmroot.errors import WarmrootError
+from warmroot.release.policy import may_install
 
 
 def decide(seen: Seen, orders: Orders | None, now: float) -> Decision:
@@ -178,9 +179,9 @@ def _reboot_once(seen: Seen, release: Release, order: RebootOrder, kind: RebootK
 
 def _settled(seen: Seen, orders: Orders, now: float) -> Decision:
     release, running = orders.release, seen.booted_digest
-    manifest = seen.manifests.get(running) if running else None
-    if manifest and manifest.release_seq > seen.floor:
-        return Decision(RaiseFloor(manifest.release_seq), _resting_phase(seen, orders, Situation.SETTLED))
+    if running and running not in seen.floor.confirmed:
+        floor = seen.floor.raised(running, seen.manifests[running].release_seq)
+        return Decision(NoteFloor(floor), _resting_phase(seen, orders, Situation.SETTLED))
     if release is not None and seen.runs(release.digest):
         return Decision(Nothing(), Phase.CONFIRMED)
     match orders.goal:
@@ -210,6 +211,18 @@ def _write(seen: Seen, release: Release, slot: Slot, phase: Phase) -> Decision:
     manifest = seen.manifests.get(release.digest)
     if manifest is None:
         return Decision(FetchManifest(release), phase)
+    running = seen.manifests.get(seen.booted_digest or "")
+    try:
+        may_install(
+            manifest,
+            release.digest,
+            running_seq=running.release_seq if running else 0,
+            floor=seen.floor.release_seq,
+            lowest=running.min_seq if running else 0,
+            confirmed=seen.floor.confirmed,
+        )
+    except errors.Replayed as error:
+        return _refuse(error)
     return Decision(Write(slot, release, manifest), phase)
 
 

@@ -79,17 +79,29 @@ class FallbackNote:
     state: FallbackState = FallbackState.STANDING
 
 
-Note = Receipt | RebootNote | FallbackNote
+CONFIRMED_KEPT = 8
+"""Releases that are remembered as confirmed; more than the two slots and a few rollbacks need."""
+
+
+@dataclass(frozen=True)
+class Floor:
+    """The anti-rollback memory: the highest confirmed sequence, and the digests confirmed here, newest last."""
+
+    release_seq: int = 0
+    confirmed: tuple[str, ...] = ()
+
+    def raised(self, digest: str, release_seq: int) -> Floor:
+        """The floor after this release was confirmed."""
+        others = tuple(known for known in self.confirmed if known != digest)
+        return Floor(max(self.release_seq, release_seq), (*others, digest)[-CONFIRMED_KEPT:])
+
+
+Note = Receipt | RebootNote | FallbackNote | Floor
 
 
 def encode(note: Note) -> bytes:
     """The file's bytes."""
     return json.dumps(asdict(note), sort_keys=True).encode()
-
-
-def encode_floor(release_seq: int) -> bytes:
-    """The bytes of `floor.json`."""
-    return json.dumps({"release_seq": release_seq}).encode()
 
 
 def receipt(data: bytes | None) -> Receipt | None:
@@ -119,10 +131,12 @@ def fallback_note(data: bytes | None) -> FallbackNote | None:
     return FallbackNote(**{**fields, "cause": cause, "state": state})
 
 
-def floor(data: bytes | None) -> int:
-    """The highest release sequence that was ever confirmed here, as far as is known."""
-    fields = _fields(data, {"release_seq": int})
-    return fields["release_seq"] if fields else 0
+def floor(data: bytes | None) -> Floor:
+    """The anti-rollback memory, as far as it is known."""
+    fields = _fields(data, {"release_seq": int, "confirmed": list})
+    if fields is None or not all(isinstance(digest, str) for digest in fields["confirmed"]):
+        return Floor()
+    return Floor(fields["release_seq"], tuple(fields["confirmed"]))
 
 
 def _fields(data: bytes | None, shape: dict[str, type]) -> dict[str, Any] | None:

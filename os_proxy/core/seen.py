@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from os_proxy.core.receipts import FallbackNote, FallbackState, RebootNote, Receipt, SlotContent
+from os_proxy.core.receipts import FallbackNote, FallbackState, Floor, RebootNote, Receipt, SlotContent
 from warmroot.disk.bootrecord import TRIES, BootRecord, Slot
 from warmroot.release.manifest import Manifest
 
@@ -42,7 +42,7 @@ class Situation(Enum):
 
 @dataclass(frozen=True)
 class Seen:
-    """One look at the node. `manifests` by digest; `floor` is 0 where nothing is known."""
+    """One look at the node. `manifests` by digest."""
 
     boot: BootView
     booted: Booted
@@ -50,7 +50,7 @@ class Seen:
     manifests: Mapping[str, Manifest] = field(default_factory=dict)
     reboot: RebootNote | None = None
     fallback: FallbackNote | None = None
-    floor: int = 0
+    floor: Floor = field(default_factory=Floor)
 
     @property
     def booted_digest(self) -> str | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from os_proxy.core.orders import Release
-from os_proxy.core.receipts import FallbackNote, RebootNote
+from os_proxy.core.receipts import FallbackNote, Floor, RebootNote
 from warmroot.disk.bootrecord import Slot
 from warmroot.errors import WarmrootError
 from warmroot.release.manifest import Manifest
@@ -96,10 +96,10 @@ class NoteFallback:
 
 
 @dataclass(frozen=True)
-class RaiseFloor:
-    """Keep durably that a release of this sequence was confirmed."""
+class NoteFloor:
+    """Keep durably that a release was confirmed."""
 
-    release_seq: int
+    floor: Floor
 
 
 Step = (
@@ -113,7 +113,7 @@ Step = (
     | NoteReboot
     | Reboot
     | NoteFallback
-    | RaiseFloor
+    | NoteFloor
 )
 
 

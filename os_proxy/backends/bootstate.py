@@ -1,0 +1,56 @@
+"""The boot record on its partition: GRUB's backend of the five verbs.
+
+One state change is one 512-byte write per copy; copy 1 is durable and read again before copy 2 is touched,
+and the generation rises with every change (I4). So at any moment at least one copy is a whole record.
+"""
+
+from __future__ import annotations
+
+from os_proxy.core.seen import BootView
+from os_proxy.ports import BlockDevice
+from warmroot.disk.bootrecord import SECTOR, TRIES, BootRecord, Slot, decode, newest
+from warmroot.disk.layout import COPY_OFFSETS
+from warmroot.errors import Bug, ReadOnlyDisk
+
+
+class GrubBootState:
+    """Reads and writes both copies."""
+
+    def __init__(self, partition: BlockDevice) -> None:
+        self._partition = partition
+
+    def read(self) -> BootView:
+        """What the firmware would decide from."""
+        first, second = (self._partition.read(offset, SECTOR) for offset in COPY_OFFSETS)
+        _, record = newest(first, second)
+        return BootView(record, record is not None and decode(first) == decode(second))
+
+    def repair(self, good: Slot, next: Slot | None, left: int) -> None:
+        """Both copies anew, whatever they were."""
+        record = self.read().record
+        self._write(BootRecord(record.gen + 1 if record else 1, good, next, left))
+
+    def disarm(self) -> None:
+        """Nothing is tried."""
+        self._write(self._known().succeed(next=None))
+
+    def activate(self, slot: Slot) -> None:
+        """`slot` is tried at the next boots."""
+        self._write(self._known().succeed(next=slot, left=TRIES))
+
+    def confirm(self, slot: Slot) -> None:
+        """`slot` is good."""
+        self._write(self._known().succeed(good=slot, next=None))
+
+    def _known(self) -> BootRecord:
+        record = self.read().record
+        if record is None:
+            raise Bug("a boot record that is garbage was to be changed")
+        return record
+
+    def _write(self, record: BootRecord) -> None:
+        sector = record.encode()
+        for offset in COPY_OFFSETS:
+            self._partition.write_through(offset, sector)
+            if self._partition.read(offset, SECTOR) != sector:
+                raise ReadOnlyDisk(f"a boot record written at {offset} of BOOTSTATE was not kept")
