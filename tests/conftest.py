@@ -1,0 +1,123 @@
+"""What all tests share: tiers that skip with a reason, one control plane, and an honest summary."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import TYPE_CHECKING
+
+import hypothesis
+import pytest
+
+from testbed.controlplane import build
+from testbed.setup import debian
+from testbed.setup.debian import Tier
+from warmroot.errors import NotInstalled
+
+if TYPE_CHECKING:
+    from testbed.controlplane.plane import ControlPlane
+    from warmroot.kube.cluster import RestCluster
+
+# A deadline would measure the machine, not the code. In CI a run must be the same each time.
+hypothesis.settings.register_profile("warmroot", deadline=None, derandomize="CI" in os.environ)
+hypothesis.settings.load_profile("warmroot")
+
+_TALLIES = pytest.StashKey[dict[str, int]]()
+_SECONDS: defaultdict[str, float] = defaultdict(float)
+_TESTS: Counter[str] = Counter()
+
+
+@cache
+def _lacking(marker: str) -> str:
+    """Why the tests of a marker can't run here; empty if they can."""
+    if marker == "erofs":
+        return _tools(lambda package: package.name == "erofs-utils")
+    if marker == "verity":
+        return _tools(lambda package: package.name == "cryptsetup-bin")
+    if marker == "vm":
+        return _tools(lambda package: package.used_for.startswith("firmware"))
+    if marker == "api":
+        return _control_plane()
+    if marker == "e2e":
+        return _control_plane() or _tools(lambda package: package.tier <= Tier.DEMO)
+    return ""
+
+
+def _tools(wanted: Callable[[debian.Package], bool]) -> str:
+    missing = [package for package in debian.missing(Tier.TEST) if wanted(package)]
+    return f"{debian.names(missing)} not installed; {debian.command(missing)}" if missing else ""
+
+
+def _control_plane() -> str:
+    try:
+        build.installed()
+    except NotInstalled as error:
+        return str(error)
+    return ""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_TALLIES] = {}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for marker in item.iter_markers():
+            if reason := _lacking(marker.name):
+                item.add_marker(pytest.mark.skip(reason=reason))
+                break
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    tier = report.nodeid.split("/")[1] if report.nodeid.count("/") > 1 else "tests"
+    _SECONDS[tier] += report.duration
+    _TESTS[tier] += report.when == "call" and report.outcome == "passed"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    write = terminalreporter.write_line
+    terminalreporter.section("what this run covers")
+    for tier, seconds in _SECONDS.items():
+        write(f"{tier:<10}{_TESTS[tier]:>6} passed {seconds:>9.1f} s")
+    for what, count in config.stash[_TALLIES].items():
+        write(f"checked: {count:,} {what}")
+    skipped = Counter(_reason(report) for report in terminalreporter.stats.get("skipped", []))
+    for reason, count in skipped.items():
+        write(f"NOT RUN: {count} tests: {reason}", yellow=True)
+
+
+def _reason(report: pytest.TestReport) -> str:
+    text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return text.removeprefix("Skipped: ")
+
+
+@pytest.fixture(scope="session")
+def tally(request: pytest.FixtureRequest) -> Callable[[str, int], None]:
+    """`tally("crash states of the slot engine", 12_000)`: a count that the run's summary prints."""
+    counts = request.config.stash[_TALLIES]
+
+    def add(what: str, count: int) -> None:
+        counts[what] = counts.get(what, 0) + count
+
+    return add
+
+
+@pytest.fixture(scope="session")
+def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """One real control plane for the whole session. Tests keep apart by namespace and by name."""
+    from testbed.controlplane.plane import ControlPlane
+
+    if reason := _control_plane():
+        pytest.skip(reason)
+    with ControlPlane(tmp_path_factory.mktemp("control-plane")).start() as plane:
+        yield plane
+
+
+@pytest.fixture(scope="session")
+def cluster(control_plane: ControlPlane) -> RestCluster:
+    """The cluster as its administrator sees it."""
+    from testbed.controlplane.clients import admin_cluster
+
+    return admin_cluster(control_plane)
