@@ -71,7 +71,7 @@ def main() -> int:
     names = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     pages = [Path(name) for name in names.split("\0") if name and Path(name).exists()]
     found = [str(item) for page in pages for item in broken(page, Path())]
-    print("\n".join(found) or f"every link of {len(pages)} pages leads somewhere")
+    print("\n".join(found) or f"every link of {len(pages)} pages leads somewhere")  # noqa: T201
     return 1 if found else 0
 
 
