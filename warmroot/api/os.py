@@ -290,6 +290,7 @@ class WaitReason(StrEnum):
     DRAIN_BLOCKED = "DrainBlocked"
     DRAINING = "Draining"
     DRAIN_FAILED = "DrainFailed"
+    ACTIVATION_FAILED = "ActivationFailed"
     REBOOTING = "Rebooting"
     NEVER_CAME_BACK = "NeverCameBack"
     NOT_READY = "NotReady"
@@ -318,6 +319,7 @@ class OSReason(StrEnum):
     RELEASE_UNRESOLVED = "ReleaseUnresolved"
     NO_NODES = "NoNodes"
     HEALTHY = "Healthy"
+    INVALID_SPEC = "InvalidSpec"
 
 
 class Counts(Model):
@@ -369,7 +371,7 @@ class HistoryEntry(Model):
     version: str = Field(description="Its version.")
     started: str = Field(description="When it began.")
     finished: str | None = Field(default=None, description="When it ended.")
-    result: str = Field(description="Complete, Halted or Superseded.")
+    result: str = Field(description="Running, Complete, Halted or Superseded.")
 
 
 class OSStatus(Model):

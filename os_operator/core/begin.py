@@ -1,0 +1,137 @@
+"""What may begin: OSInstances, downloads, and nodes, as far as nothing speaks against it.
+
+One slot a node, in one pass, by one writer: others overran their budget because several slots were filled
+from one stale look.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from os_operator.core.actions import Cordon, DeleteInstance, EnsureInstance, Orders, SetOrders
+from os_operator.core.failures import halt
+from os_operator.core.finish import SOON
+from os_operator.core.node_way import WANTS_STAGE, Move, Way
+from os_operator.core.survey import Pass, stage_orders
+from os_operator.core.waves import Gate, Progress
+from os_operator.core.world import CordonNote, InstanceView, NodeView
+from warmroot.api.os import NodePhase, WaitReason
+from warmroot.api.osinstance import Goal
+
+
+@dataclass(frozen=True, slots=True)
+class Shut:
+    """Why nothing new begins, for every node alike."""
+
+    reason: WaitReason
+    message: str
+
+
+def begin(state: Pass) -> None:
+    """New OSInstances, new downloads, new nodes: as far as nothing speaks against it."""
+    for node, instance, way in state.tally.absent:
+        if way.move is Move.REPLACE and instance is not None:
+            state.actions.append(DeleteInstance(instance.name, instance.uid))
+        else:
+            state.actions.append(EnsureInstance(node.name, node.uid, Orders(state.os.name, Goal.NONE)))
+    # A drain that has just failed may be the one too many: it stops this very pass.
+    state.halted = state.halted or halt(state.ledger, state.rollout, state.wave)
+    shut = _shut(state)
+    _begin_staging(state, shut)
+    _admit(state, shut)
+
+
+def _shut(state: Pass) -> Shut | None:
+    if state.halted:
+        return Shut(WaitReason.HALTED, state.halted)
+    if state.rollout.paused:
+        return Shut(WaitReason.PAUSED, "spec.rollout.paused is true")
+    return None
+
+
+def _begin_staging(state: Pass, shut: Shut | None) -> None:
+    tally = state.tally
+    if shut is None and state.rollout.stage_in_window and not state.window.open:
+        shut = Shut(WaitReason.WINDOW, "stageInWindow: it downloads when a window opens")
+    free = max(0, state.rollout.max_staging - tally.staging) if shut is None else 0
+    waiting = sorted(tally.to_stage, key=_by_name)
+    for _, instance in waiting[:free]:
+        wanted = stage_orders(state, instance)
+        assert wanted is not None
+        if not wanted.stand(instance):
+            state.actions.append(SetOrders(instance.name, instance.version, wanted))
+    begun = WANTS_STAGE._replace(phase=NodePhase.STAGING, reason=WaitReason.STAGING)
+    tally.rows += [(node.name, begun) for node, _ in waiting[:free]]
+    tally.staging += len(waiting[:free])
+    text = f"{state.rollout.max_staging} download at once (rollout.maxStaging)"
+    paced = WANTS_STAGE._replace(
+        reason=shut.reason if shut else WaitReason.STAGING_PACED, message=shut.message if shut else text
+    )
+    tally.rows += [(node.name, paced) for node, _ in waiting[free:]]
+
+
+def _admit(state: Pass, shut: Shut | None) -> None:
+    """Grants slots. A node that is already down costs none, but keeps to wave and window like any other."""
+    tally, wave = state.tally, state.wave
+    if wave is None or state.target is None:
+        return
+    shut = shut or _gate(state, wave)
+    room = wave.limit - tally.moved - tally.touched if shut is None else 0
+    free = state.budget.free
+    left: list[NodeView] = []
+    costly = False
+    for node, _ in sorted(tally.to_admit, key=_down_first):
+        free_ride = node.unschedulable
+        if room <= 0 or not (free_ride or free > 0):
+            costly = costly or room > 0
+            left.append(node)
+            continue
+        room -= 1
+        free -= not free_ride
+        tally.in_progress += 1
+        tally.unavailable += not free_ride
+        _cordon(state, node)
+    tally.rows += [(node.name, way) for way in (_held(state, shut, wave, costly),) for node in left]
+
+
+def _cordon(state: Pass, node: NodeView) -> None:
+    assert state.target is not None
+    note = CordonNote(state.os.name, state.target, float(int(state.now)), ours=not node.unschedulable)
+    happening = state.happening("Begun", "is cordoned and drained", node, state.target, node.boot_id)
+    state.actions.append(Cordon(node.name, node.version, note, happening))
+    way = Way(Move.DRAIN, NodePhase.CORDONED, WaitReason.DRAINING, "", note.since)
+    state.tally.rows.append((node.name, way))
+    state.wake(state.now + SOON)
+
+
+def _gate(state: Pass, wave: Progress) -> Shut | None:
+    if wave.gate is Gate.APPROVAL:
+        text = f"wave {wave.step.name} needs: kubectl annotate --overwrite os {state.os.name}"
+        return Shut(WaitReason.APPROVAL, f"{text} warmroot.io/approve={wave.step.name}@{state.target}")
+    if wave.gate is Gate.SOAK:
+        return Shut(WaitReason.SOAK, f"wave {wave.step.name} soaks")
+    if not state.window.open:
+        return Shut(WaitReason.WINDOW, "no window of rollout.windows is open")
+    return None
+
+
+def _held(state: Pass, shut: Shut | None, wave: Progress, costly: bool) -> Way:
+    """Why the staged nodes that are left wait; one reason for all."""
+    if shut is not None:
+        again = wave.standing.soak_until if shut.reason is WaitReason.SOAK else None
+        if shut.reason is WaitReason.WINDOW:
+            again = state.window.look_again
+        return Way(Move.NOTHING, NodePhase.STAGED, shut.reason, shut.message, None, again)
+    if costly:
+        text = f"{state.budget.allowed} nodes may be down at once (rollout.maxUnavailable)"
+        return Way(Move.NOTHING, NodePhase.STAGED, WaitReason.BUDGET, text)
+    text = f"wave {wave.step.name} takes nodes up to number {wave.step.target}"
+    return Way(Move.NOTHING, NodePhase.STAGED, WaitReason.WAVE, text)
+
+
+def _by_name(pair: tuple[NodeView, InstanceView]) -> str:
+    return pair[0].name
+
+
+def _down_first(pair: tuple[NodeView, InstanceView]) -> tuple[bool, str]:
+    return (not pair[0].unschedulable, pair[0].name)

@@ -1,0 +1,102 @@
+"""What failed on which node, when that stops the rollout, and how a person forgives it.
+
+`status.failed` is the record; a bar in an OSInstance is the same fact kept where the node can see it. Either
+alone is enough to rebuild the other after a restart in between. A person forgives with the annotation
+`warmroot.io/clear-failed: NODE@TIME` (or `*@TIME`, several with commas): failures up to TIME are forgotten
+and their bars lifted. The time is what makes it safe to leave in a GitOps repository: it never forgives a
+failure that comes later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from os_operator.core import instants
+from os_operator.core.waves import Progress
+from os_operator.core.world import InstanceView, NodeView, OSView
+from warmroot.api.os import FailedNode, OnTimeout, Rollout, WaitReason
+
+MAX_RECORDED = 256
+"""`status.failed` holds no more. A rollout that fills it has stopped long before, or stops then."""
+NOT_THE_RELEASE = frozenset({WaitReason.DRAIN_FAILED})
+"""Failures that say nothing about the release: they do not count against `maxFailed`."""
+UNDONE_BY_SUCCESS = frozenset(
+    {WaitReason.NEVER_CAME_BACK, WaitReason.ACTIVATION_FAILED, WaitReason.DRAIN_FAILED}
+)
+"""Failures that are over when the node runs the target, confirmed, after all."""
+
+
+@dataclass(slots=True)
+class Ledger:
+    """The failures of one target. `persisted`: what the stored status already says."""
+
+    digest: str
+    entries: dict[str, FailedNode] = field(default_factory=dict)
+    persisted: frozenset[str] = frozenset()
+    unbar: list[InstanceView] = field(default_factory=list)
+
+    def record(self, node: str, reason: WaitReason, message: str, at: float) -> None:
+        """Notes a failure; what is already noted stays as it was."""
+        if node not in self.entries and len(self.entries) < MAX_RECORDED:
+            self.entries[node] = FailedNode(
+                node=node, digest=self.digest, reason=reason, message=message[:1024], at=instants.text(at)
+            )
+
+    def counted(self) -> int:
+        """How many failures count against the release."""
+        return sum(1 for entry in self.entries.values() if entry.reason not in NOT_THE_RELEASE)
+
+    def wire(self) -> tuple[FailedNode, ...]:
+        """As the status has it."""
+        return tuple(self.entries[node] for node in sorted(self.entries))
+
+
+def open_ledger(os: OSView, target: str, instances: Mapping[str, InstanceView]) -> Ledger:
+    """The failures of `target` that nobody has forgiven."""
+    noted = {entry.node: entry for entry in os.status.failed if entry.digest == target}
+    ledger = Ledger(target, persisted=frozenset(noted))
+    for node, entry in noted.items():
+        instance = instances.get(node)
+        if not _forgiven(os, entry):
+            ledger.entries[node] = entry
+        elif instance is not None and target in instance.barred:
+            ledger.entries[node] = entry  # first the bar, then the record: a restart in between loses neither
+            ledger.unbar.append(instance)
+    return ledger
+
+
+def _forgiven(os: OSView, entry: FailedNode) -> bool:
+    at = instants.parse(entry.at) or 0.0
+    return any(who in ("*", entry.node) and at <= until for who, until in os.clears)
+
+
+def settle(ledger: Ledger, node: NodeView) -> None:
+    """Forgets a failure that a later success undid."""
+    entry = ledger.entries.get(node.name)
+    if entry is not None and entry.reason in UNDONE_BY_SUCCESS:
+        del ledger.entries[node.name]
+
+
+def halt(ledger: Ledger, rollout: Rollout, wave: Progress | None) -> str:
+    """Why nothing new may start, or nothing."""
+    counted = ledger.counted()
+    allowed = rollout.failure.max_failed
+    forgive = "look at status.failed, then set a new release or warmroot.io/clear-failed"
+    if counted > allowed:
+        return f"{counted} failed, {allowed} may (failure.maxFailed); {forgive}"
+    if wave is not None and wave.step.max_failed is not None:
+        here = sum(
+            1
+            for entry in ledger.entries.values()
+            if entry.reason not in NOT_THE_RELEASE
+            and (instants.parse(entry.at) or 0.0) >= int(wave.standing.since)
+        )
+        if here > wave.step.max_failed:
+            return f"{here} failed in wave {wave.step.name}, {wave.step.max_failed} may; {forgive}"
+    aborted = [entry.node for entry in ledger.entries.values() if entry.reason is WaitReason.DRAIN_FAILED]
+    if aborted and rollout.drain.on_timeout is OnTimeout.ABORT:
+        return f"the drain of {aborted[0]} timed out (drain.onTimeout: Abort); {forgive}"
+    if len(ledger.entries) >= MAX_RECORDED:
+        return f"{MAX_RECORDED} nodes failed; {forgive}"
+    return ""

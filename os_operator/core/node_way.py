@@ -1,0 +1,248 @@
+"""Where one node is on its way, and what it needs next (rollout.md, "A node's way").
+
+`examine` is the only place that reads a node's state off its Node, its orders and its proxy's word. It
+decides nothing about other nodes: budget, wave and halt are `plan`'s. A node that has been ordered to reboot
+is always brought to an end, whatever happens to its OS object meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from enum import Enum
+from typing import NamedTuple
+
+from os_operator.core.orders import ordered_in
+from os_operator.core.world import InstanceView, NodeView
+from warmroot.api.os import NodePhase, WaitReason
+from warmroot.api.osinstance import Goal, InstancePhase
+
+CONFIRM_GRACE = 120.0
+"""Seconds past the health deadline in which an ordered confirm may still arrive."""
+MAX_BARRED = 32
+"""An OSInstance bars at most this many releases; then nothing new is written to the node."""
+
+
+class Move(Enum):
+    """What a node needs next."""
+
+    NOTHING = "Nothing"
+    ENSURE = "Ensure"
+    REPLACE = "Replace"
+    STAGE = "Stage"
+    STAGING = "Staging"
+    ADMIT = "Admit"
+    DRAIN = "Drain"
+    CONFIRM = "Confirm"
+    ROLLBACK = "Rollback"
+    BAR = "Bar"
+    WITHDRAW = "Withdraw"
+    RELEASE = "Release"
+    HOLD = "Hold"
+
+
+class Way(NamedTuple):
+    """One node's place. `failed`: what is to be recorded against the release. Times in Unix seconds."""
+
+    move: Move
+    phase: NodePhase
+    reason: WaitReason | None = None
+    message: str = ""
+    since: float | None = None
+    deadline: float | None = None
+    failed: WaitReason | None = None
+
+
+CURRENT = Way(Move.NOTHING, NodePhase.CURRENT)
+CURRENT_SILENT = Way(
+    Move.NOTHING,
+    NodePhase.CURRENT,
+    WaitReason.PROXY_SILENT,
+    "it ran the target when its proxy last spoke; check the proxy's pod on this node",
+)
+UNRESOLVED = Way(Move.NOTHING, NodePhase.PENDING, WaitReason.RELEASE_UNRESOLVED)
+NEW = Way(Move.ENSURE, NodePhase.PENDING, WaitReason.PROXY_SILENT, "its OSInstance is being created")
+REPLACED = Way(
+    Move.REPLACE, NodePhase.PENDING, WaitReason.PROXY_SILENT, "the OSInstance of its predecessor is removed"
+)
+SILENT = Way(
+    Move.NOTHING,
+    NodePhase.PENDING,
+    WaitReason.PROXY_SILENT,
+    "no word of its proxy; check the proxy's pod on this node",
+)
+BARRED = Way(Move.NOTHING, NodePhase.FAILED, WaitReason.BARRED)
+TOO_MANY_BARS = Way(
+    Move.NOTHING,
+    NodePhase.FAILED,
+    WaitReason.BARRED,
+    f"{MAX_BARRED} releases fell back here; look at the machine, then clear its bars",
+)
+WANTS_STAGE = Way(Move.STAGE, NodePhase.PENDING, WaitReason.STAGING_PACED)
+STAGING = Way(Move.STAGING, NodePhase.STAGING, WaitReason.STAGING)
+ADMISSIBLE = Way(Move.ADMIT, NodePhase.STAGED)
+STAGED_SILENT = SILENT._replace(phase=NodePhase.STAGED)
+STAGED_NOT_READY = Way(
+    Move.NOTHING, NodePhase.STAGED, WaitReason.NOT_READY, "it is not Ready; it is left alone until it is"
+)
+CORDONED = Way(Move.DRAIN, NodePhase.CORDONED, WaitReason.DRAINING)
+UPDATED = Way(Move.RELEASE, NodePhase.CONFIRMING, WaitReason.CONFIRMING)
+BACK_OUT = Way(Move.RELEASE, NodePhase.PENDING)
+
+
+def in_orders(instance: InstanceView | None) -> bool:
+    """Whether the node was ordered to reboot and has not yet come to the end of it."""
+    if instance is None:
+        return False
+    goal = instance.goal
+    if goal is Goal.STAGE or goal is Goal.NONE:
+        return False
+    return not (instance.confirmed and instance.booted_digest == instance.digest)
+
+
+def examine(
+    node: NodeView,
+    instance: InstanceView | None,
+    target: str | None,
+    failed: Container[str],
+    ready_seconds: float,
+    now: float,
+) -> Way:
+    """The node's place on its way to `target`; `failed` are the nodes on which the target failed."""
+    if instance is None:
+        return BACK_OUT if node.note is not None else NEW
+    if instance.node_uid != node.uid:
+        return BACK_OUT if node.note is not None else REPLACED
+    goal = instance.goal
+    if goal is not Goal.STAGE and goal is not Goal.NONE and in_orders(instance):
+        return _ordered(node, instance, ready_seconds, now)
+    if node.note is not None:
+        return _cordoned(node, instance, target, failed)
+    return _standing(node, instance, target, failed, now)
+
+
+def _standing(
+    node: NodeView, instance: InstanceView, target: str | None, failed: Container[str], now: float
+) -> Way:
+    """A node that is not being moved."""
+    fresh = now < instance.stale_at
+    if target is None:
+        return UNRESOLVED
+    if instance.booted_digest == target and instance.confirmed:
+        return CURRENT if fresh else CURRENT_SILENT
+    if target in instance.barred or node.name in failed:
+        return BARRED
+    if len(instance.barred) >= MAX_BARRED:
+        return TOO_MANY_BARS
+    if not fresh:
+        return SILENT
+    if instance.goal is not Goal.STAGE or instance.digest != target:
+        return WANTS_STAGE
+    phase = instance.phase
+    if phase is InstancePhase.FAILED and instance.observed:
+        return _staging_failed(instance)
+    if instance.verified_digest != target or not instance.observed or phase is InstancePhase.STAGING:
+        return STAGING
+    return ADMISSIBLE if node.ready else STAGED_NOT_READY
+
+
+def _staging_failed(instance: InstanceView) -> Way:
+    """The proxy could not stage. While it tries again by itself, it keeps its place among the downloads."""
+    failure = instance.failure
+    text = f"{failure.reason}: {failure.message}" if failure else "the proxy gave no reason"
+    retry_at = failure.retry_at if failure else None
+    move = Move.STAGING if retry_at is not None else Move.NOTHING
+    return Way(move, NodePhase.PENDING, WaitReason.STAGING_FAILED, text, instance.since, retry_at)
+
+
+def _cordoned(node: NodeView, instance: InstanceView, target: str | None, failed: Container[str]) -> Way:
+    """A node that carries our note and has no reboot order that is under way."""
+    note = node.note
+    assert note is not None
+    if instance.confirmed and instance.booted_digest == note.digest:
+        return UPDATED
+    if note.digest in instance.barred or (note.digest == target and node.name in failed):
+        return BACK_OUT._replace(phase=NodePhase.FAILED)
+    if target is not None and note.digest != target:
+        return BACK_OUT
+    if instance.goal is not Goal.STAGE or instance.verified_digest != note.digest:
+        return BACK_OUT
+    return CORDONED._replace(since=note.since)
+
+
+def _ordered(node: NodeView, instance: InstanceView, ready_seconds: float, now: float) -> Way:
+    """A node with a reboot order that has not come to its end."""
+    goal, order = instance.goal, instance.order
+    asked = Goal.ROLLBACK if goal is Goal.ROLLBACK else Goal.ACTIVATE
+    deadline = order.deadline if order else now
+    carried = order is not None and instance.reboot_id == order.id
+    if instance.booted_digest is not None and instance.booted_digest == instance.digest:
+        return _trial(node, instance, ready_seconds, deadline, now)
+    # Not carried out, a new boot id says nothing: the node may have restarted before it saw the order.
+    returned = goal is not Goal.ACTIVATE or (carried and not ordered_in(instance, asked, instance.boot_id))
+    if returned and instance.phase not in (InstancePhase.ACTIVATING, InstancePhase.TRIAL, None):
+        return _fell_back(instance, WaitReason.UNHEALTHY if asked is Goal.ROLLBACK else WaitReason.FELL_BACK)
+    return _away(node, instance, asked, carried, deadline, now)
+
+
+def _fell_back(instance: InstanceView, reason: WaitReason) -> Way:
+    seen = f"; {instance.failure.reason}: {instance.failure.message}" if instance.failure else ""
+    text = f"it came up on its good slot again and keeps that release{seen}"
+    return Way(Move.BAR, NodePhase.FAILED, reason, text, instance.since, None, failed=reason)
+
+
+def _trial(node: NodeView, instance: InstanceView, ready_seconds: float, deadline: float, now: float) -> Way:
+    """The ordered release runs and is not confirmed."""
+    if instance.goal is Goal.ROLLBACK:
+        move = Move.ROLLBACK if now > deadline and now < instance.stale_at else Move.HOLD
+        text = "it did not get healthy in time and is told to return to its good slot"
+        reason = WaitReason.ROLLING_BACK
+        return Way(move, NodePhase.TRIAL, reason, text, None, deadline, failed=WaitReason.UNHEALTHY)
+    if instance.goal is Goal.CONFIRM:
+        last = deadline + CONFIRM_GRACE
+        if now > last and now < instance.stale_at:
+            return _unhealthy("its proxy did not confirm the slot in time", deadline)
+        return Way(Move.HOLD, NodePhase.CONFIRMING, WaitReason.CONFIRMING, "", None, last)
+    if not (node.ready and node.boot_id == instance.boot_id):
+        if now > deadline:
+            return _unhealthy("its Node was not Ready with the new boot id in time", deadline)
+        text = "it runs the new release; its Node is not Ready with the new boot id yet"
+        return Way(Move.HOLD, NodePhase.TRIAL, WaitReason.NOT_READY, text, instance.booted_at, deadline)
+    since = max(node.ready_since, instance.booted_at)
+    healthy_at = since + ready_seconds
+    if healthy_at > deadline and now > deadline:
+        return _unhealthy(f"its Node was not Ready for {ready_seconds:g} s in time", deadline)
+    if now >= healthy_at and healthy_at <= deadline:
+        return Way(Move.CONFIRM, NodePhase.CONFIRMING, WaitReason.CONFIRMING, "", since, deadline)
+    text = f"it has to stay Ready for {ready_seconds:g} s"
+    again = min(healthy_at, deadline)
+    return Way(Move.HOLD, NodePhase.TRIAL, WaitReason.SETTLING, text, since, again)
+
+
+def _unhealthy(text: str, deadline: float) -> Way:
+    reason = WaitReason.UNHEALTHY
+    return Way(Move.ROLLBACK, NodePhase.TRIAL, reason, text, deadline, None, failed=reason)
+
+
+def _away(
+    node: NodeView, instance: InstanceView, asked: Goal, carried: bool, deadline: float, now: float
+) -> Way:
+    """The reboot was ordered, and nothing was heard of the new system."""
+    failure = instance.failure
+    fresh = now < instance.stale_at
+    refused = instance.observed and instance.phase is InstancePhase.FAILED and not carried
+    if refused and (failure is None or failure.retry_at is None):
+        text = f"{failure.reason}: {failure.message}" if failure else "the proxy refused the order"
+        return _withdraw(text, instance.since)
+    if now <= deadline:
+        text = "" if not refused or failure is None else f"{failure.reason}: {failure.message}"
+        return Way(Move.HOLD, NodePhase.REBOOTING, WaitReason.REBOOTING, text, None, deadline)
+    if not carried and (fresh or (node.ready and ordered_in(instance, asked, node.boot_id))):
+        return _withdraw("it did not begin its reboot in time; check the proxy's pod on this node", deadline)
+    text = "it was ordered to reboot and did not come back in time; look at its console"
+    reason = WaitReason.NEVER_CAME_BACK
+    return Way(Move.HOLD, NodePhase.REBOOTING, reason, text, deadline, None, failed=reason)
+
+
+def _withdraw(text: str, since: float | None) -> Way:
+    reason = WaitReason.ACTIVATION_FAILED
+    return Way(Move.WITHDRAW, NodePhase.FAILED, reason, text, since, None, failed=reason)

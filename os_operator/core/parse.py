@@ -1,0 +1,211 @@
+"""JSON to views: the parsing edge. What a view does not need is dropped here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from os_operator.core import instants
+from os_operator.core.windows import opening
+from os_operator.core.world import (
+    APPROVE_ANNOTATION,
+    CLEAR_ANNOTATION,
+    CORDON_ANNOTATION,
+    FIELD_MANAGER,
+    FINALIZER,
+    HEARTBEAT_IDLE,
+    HEARTBEAT_WORKING,
+    WORKING,
+    CordonNote,
+    Failure,
+    InstanceView,
+    NodeView,
+    Order,
+    OSView,
+    PodView,
+)
+from warmroot.api.os import OSSpec, OSStatus
+from warmroot.api.osinstance import Goal, InstancePhase
+
+Object = Mapping[str, Any]
+MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
+
+
+def node_view(node: Object) -> NodeView:
+    """A Node."""
+    meta, status = node["metadata"], node.get("status") or {}
+    ready, since = _ready(status)
+    note = cordon_note((meta.get("annotations") or {}).get(CORDON_ANNOTATION))
+    unschedulable = bool((node.get("spec") or {}).get("unschedulable"))
+    return NodeView(
+        name=meta["name"],
+        uid=meta["uid"],
+        version=meta["resourceVersion"],
+        labels=meta.get("labels") or {},
+        ready=ready,
+        ready_since=since,
+        unschedulable=unschedulable,
+        boot_id=(status.get("nodeInfo") or {}).get("bootID", ""),
+        note=note,
+        foreign_cordon=note is not None and unschedulable and _foreign(meta),
+    )
+
+
+def _ready(status: Object) -> tuple[bool, float]:
+    for condition in status.get("conditions") or ():
+        if condition["type"] == "Ready":
+            since = instants.parse(condition.get("lastTransitionTime")) or 0.0
+            return condition["status"] == "True", since
+    return False, 0.0
+
+
+def _foreign(meta: Object) -> bool:
+    """Whether somebody else set `spec.unschedulable` last. `kubectl cordon` on a cordoned node writes
+    nothing, so this sees an administrator who uncordoned and cordoned again."""
+    owners = [
+        entry.get("manager", "")
+        for entry in meta.get("managedFields") or ()
+        if "f:unschedulable" in ((entry.get("fieldsV1") or {}).get("f:spec") or {})
+    ]
+    return bool(owners) and not any(owner.startswith(FIELD_MANAGER) for owner in owners)
+
+
+def cordon_note(text: str | None) -> CordonNote | None:
+    """Our annotation. One that can't be read counts as a note of a cordon that is not ours to lift."""
+    if text is None:
+        return None
+    try:
+        raw = json.loads(text)
+        since = instants.parse(raw["since"]) or 0.0
+        return CordonNote(str(raw["os"]), str(raw["digest"]), since, bool(raw["ours"]))
+    except (ValueError, KeyError, TypeError):
+        return CordonNote("", "", 0.0, ours=False)
+
+
+def cordon_text(note: CordonNote) -> str:
+    """The annotation for a note; `why` is for people."""
+    return json.dumps(
+        {
+            "os": note.os,
+            "digest": note.digest,
+            "since": instants.text(note.since),
+            "ours": note.ours,
+            "why": f"OS {note.os} moves this node to {note.digest[:19]}",
+        }
+    )
+
+
+def instance_view(instance: Object) -> InstanceView:
+    """An OSInstance."""
+    meta, spec, status = instance["metadata"], instance["spec"], instance.get("status") or {}
+    release, booted = spec.get("release") or {}, status.get("booted") or {}
+    phase = InstancePhase(status["phase"]) if status.get("phase") else None
+    heartbeat = instants.parse(status.get("heartbeat"))
+    patience = HEARTBEAT_WORKING if phase in WORKING else HEARTBEAT_IDLE
+    return InstanceView(
+        name=meta["name"],
+        uid=meta["uid"],
+        version=meta["resourceVersion"],
+        node_uid=next((one["uid"] for one in meta.get("ownerReferences") or () if one["kind"] == "Node"), ""),
+        os=spec["os"],
+        goal=Goal(spec.get("goal", "None")),
+        digest=release.get("digest"),
+        release_version=release.get("version", ""),
+        sources=tuple(release.get("sources") or ()),
+        bandwidth=spec.get("stagingBandwidth"),
+        order=_order(spec.get("reboot")),
+        barred=tuple(spec.get("barred") or ()),
+        phase=phase,
+        since=instants.parse(status.get("since")),
+        observed=bool(status) and status.get("observedGeneration") == meta.get("generation"),
+        boot_id=booted.get("bootID", ""),
+        booted_digest=booted.get("digest"),
+        booted_at=instants.parse(booted.get("at")) or 0.0,
+        confirmed=bool(booted) and status.get("good") == booted.get("slot"),
+        verified_digest=_verified(status, booted.get("slot")),
+        reboot_id=status.get("rebootID"),
+        failure=_failure(status.get("lastError")),
+        stale_at=float("-inf") if heartbeat is None else heartbeat + patience,
+    )
+
+
+def _order(raw: Object | None) -> Order | None:
+    return Order(raw["id"], instants.parse(raw["deadline"]) or 0.0) if raw else None
+
+
+def _failure(raw: Object | None) -> Failure | None:
+    return Failure(raw["reason"], raw["message"], instants.parse(raw.get("retryAt"))) if raw else None
+
+
+def _verified(status: Object, booted: str | None) -> str | None:
+    """What the slot holds that is not booted, if it was verified."""
+    other = {"A": "B", "B": "A"}.get(booted or "")
+    slot = (status.get("slots") or {}).get(other) or {}
+    return slot.get("digest") if slot.get("state") == "Verified" else None
+
+
+def os_view(os: Object) -> OSView:
+    """An OS object. One that the schema admitted and we still can't follow has a `problem`, and moves nothing."""
+    meta = os["metadata"]
+    notes = meta.get("annotations") or {}
+    spec, problem = _spec(os["spec"])
+    status = OSStatus()
+    try:
+        status = OSStatus.model_validate(os.get("status") or {})
+    except ValidationError:
+        problem = problem or "its status was written by something else; delete and create the object again"
+        spec = None
+    return OSView(
+        name=meta["name"],
+        uid=meta["uid"],
+        version=meta["resourceVersion"],
+        generation=int(meta.get("generation", 0)),
+        spec=spec,
+        status=status,
+        problem=problem,
+        approvals=frozenset(
+            one.strip() for one in notes.get(APPROVE_ANNOTATION, "").split(",") if one.strip()
+        ),
+        clears=_clears(notes.get(CLEAR_ANNOTATION, "")),
+        finalizer=FINALIZER in (meta.get("finalizers") or ()),
+        deleting="deletionTimestamp" in meta,
+    )
+
+
+def _spec(raw: Object) -> tuple[OSSpec | None, str]:
+    try:
+        spec = OSSpec.model_validate(raw)
+        opening(spec.rollout.windows, 0.0)
+    except ValidationError as error:
+        first = error.errors()[0]
+        return None, f"spec.{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+    except ValueError as error:
+        return None, f"spec.rollout.windows: {error}"
+    return spec, ""
+
+
+def _clears(text: str) -> tuple[tuple[str, float], ...]:
+    pairs = [one.strip().partition("@") for one in text.split(",") if one.strip()]
+    read = [(who, instants.parse(when)) for who, _, when in pairs]
+    return tuple((who, when) for who, when in read if when is not None)
+
+
+def pod_view(pod: Object) -> PodView:
+    """A pod of a node in motion."""
+    meta, spec, status = pod["metadata"], pod.get("spec") or {}, pod.get("status") or {}
+    controller = next((one["kind"] for one in meta.get("ownerReferences") or () if one.get("controller")), "")
+    return PodView(
+        namespace=meta["namespace"],
+        name=meta["name"],
+        uid=meta["uid"],
+        priority=int(spec.get("priority") or 0),
+        controller=controller,
+        mirror=MIRROR_ANNOTATION in (meta.get("annotations") or {}),
+        empty_dir=any("emptyDir" in volume for volume in spec.get("volumes") or ()),
+        finished=status.get("phase") in ("Succeeded", "Failed"),
+        deleted_at=instants.parse(meta.get("deletionTimestamp")),
+        labels=meta.get("labels") or {},
+    )

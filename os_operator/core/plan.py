@@ -1,0 +1,73 @@
+"""`plan(world, now)`: what was seen in, what to do and when to look again out. Pure and linear.
+
+Everything that it knows it reads from the world: an operator that starts anew decides what the one before it
+would have decided.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from os_operator.core.actions import Action, WriteStatus
+from os_operator.core.render import render
+from os_operator.core.rollout import run, run_orphans, withdraw_all
+from os_operator.core.selection import select
+from os_operator.core.survey import Pass
+from os_operator.core.world import OSView, World
+from warmroot.api.os import OSStatus
+
+PACE = 5.0
+"""Seconds between two status writes that only report progress; what must survive a restart never waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Actions in the order to do them; `next_deadline` (Unix seconds) is when to look again at the latest.
+
+    `passes` is what each OS object's pass came to, for metrics; `statuses` what each object's status says.
+    """
+
+    actions: tuple[Action, ...]
+    statuses: dict[str, OSStatus]
+    passes: dict[str, Pass]
+    next_deadline: float | None
+
+
+def plan(world: World, now: float) -> Decision:
+    """What to do now.
+
+    Raises:
+        ValueError: an OS object's window can't be read (`parse` sets `problem` for those, so none gets here).
+    """
+    selection = select(world)
+    actions: list[Action] = []
+    statuses: dict[str, OSStatus] = {}
+    passes: dict[str, Pass] = {}
+    deadlines: list[float] = []
+    for name, os in sorted(world.oses.items()):
+        strays = selection.strays.get(name, [])
+        done = run(os, world, selection.members[name], strays, selection.conflicts, now)
+        passes[name] = done
+        status, happenings, urgent = render(done)
+        statuses[name] = status
+        actions += done.actions
+        deadlines += done.deadlines
+        if status != os.status:
+            if urgent or now >= os.status_at + PACE:
+                actions.append(WriteStatus(name, os.version, status, happenings))
+            else:
+                deadlines.append(os.status_at + PACE)
+    for mover, nodes in sorted(selection.strays.items()):
+        if mover not in world.oses:
+            gone = OSView(mover, "", "", 0, None, OSStatus())
+            done = run_orphans(world, nodes, gone, now)
+            actions += done.actions
+            deadlines += done.deadlines
+    adrift = [world.instances[node.name] for node in selection.adrift]
+    actions += withdraw_all(instance for instance in adrift if _nobody_withdraws(world, instance.os))
+    return Decision(tuple(actions), statuses, passes, min(deadlines, default=None))
+
+
+def _nobody_withdraws(world: World, os: str) -> bool:
+    """An object that is being deleted takes its own orders back."""
+    return os not in world.oses or not world.oses[os].deleting

@@ -1,0 +1,289 @@
+"""One look at every node of one OS object: where each is, what failed, how much room there is.
+
+Nothing is begun here. Failures found while looking count before anything new starts, and what is in motion
+is counted as unavailable before a slot of the budget is given away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from os_operator.core import orders as make
+from os_operator.core.actions import Action, Happening, Orders, SetOrders
+from os_operator.core.budget import Budget, budget
+from os_operator.core.failures import NOT_THE_RELEASE, Ledger, halt, settle
+from os_operator.core.instants import parse
+from os_operator.core.node_way import (
+    ADMISSIBLE,
+    CURRENT,
+    CURRENT_SILENT,
+    STAGING,
+    UPDATED,
+    WANTS_STAGE,
+    Move,
+    Way,
+    examine,
+    in_orders,
+)
+from os_operator.core.selection import mover_of
+from os_operator.core.waves import Gate, Progress, Standing, advance, steps
+from os_operator.core.windows import ALWAYS, Opening, opening
+from os_operator.core.world import InstanceView, NodeView, OSView, World
+from warmroot.api.base import quantity
+from warmroot.api.os import NodePhase, Rollout, WaitReason
+from warmroot.api.osinstance import InstancePhase
+
+Row = tuple[str, Way]
+MOTION = frozenset(
+    {Move.DRAIN, Move.CONFIRM, Move.ROLLBACK, Move.BAR, Move.WITHDRAW, Move.RELEASE, Move.HOLD}
+)
+DEFAULTS = Rollout()
+"""How nodes are finished whose OS object is gone or can't be read."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one pass over an OS object's nodes found. `touched`: nodes that this target has begun to move."""
+
+    total: int = 0
+    updated: int = 0
+    staged: int = 0
+    in_progress: int = 0
+    unavailable: int = 0
+    moved: int = 0
+    touched: int = 0
+    staging: int = 0
+    rows: list[Row] = field(default_factory=list)
+    to_stage: list[tuple[NodeView, InstanceView]] = field(default_factory=list)
+    to_admit: list[tuple[NodeView, InstanceView]] = field(default_factory=list)
+    in_motion: list[tuple[NodeView, InstanceView | None, Way]] = field(default_factory=list)
+    absent: list[tuple[NodeView, InstanceView | None, Way]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Pass:
+    """One pass over one OS object; what it ends with is what `render` makes the status of."""
+
+    os: OSView
+    world: World
+    now: float
+    target: str | None
+    conflicts: dict[str, tuple[str, ...]]
+    members: list[NodeView]
+    strays: list[NodeView]
+    rollout: Rollout
+    tally: Tally = field(default_factory=Tally)
+    ledger: Ledger = field(default_factory=lambda: Ledger(""))
+    wave: Progress | None = None
+    window: Opening = ALWAYS
+    halted: str = ""
+    budget: Budget = field(default_factory=lambda: Budget(0, 0))
+    actions: list[Action] = field(default_factory=list)
+    deadlines: list[float] = field(default_factory=list)
+    _stray_names: frozenset[str] = frozenset()
+
+    @property
+    def stray_names(self) -> frozenset[str]:
+        """Nodes that are only to be finished."""
+        return self._stray_names
+
+    def __post_init__(self) -> None:
+        self._stray_names = frozenset(node.name for node in self.strays)
+
+    def wake(self, moment: float | None) -> None:
+        """Asks for another pass at `moment`."""
+        if moment is not None and moment > self.now:
+            self.deadlines.append(moment)
+
+    def happening(
+        self, reason: str, note: str, node: NodeView, *key: str, warning: bool = False
+    ) -> Happening:
+        """An Event about a node of this rollout."""
+        name = "/".join((self.os.uid, reason, node.uid, *key))
+        return Happening(self.os.name, self.os.uid, reason, f"{node.name}: {note}", name, warning, node.name)
+
+
+def target_of(os: OSView) -> str | None:
+    """The digest that the nodes shall run, if it is known.
+
+    What the status says counts for as long as the spec is the one that it was computed from: a source that is
+    down after a restart changes nothing about a rollout that runs.
+    """
+    if os.spec is None:
+        return None
+    if os.spec.release.digest is not None:
+        return os.spec.release.digest
+    if os.resolution.digest is not None:
+        return os.resolution.digest
+    return os.status.target_digest if os.status.observed_generation == os.generation else None
+
+
+def look(state: Pass) -> None:
+    """Examines every node once."""
+    tally, world, conflicts, ledger = state.tally, state.world, state.conflicts, state.ledger
+    entries, instances, target, now = ledger.entries, world.instances, state.target, state.now
+    ready_seconds = float(state.rollout.health.ready_seconds)
+    strays = state.stray_names
+    soaking = _soak_since(state)
+    tally.total = len(state.members)
+    for node in state.members:
+        instance = instances.get(node.name)
+        way = examine(node, instance, target, entries, ready_seconds, now)
+        down = node.unschedulable or not node.ready
+        if way is CURRENT or way is CURRENT_SILENT:
+            tally.updated += way is CURRENT
+            tally.moved += 1
+            if soaking is not None and not node.ready and not node.unschedulable:
+                _soak_failure(state, node, soaking)
+            if entries:
+                settle(ledger, node)
+        elif (conflicts and node.name in conflicts) or way.move in MOTION:
+            down = _look_closer(state, node, instance, way, strays) or down
+        elif way is ADMISSIBLE:
+            assert instance is not None
+            tally.staged += 1
+            tally.to_admit.append((node, instance))
+        elif way is WANTS_STAGE:
+            assert instance is not None
+            tally.to_stage.append((node, instance))
+        else:
+            _look_aside(state, node, instance, way)
+        tally.unavailable += down
+        if way.reason is not None and way is not WANTS_STAGE and way.move not in MOTION:
+            tally.rows.append((node.name, way))
+    for node in state.strays:
+        way = examine(node, instances.get(node.name), target, entries, ready_seconds, now)
+        _motion(state, node, instances.get(node.name), way)
+    own = {node.name for node in state.members}
+    tally.unavailable += sum(1 for name in strays if name not in own)
+
+
+def _look_aside(state: Pass, node: NodeView, instance: InstanceView | None, way: Way) -> None:
+    """A node that neither moves nor may begin."""
+    tally = state.tally
+    if way.move is Move.STAGING:
+        tally.staging += 1
+        if way is STAGING and instance is not None:
+            _restate(state, instance)
+    elif way.phase is NodePhase.STAGED:
+        tally.staged += 1
+    elif way.phase is NodePhase.FAILED:
+        if node.name not in state.ledger.entries and instance is not None and state.target in instance.barred:
+            fell = instance.phase is InstancePhase.FELL_BACK
+            reason = WaitReason.FELL_BACK if fell else WaitReason.BARRED
+            at = instance.since if fell and instance.since is not None else state.now
+            state.ledger.record(node.name, reason, "its OSInstance bars the release", at)
+        tally.moved += _tried(state.ledger, node.name)
+    elif way.move in (Move.ENSURE, Move.REPLACE):
+        tally.absent.append((node, instance, way))
+    if way.reason is WaitReason.STAGING_FAILED:
+        state.wake(way.deadline)
+
+
+def _look_closer(
+    state: Pass, node: NodeView, instance: InstanceView | None, way: Way, strays: frozenset[str]
+) -> bool:
+    """A node in motion, or one that another object wants too. Returns whether it is in motion."""
+    moving = node.note is not None or in_orders(instance)
+    if node.name in strays:
+        return True  # ours to finish, counted there
+    others = [name for name in state.conflicts.get(node.name, ()) if name != state.os.name]
+    if others:
+        text = f"OS {', '.join(others)} selects it too; change one nodeSelector"
+    elif moving and mover_of(node, instance) != state.os.name:
+        text = f"OS {mover_of(node, instance)} is still moving it"
+    else:
+        _motion(state, node, instance, way)
+        return True
+    state.tally.rows.append((node.name, Way(Move.NOTHING, NodePhase.PENDING, WaitReason.CONFLICT, text)))
+    return moving
+
+
+def _motion(state: Pass, node: NodeView, instance: InstanceView | None, way: Way) -> None:
+    """Counts a node in motion and records what failed on it."""
+    tally = state.tally
+    tally.in_motion.append((node, instance, way))
+    tally.in_progress += 1
+    about = node.note.digest if node.note is not None else instance.digest if instance else None
+    if way is UPDATED and about == state.target:
+        tally.updated += 1
+        tally.moved += 1
+        settle(state.ledger, node)
+        return
+    if way.failed is not None and about == state.target:
+        state.ledger.record(node.name, way.failed, way.message, state.now)
+    if _tried(state.ledger, node.name):
+        tally.moved += 1
+    elif about == state.target and way.move is not Move.RELEASE:
+        tally.touched += 1
+
+
+def _tried(ledger: Ledger, node: str) -> bool:
+    """Whether the target failed here. A node whose drain was given up was never tried."""
+    entry = ledger.entries.get(node)
+    return entry is not None and entry.reason not in NOT_THE_RELEASE
+
+
+def _soak_since(state: Pass) -> float | None:
+    wave = state.os.status.wave
+    same = state.os.status.target_digest == state.target
+    return parse(wave.since) if wave is not None and wave.soak_until is not None and same else None
+
+
+def _soak_failure(state: Pass, node: NodeView, wave_since: float) -> None:
+    """A node that turned unhealthy while its wave soaked failed."""
+    if node.ready_since >= wave_since:
+        text = "its Node stopped being Ready while the wave soaked"
+        state.ledger.record(node.name, WaitReason.UNHEALTHY, text, state.now)
+
+
+def _restate(state: Pass, instance: InstanceView) -> None:
+    """Keeps a download's sources and bandwidth as the spec says."""
+    wanted = stage_orders(state, instance)
+    if wanted is not None and not wanted.stand(instance) and _may_order(state):
+        state.actions.append(SetOrders(instance.name, instance.version, wanted))
+
+
+def _may_order(state: Pass) -> bool:
+    return state.os.finalizer and not state.os.deleting
+
+
+def stage_orders(state: Pass, instance: InstanceView) -> Orders | None:
+    """The order to download this object's target, its share of the bandwidth included."""
+    if state.os.spec is None or state.target is None:
+        return None
+    limit = state.rollout.staging_bandwidth
+    places = max(1, min(state.rollout.max_staging, state.tally.total))
+    bandwidth = max(1, quantity(limit) // places) if limit is not None else None
+    return make.stage(state.os.name, state.os.spec.release, state.target, bandwidth, instance.barred)
+
+
+def gauge(state: Pass) -> None:
+    """Budget, wave, window and halt, from what was seen."""
+    os, tally, now = state.os, state.tally, state.now
+    state.budget = budget(state.rollout.max_unavailable, tally.total, tally.unavailable)
+    state.window = opening(state.rollout.windows, now)
+    state.wake(state.window.look_again)
+    if state.target is None:
+        return
+    standing = _standing(state)
+    plan = steps(state.rollout.waves, tally.total)
+    index = min(standing.index, len(plan) - 1)
+    state.wave = Progress(plan[index], replace(standing, index=index), Gate.OPEN, index == len(plan) - 1)
+    state.halted = halt(state.ledger, state.rollout, state.wave)
+    if state.halted:
+        return
+    approved = frozenset(
+        wave for wave, _, digest in (one.partition("@") for one in os.approvals) if digest == state.target
+    )
+    state.wave = advance(plan, standing, tally.moved, approved, now)
+    state.wake(state.wave.standing.soak_until)
+
+
+def _standing(state: Pass) -> Standing:
+    """Where the stored status says that this target's rollout is."""
+    status = state.os.status
+    if status.wave is None or status.target_digest != state.target:
+        return Standing(0, float(int(state.now)))
+    since = parse(status.wave.since)
+    return Standing(status.wave.index, state.now if since is None else since, parse(status.wave.soak_until))

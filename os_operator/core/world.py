@@ -1,0 +1,205 @@
+"""What one pass sees: slim frozen projections of the cluster's objects. Times are Unix seconds.
+
+A view holds what a decision needs and nothing else: at 10,000 nodes the whole objects would be the
+operator's memory. `parse` makes views from JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from warmroot.api.os import OSSpec, OSStatus
+from warmroot.api.osinstance import Goal, InstancePhase
+
+CORDON_ANNOTATION = "warmroot.io/cordon"
+APPROVE_ANNOTATION = "warmroot.io/approve"
+CLEAR_ANNOTATION = "warmroot.io/clear-failed"
+FINALIZER = "warmroot.io/release-nodes"
+FIELD_MANAGER = "warmroot"
+"""The field manager under which our writes are recorded: the head of the client's User-Agent."""
+
+WORKING = frozenset({InstancePhase.STAGING, InstancePhase.ACTIVATING, InstancePhase.TRIAL})
+HEARTBEAT_WORKING = 90.0
+"""Seconds after which a working proxy's status is not believed: its heartbeat and half of one more."""
+HEARTBEAT_IDLE = 450.0
+"""The same for an idle proxy."""
+
+
+@dataclass(frozen=True, slots=True)
+class CordonNote:
+    """The annotation on a node that we work on: for which OS and release, since when.
+
+    `ours` is False where an administrator had cordoned the node before we came.
+    """
+
+    os: str
+    digest: str
+    since: float
+    ours: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """A Node. `ready_since` is the last transition of its Ready condition.
+
+    `foreign_cordon`: somebody else wrote `unschedulable` last, so the cordon is not ours any more.
+    """
+
+    name: str
+    uid: str
+    version: str
+    labels: Mapping[str, str]
+    ready: bool
+    ready_since: float
+    unschedulable: bool
+    boot_id: str
+    note: CordonNote | None = None
+    foreign_cordon: bool = False
+
+    @property
+    def cordon_is_ours(self) -> bool:
+        """Whether the cordon that stands was set by us, so that we may lift it."""
+        return self.unschedulable and self.note is not None and self.note.ours and not self.foreign_cordon
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A reboot order as the OSInstance carries it."""
+
+    id: str
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The proxy's last error. Without `retry_at` a person is needed."""
+
+    reason: str
+    message: str
+    retry_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceView:
+    """An OSInstance: our orders, then the proxy's word.
+
+    `observed`: the proxy has acted on the orders that stand. `confirmed`: the booted slot is the good one.
+    `verified_digest`: the release that the inactive slot holds, read back whole. `stale_at`: when this
+    status stops being believed.
+    """
+
+    name: str
+    uid: str
+    version: str
+    node_uid: str
+    os: str
+    goal: Goal
+    digest: str | None = None
+    release_version: str = ""
+    sources: tuple[str, ...] = ()
+    bandwidth: int | None = None
+    order: Order | None = None
+    barred: tuple[str, ...] = ()
+    phase: InstancePhase | None = None
+    since: float | None = None
+    observed: bool = False
+    boot_id: str = ""
+    booted_digest: str | None = None
+    booted_at: float = 0.0
+    confirmed: bool = False
+    verified_digest: str | None = None
+    reboot_id: str | None = None
+    failure: Failure | None = None
+    stale_at: float = float("-inf")
+
+
+@dataclass(frozen=True, slots=True)
+class PodView:
+    """A pod of a node in motion. `deleted_at`: when the grace of its deletion ends (Unix seconds)."""
+
+    namespace: str
+    name: str
+    uid: str
+    priority: int = 0
+    controller: str = ""
+    mirror: bool = False
+    empty_dir: bool = False
+    finished: bool = False
+    deleted_at: float | None = None
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def title(self) -> str:
+        """`namespace/name`."""
+        return f"{self.namespace}/{self.name}"
+
+
+class EvictionAnswer(Enum):
+    """How the API server answered an eviction."""
+
+    ACCEPTED = "Accepted"
+    BLOCKED = "Blocked"
+    THROTTLED = "Throttled"
+    FAILED = "Failed"
+
+
+@dataclass(frozen=True, slots=True)
+class EvictionResult:
+    """The last eviction of one pod. `detail` names the PodDisruptionBudget or the error."""
+
+    answer: EvictionAnswer
+    at: float
+    attempts: int = 1
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What the repository's signed index says about `spec.release.version`.
+
+    Neither digest nor reason: it was not asked yet.
+    """
+
+    digest: str | None = None
+    reason: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OSView:
+    """An OS object. `spec` is None where `problem` says what is wrong with it.
+
+    `approvals`: `WAVE@DIGEST` as a person wrote them. `clears`: (node or `*`, time): failures up to that
+    time are forgiven. `status_at`: when this process last wrote the status.
+    """
+
+    name: str
+    uid: str
+    version: str
+    generation: int
+    spec: OSSpec | None
+    status: OSStatus
+    problem: str = ""
+    approvals: frozenset[str] = frozenset()
+    clears: tuple[tuple[str, float], ...] = ()
+    finalizer: bool = False
+    deleting: bool = False
+    resolution: Resolution = field(default_factory=Resolution)
+    status_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything that one pass decides on.
+
+    `pods` has an entry for each node in motion whose pods were listed after its cordon.
+    `evictions` is by pod UID; losing it in a restart costs one repeated request a pod.
+    """
+
+    oses: Mapping[str, OSView]
+    nodes: Mapping[str, NodeView]
+    instances: Mapping[str, InstanceView]
+    pods: Mapping[str, tuple[PodView, ...]] = field(default_factory=dict)
+    evictions: Mapping[str, EvictionResult] = field(default_factory=dict)
