@@ -92,6 +92,15 @@ class BootState(Protocol):
     def confirm(self, slot: Slot) -> None: ...
 
 
+class Spool(Protocol):
+    """A large file for the time of one transfer; gone afterwards, whatever happens."""
+
+    def put(self, offset: int, data: bytes) -> None:
+        """Raises DiskFull or ReadOnlyDisk."""
+
+    def get(self, offset: int, length: int) -> bytes: ...
+
+
 class Files(Protocol):
     """Small files of the data partition, by relative name."""
 
@@ -110,6 +119,13 @@ class Files(Protocol):
 
     def free(self) -> int:
         """Bytes that still fit."""
+
+    def spool(self, name: str) -> AbstractContextManager[Spool]:
+        """An empty spool.
+
+        Raises:
+            DiskFull, ReadOnlyDisk: there is no place for it.
+        """
 
 
 class Host(Protocol):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from warmroot.errors import DiskFull, ReadOnlyDisk
@@ -35,9 +38,7 @@ class DataFolder:
             beside.rename(target)
             _sync_folder(target.parent)
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise DiskFull(f"no space for {name} in {self.folder}") from error
-            raise ReadOnlyDisk(f"{name} can't be kept in {self.folder}: {error.strerror}") from error
+            raise _refused(target, error) from error
 
     def names(self, folder: str) -> list[str]:
         """See `Files.names`."""
@@ -50,6 +51,42 @@ class DataFolder:
         """See `Files.free`."""
         state = os.statvfs(self.folder)
         return state.f_bavail * state.f_frsize
+
+    @contextmanager
+    def spool(self, name: str) -> Iterator[FileSpool]:
+        """See `Files.spool`. The file has no name, so that a killed proxy leaves nothing behind."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.folder, prefix=name) as file:
+                yield FileSpool(self.folder / name, file.fileno())
+        except OSError as error:
+            raise _refused(self.folder / name, error) from error
+
+
+class FileSpool:
+    """A file without a name."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self._path, self._descriptor = path, descriptor
+
+    def put(self, offset: int, data: bytes) -> None:
+        """See `Spool.put`."""
+        try:
+            done = 0
+            while done < len(data):
+                done += os.pwrite(self._descriptor, data[done:], offset + done)
+        except OSError as error:
+            raise _refused(self._path, error) from error
+
+    def get(self, offset: int, length: int) -> bytes:
+        """See `Spool.get`."""
+        return os.pread(self._descriptor, length, offset)
+
+
+def _refused(path: Path, error: OSError) -> DiskFull | ReadOnlyDisk:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull(f"no space for {path}")
+    return ReadOnlyDisk(f"{path} can't be kept: {error.strerror}")
 
 
 def _sync_folder(folder: Path) -> None:

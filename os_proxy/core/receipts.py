@@ -85,7 +85,7 @@ CONFIRMED_KEPT = 8
 
 @dataclass(frozen=True)
 class Floor:
-    """The anti-rollback memory: the highest confirmed sequence, and the digests confirmed here, newest last."""
+    """The highest sequence that was ever confirmed here, and the digests that were, newest last."""
 
     release_seq: int = 0
     confirmed: tuple[str, ...] = ()

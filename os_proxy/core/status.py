@@ -19,7 +19,7 @@ from warmroot.disk.bootrecord import Slot
 Json = dict[str, Any]
 MAX_MESSAGE = 1024
 WORKING = frozenset({Phase.STAGING, Phase.ACTIVATING, Phase.TRIAL})
-WORKING_HEARTBEAT, IDLE_HEARTBEAT = 50.0, 280.0
+WORKING_HEARTBEAT, IDLE_HEARTBEAT = 50.0, 270.0
 """Seconds: a little less than what docs/node-protocol.md promises."""
 
 
