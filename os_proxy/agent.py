@@ -74,7 +74,7 @@ class Agent:
         self._refusal: Trouble | None = None
         self._incident: tuple[Orders | None, Refusal] | None = None
         self._asked_to_reboot: tuple[str, float] | None = None
-        self._progress: Progress | None = None
+        self._progress: tuple[str, Progress] | None = None
         self._unreachable_until = 0.0
 
     def stop(self) -> None:
@@ -211,17 +211,13 @@ class Agent:
             phase=phase,
             generation=orders.generation if orders else 0,
             trouble=self._worth_telling(decision, orders, now),
-            progress=self._progress,
+            progress=self._progress_of(orders),
             agent_version=self._version,
         )
         previous = self._ports.instance.status()
         status = render(report, previous, now)
-        if (
-            progress is None
-            and phase in (Phase.STAGING, Phase.STAGED, Phase.FAILED)
-            and "staging" in previous
-        ):
-            status["staging"] = previous["staging"]
+        if self._progress is None and phase not in (Phase.IDLE, Phase.STAGING) and "staging" in previous:
+            status["staging"] = previous["staging"]  # of an attempt before this process
         unchanged = {**status, "heartbeat": previous.get("heartbeat")} == previous
         if (unchanged and not heartbeat_due(previous, phase, now)) or now < self._unreachable_until:
             return
@@ -230,6 +226,11 @@ class Agent:
         except (ClusterError, NetworkError) as error:
             self._unreachable_until = now + IDLE_WAIT * (0.5 + self._ports.jitter() / 2)
             log.warning("the status was not written", extra={"reason": error.reason, "error": str(error)})
+
+    def _progress_of(self, orders: Orders | None) -> Progress | None:
+        if self._progress and orders and orders.release and orders.release.digest == self._progress[0]:
+            return self._progress[1]
+        return None
 
     def _worth_telling(self, decision: Decision, orders: Orders | None, now: float) -> Trouble | None:
         """What stands in the way now, else what was refused, else what happened to the node."""
@@ -303,7 +304,7 @@ class Agent:
 
         def observe(progress: Progress) -> None:
             nonlocal told
-            self._progress = progress
+            self._progress = (step.release.digest, progress)
             self._refuse_overtaken(orders)
             passed = clock.monotonic() - began
             due = told < len(PROGRESS_AFTER) and passed >= PROGRESS_AFTER[told]

@@ -241,9 +241,9 @@ def merged(blocks: Iterable[int]) -> list[BlockRange]:
     """Ranges that cover these blocks, with small gaps fetched along rather than asked for separately."""
     ranges: list[BlockRange] = []
     for block in sorted(blocks):
-        start, count = ranges[-1] if ranges else (0, 0)
-        if ranges and block - start - count <= MAX_GAP and block - start < MAX_RANGE:
-            ranges[-1] = BlockRange(start, block + 1 - start)
+        last = ranges[-1] if ranges else None
+        if last and block - last.start - last.count <= MAX_GAP and block - last.start < MAX_RANGE:
+            ranges[-1] = BlockRange(last.start, block + 1 - last.start)
         else:
             ranges.append(BlockRange(block, 1))
     return ranges
