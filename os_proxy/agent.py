@@ -86,6 +86,11 @@ class Agent:
         """Whether `stop` was called."""
         return self._stopped.is_set()
 
+    @property
+    def failing(self) -> bool:
+        """Whether the last step was not done."""
+        return self._trouble is not None
+
     def run(self) -> None:
         """Works until `stop`."""
         while not self.stopped:
