@@ -64,7 +64,8 @@ def _ready(status: Object) -> tuple[bool, float]:
 
 def _foreign(meta: Object) -> bool:
     """Whether somebody else set `spec.unschedulable` last. `kubectl cordon` on a cordoned node writes
-    nothing, so this sees an administrator who uncordoned and cordoned again."""
+    nothing, so this sees an administrator who uncordoned and cordoned again.
+    """
     owners = [
         entry.get("manager", "")
         for entry in meta.get("managedFields") or ()
@@ -148,7 +149,7 @@ def _verified(status: Object, booted: str | None) -> str | None:
 
 
 def os_view(os: Object) -> OSView:
-    """An OS object. One that the schema admitted and we still can't follow has a `problem`, and moves nothing."""
+    """An OS object. One that the schema admits and we can't follow has a `problem`, and moves nothing."""
     meta = os["metadata"]
     notes = meta.get("annotations") or {}
     spec, problem = _spec(os["spec"])

@@ -1,0 +1,87 @@
+"""What the operator has seen, as views. Our own writes are seen at once, whatever the watches lag behind.
+
+That is what keeps the budget: a pass right after a cordon must know of that cordon. An object never goes back
+to an older version than the one it has here.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from os_operator.core import parse
+from os_operator.core.world import EvictionResult, InstanceView, NodeView, OSView
+from warmroot.kube.cluster import NODE, OS, OSINSTANCE, Kind, Object
+
+View = NodeView | InstanceView | OSView
+
+
+class Cache:
+    """Slim projections by kind and name; safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._views: dict[Kind, dict[str, Any]] = {NODE: {}, OSINSTANCE: {}, OS: {}}
+        self._removed: dict[tuple[Kind, str], int] = {}
+        self._oses: dict[str, Object] = {}
+        self.evictions: dict[str, EvictionResult] = {}
+
+    def put(self, kind: Kind, item: Object) -> bool:
+        """Takes an object in. Returns whether a decision could depend on what changed."""
+        name, version = item["metadata"]["name"], int(item["metadata"]["resourceVersion"])
+        view = _view(kind, item)
+        with self._lock:
+            old = self._views[kind].get(name)
+            if version <= self._removed.get((kind, name), -1):
+                return False
+            if old is not None and int(old.version) >= version:
+                return False
+            self._views[kind][name] = view
+            if kind == OS:
+                self._oses[name] = item
+        return old is None or _matter(old) != _matter(view)
+
+    def remove(self, kind: Kind, name: str, version: int) -> None:
+        """Forgets an object that was deleted at `version`."""
+        with self._lock:
+            old = self._views[kind].get(name)
+            if old is not None and int(old.version) <= version:
+                del self._views[kind][name]
+                self._removed[kind, name] = version
+                self._oses.pop(name, None) if kind == OS else None
+
+    def relist(self, kind: Kind, items: Iterable[Object], version: int) -> None:
+        """Takes a whole list in, as of `version`: what is not in it any more is forgotten."""
+        present = set()
+        for item in items:
+            present.add(item["metadata"]["name"])
+            self.put(kind, item)
+        with self._lock:
+            gone = [name for name in self._views[kind] if name not in present]
+        for name in gone:
+            self.remove(kind, name, version)
+
+    def views(self) -> tuple[dict[str, OSView], dict[str, NodeView], dict[str, InstanceView]]:
+        """OS objects, nodes and instances as of now."""
+        with self._lock:
+            return dict(self._views[OS]), dict(self._views[NODE]), dict(self._views[OSINSTANCE])
+
+    def os_object(self, name: str) -> Object | None:
+        """The whole OS object, for writing its status or finalizers."""
+        with self._lock:
+            return self._oses.get(name)
+
+
+def _view(kind: Kind, item: Object) -> View:
+    if kind == NODE:
+        return parse.node_view(item)
+    return parse.instance_view(item) if kind == OSINSTANCE else parse.os_view(item)
+
+
+def _matter(view: View) -> View:
+    """The view without what changes with every heartbeat."""
+    if isinstance(view, InstanceView):
+        return replace(view, version="", stale_at=0.0)
+    return replace(view, version="")

@@ -1,0 +1,130 @@
+"""What is: informers for OS objects, OSInstances and Nodes, and the pods of the few nodes that are emptied.
+
+An informer lists once, then watches; it lists again where the server has forgotten its version. Only slim
+projections are kept. Pods of draining nodes are listed by node when a pass needs them: a watch over all pods
+would be most of a large cluster's traffic.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+from os_operator.core.node_way import in_orders
+from os_operator.core.parse import pod_view
+from os_operator.core.world import OSView, PodView, Resolution, World
+from os_operator.shell.cache import Cache
+from warmroot.errors import ClusterError, Gone, NetworkError, NotFound
+from warmroot.kube.cluster import NODE, OS, OSINSTANCE, POD, Cluster, Kind
+
+log = logging.getLogger(__name__)
+KINDS = (OS, OSINSTANCE, NODE)
+FRESH = 0.4
+"""Seconds for which a list of a node's pods is used again: several events may wake several passes."""
+RETRY = 1.0
+LAST_RETRY = 30.0
+
+
+class Informer:
+    """Keeps one kind in the cache. `changed` is called when a decision could depend on what came."""
+
+    def __init__(self, cluster: Cluster, cache: Cache, kind: Kind, changed: Callable[[], None]) -> None:
+        self._cluster, self._cache, self._kind, self._changed = cluster, cache, kind, changed
+        self._stop = threading.Event()
+        self.synced = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"watch-{kind.plural}", daemon=True)
+
+    def start(self) -> None:
+        """Begins in a thread of its own."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends after the current event; a thread that waits for one is left to the end of the process."""
+        self._stop.set()
+
+    def _run(self) -> None:
+        pause, version = RETRY, ""
+        while not self._stop.is_set():
+            try:
+                if not version:
+                    version = self._list()
+                version = self._watch(version)
+                pause = RETRY
+            except Gone:
+                version = ""
+            except (NetworkError, ClusterError) as error:
+                log.warning("watching %s: %s", self._kind.plural, error)
+                if isinstance(error, ClusterError):
+                    version = ""
+                self._stop.wait(pause)
+                pause = min(LAST_RETRY, pause * 2)
+
+    def _list(self) -> str:
+        listing = self._cluster.list(self._kind)
+        self._cache.relist(self._kind, listing.items, int(listing.resource_version))
+        self.synced.set()
+        self._changed()
+        return listing.resource_version
+
+    def _watch(self, version: str) -> str:
+        for event in self._cluster.watch(self._kind, version):
+            if self._stop.is_set():
+                break
+            meta = event.object["metadata"]
+            version = meta["resourceVersion"]
+            if event.type == "BOOKMARK":
+                continue
+            if event.type == "DELETED":
+                self._cache.remove(self._kind, meta["name"], int(version))
+                self._changed()
+            elif self._cache.put(self._kind, event.object):
+                self._changed()
+        return version
+
+
+class Gather:
+    """Puts a World together from the cache, the pods of draining nodes and the resolved releases."""
+
+    def __init__(self, cluster: Cluster, cache: Cache, resolve: Callable[[OSView], Resolution]) -> None:
+        self._cluster, self._cache, self._resolve = cluster, cache, resolve
+        self._pods: dict[str, tuple[float, tuple[PodView, ...]]] = {}
+        self._written: dict[str, float] = {}
+
+    def status_written(self, os: str, now: float) -> None:
+        """Notes when a status was written, for its pace."""
+        self._written[os] = now
+
+    def world(self, now: float) -> World:
+        """What is, at `now` (Unix seconds).
+
+        Raises:
+            NetworkError: the pods of a draining node can't be listed.
+        """
+        oses, nodes, instances = self._cache.views()
+        oses = {
+            name: replace(os, resolution=self._resolve(os), status_at=self._written.get(name, 0.0))
+            for name, os in oses.items()
+        }
+        draining = [
+            name
+            for name, node in nodes.items()
+            if node.note is not None and node.unschedulable and not in_orders(instances.get(name))
+        ]
+        self._pods = {name: self._pods_of(name, now) for name in draining}
+        alive = {pod.uid for _, pods in self._pods.values() for pod in pods}
+        for uid in [uid for uid in self._cache.evictions if uid not in alive]:
+            del self._cache.evictions[uid]
+        pods = {name: listed for name, (_, listed) in self._pods.items()}
+        return World(oses, nodes, instances, pods, dict(self._cache.evictions))
+
+    def _pods_of(self, node: str, now: float) -> tuple[float, tuple[PodView, ...]]:
+        listed = self._pods.get(node)
+        if listed is not None and 0 <= now - listed[0] < FRESH:
+            return listed
+        try:
+            items = self._cluster.list(POD, fields=f"spec.nodeName={node}").items
+        except NotFound:
+            items = []
+        return now, tuple(pod_view(item) for item in items)

@@ -1,0 +1,115 @@
+"""One level-triggered pass over everything: gather, plan, act. Woken by events and by its own deadlines.
+
+Passes run only while we hold the Lease; every single write asks again. A pass in which nothing is to be done
+sends no request.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from os_operator.core.actions import WriteStatus
+from os_operator.core.plan import Decision, plan
+from os_operator.shell.act import Actor, Outcome
+from os_operator.shell.gather import Gather
+from os_operator.shell.metrics import Metrics
+from warmroot.errors import ClusterError, Conflict, NetworkError, NotFound
+
+log = logging.getLogger(__name__)
+DEBOUNCE = 0.2
+"""Seconds that a pass waits after the first event, so that a burst makes one pass."""
+LONGEST = 30.0
+"""Seconds after which a pass looks at the clock, whatever happened: a status grows stale in silence."""
+RETRY = 1.0
+
+
+class Engine:
+    """Gather, plan and act as one step."""
+
+    def __init__(self, gather: Gather, actor: Actor, metrics: Metrics | None = None) -> None:
+        self._gather, self._actor, self._metrics = gather, actor, metrics
+
+    def one_pass(self, now: float) -> tuple[Decision, list[Outcome]]:
+        """One pass at `now` (Unix seconds).
+
+        Raises:
+            NetworkError: the API server could not be read.
+        """
+        world = self._gather.world(now)
+        began = time.perf_counter()
+        decision = plan(world, now)
+        took = time.perf_counter() - began
+        outcomes = self._actor.carry_out(decision.actions, now)
+        for outcome in outcomes:
+            if isinstance(outcome.action, WriteStatus) and outcome.error is None:
+                self._gather.status_written(outcome.action.os, now)
+            _log(outcome)
+        if self._metrics is not None:
+            self._metrics.observe(decision, outcomes, took, now)
+        return decision, outcomes
+
+
+def _log(outcome: Outcome) -> None:
+    action, error = type(outcome.action).__name__, outcome.error
+    about = getattr(outcome.action, "node", None) or getattr(outcome.action, "os", None)
+    about = about or getattr(outcome.action, "name", "")
+    fields = {"action": action, "object": about}
+    if error is None:
+        log.info("%s %s", action, about, extra=fields)
+    elif isinstance(error, (Conflict, NotFound)):
+        log.info("%s %s: decided anew, the object has changed", action, about, extra=fields)
+    else:
+        log.warning("%s %s: %s", action, about, error, extra=fields)
+
+
+class Loop:
+    """Runs passes until it is stopped. `clock` gives Unix seconds."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        leading: Callable[[], bool],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._engine, self._leading, self._clock = engine, leading, clock
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self.last_pass = 0.0
+
+    def wake(self) -> None:
+        """Something changed; a pass follows within the debounce."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Ends after the current pass."""
+        self._stop.set()
+        self._wake.set()
+
+    def run(self) -> None:
+        """Passes until `stop`."""
+        pause = 0.0
+        while not self._stop.is_set():
+            if self._wake.wait(pause):
+                self._stop.wait(DEBOUNCE)
+            self._wake.clear()
+            if self._stop.is_set():
+                break
+            pause = self._pass() if self._leading() else RETRY
+            self.last_pass = self._clock()
+
+    def _pass(self) -> float:
+        """One pass; returns the seconds until the next one if nothing happens."""
+        now = self._clock()
+        try:
+            decision, outcomes = self._engine.one_pass(now)
+        except (NetworkError, ClusterError) as error:
+            log.warning("the pass is repeated: %s", error)
+            return RETRY
+        if any(outcome.error is not None for outcome in outcomes):
+            return RETRY
+        if decision.next_deadline is None:
+            return LONGEST
+        return min(LONGEST, max(0.0, decision.next_deadline - self._clock()))
