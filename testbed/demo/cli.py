@@ -1,0 +1,124 @@
+"""`testbed demo`."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from testbed.demo import summary as shown
+from testbed.demo.bed import Bed, BedSpec, foreign_kubeconfig
+from testbed.demo.keep import end_kept, hand_over, outlive
+from testbed.demo.objects import Pace, Run
+from testbed.demo.reporter import PLAIN_WIDTH, Reporter
+from testbed.demo.story import Bad, Story, Summary, as_json, judge
+from testbed.setup.cache import cache_dir
+from warmroot.errors import WarmrootError
+
+
+class Output(StrEnum):
+    """How the demo shows itself."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands of this module."""
+    app.command()(demo)
+
+
+def demo(
+    bad: Annotated[Bad, typer.Option(help="How release 3 is bad.")] = Bad.PANIC,
+    machines: Annotated[int, typer.Option(min=2, max=50, help="How many machines.")] = 5,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave everything up, in the background.")] = False,
+    end: Annotated[bool, typer.Option("--end", help="End what --keep left up, and do nothing else.")] = False,
+    output: Annotated[
+        Output, typer.Option("--output", "-o", help="text, or json: one document on standard output.")
+    ] = Output.TEXT,
+) -> None:
+    """Roll a good release over machines, and see a bad one taken back.
+
+    With KUBECONFIG set, in that cluster; nothing is touched there but what the demo makes.
+    """
+    runs = cache_dir() / "run"
+    if end:
+        end_kept(runs)
+        return
+    if keep and not outlive():
+        return
+    run = Run(secrets.token_hex(2), machines)
+    directory = runs / run.os
+    reporter = Reporter(_console(output))
+    spec = BedSpec(directory=directory, run=run, kubeconfig=foreign_kubeconfig())
+    with _ended_by_signals(), _kept_on_failure(directory, reporter), Bed(spec, reporter) as bed:
+        summary = Story(bed, Pace()).tell(bad)
+        _finish(summary, output, reporter)
+        judge(summary)
+        if keep:
+            _hold(bed, directory)
+
+
+def _console(output: Output) -> Console:
+    if output is Output.JSON:
+        return Console(stderr=True, width=None if sys.stderr.isatty() else PLAIN_WIDTH)
+    return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+
+
+def _finish(summary: Summary, output: Output, reporter: Reporter) -> None:
+    shown.show(summary, reporter.console)
+    if output is Output.JSON:
+        print(as_json(summary), flush=True)  # noqa: T201
+
+
+def _hold(bed: Bed, directory: Path) -> None:
+    console = bed.reporter.console
+    console.print("\nEverything stays up. To look around, and to end it:", highlight=False)
+    console.print(f"  export KUBECONFIG={bed.kubectl.kubeconfig}", highlight=False, soft_wrap=True)
+    console.print(f"  {bed.kubectl.program} get os,osinstances,nodes", highlight=False, soft_wrap=True)
+    console.print("  testbed demo --end", highlight=False)
+    hand_over(directory)
+    signal.pause()
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """SIGTERM and a closed terminal end the demo as Ctrl-C does: with everything cleaned up."""
+
+    def interrupt(number: int, frame: object) -> None:
+        del number, frame
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("ended; everything is cleaned up", file=sys.stderr)  # noqa: T201
+        sys.exit(130)
+
+
+@contextmanager
+def _kept_on_failure(directory: Path, reporter: Reporter) -> Iterator[None]:
+    """The run's folder goes when all went well; its logs stay when something failed."""
+    try:
+        yield
+    except WarmrootError as error:
+        logs = sorted(path for path in directory.rglob("*.log") if path.stat().st_size)
+        reporter.console.print(f"\nlogs of this run are below {directory}:", highlight=False, soft_wrap=True)
+        for path in logs:
+            reporter.console.print(f"  {path.relative_to(directory)}", highlight=False)
+        raise error
+    except BaseException:
+        shutil.rmtree(directory, ignore_errors=True)
+        raise
+    shutil.rmtree(directory, ignore_errors=True)
