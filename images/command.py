@@ -1,0 +1,48 @@
+"""The one place of the builder that starts other programs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from warmroot.errors import NotInstalled, StepFailed
+
+_LAST_LINES = 8
+
+
+def run(
+    step: str, command: Sequence[str | Path], *, package: str, environment: Mapping[str, str] | None = None
+) -> str:
+    """Runs a program to its end and gives what it printed. `package` is where Debian has it.
+
+    The program sees nothing of our environment but PATH: what it makes must not depend on who builds.
+
+    Raises:
+        NotInstalled: there is no such program.
+        StepFailed: it ended with an error; the message has the command and its last lines.
+    """
+    words = [str(word) for word in command]
+    program = shutil.which(words[0]) or shutil.which(words[0], path="/usr/sbin:/sbin")
+    if program is None:
+        raise NotInstalled(
+            f"{words[0]} is missing; {step} needs it",
+            hint=f"run `make setup`, or install the package {package}",
+        )
+    done = subprocess.run(
+        [program, *words[1:]],
+        env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC0", **(environment or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    printed = done.stdout.decode(errors="replace")
+    if done.returncode:
+        last = "\n".join(printed.strip().splitlines()[-_LAST_LINES:])
+        raise StepFailed(
+            f"{step}: `{' '.join(words)}` ended with status {done.returncode}:\n{last}",
+            hint="read its last lines; if the disk is full, free space and run the build again",
+        )
+    return printed
