@@ -7,6 +7,7 @@ most of the operator's memory.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -145,23 +146,53 @@ _BY_STATUS: dict[int, type[errors.ClusterError]] = {
 }
 
 
+# A field of a built-in kind that its schema does not have comes back from a server-side apply as 500
+# (Kubernetes 1.37; for our own kinds it is 400).
+_UNKNOWN_FIELD = "failed to create typed patch object"
+
+
 def _refused(status: int, body: bytes) -> errors.ClusterError:
     try:
         answer = json.loads(body)
-        message, reason = str(answer.get("message", "")), answer.get("reason", "")
-        causes = (answer.get("details") or {}).get("causes") or []
-        cause = str(causes[0].get("reason", "")) if causes else ""
-    except (ValueError, AttributeError):
-        message, reason, cause = body[:200].decode(errors="replace"), "", ""
-    leaf = errors.AlreadyExists if reason == "AlreadyExists" else _BY_STATUS.get(status, errors.ClusterError)
-    return leaf(message or f"the API server answered {status}", status=status, cause=cause)
+    except ValueError:
+        answer = None
+    if isinstance(answer, dict):
+        return _refusal(status, answer)
+    text = body[:200].decode(errors="replace")
+    return _BY_STATUS.get(status, errors.ClusterError)(
+        text or f"the API server answered {status}", status=status
+    )
+
+
+def _refusal(status: int, answer: Object) -> errors.ClusterError:
+    """The error for a Status object."""
+    message = str(answer.get("message", "")) or f"the API server answered {status}"
+    causes = (answer.get("details") or {}).get("causes") or []
+    cause = str(causes[0].get("reason", "")) if causes else ""
+    leaf = _BY_STATUS.get(status, errors.ClusterError)
+    if answer.get("reason") == "AlreadyExists":
+        leaf = errors.AlreadyExists
+    elif status == 500 and _UNKNOWN_FIELD in message:
+        leaf = errors.Invalid
+    return leaf(message, status=status, cause=cause)
+
+
+def _parse(data: bytes) -> Any:
+    try:
+        return loads(data)
+    except ValueError as error:
+        raise errors.NetworkError(
+            f"the answer is not JSON: {data[:200].decode(errors='replace')}",
+            hint="something on the way answers in the API server's place; check address and proxies",
+        ) from error
 
 
 class RestCluster:
-    """The Cluster port over a Transport."""
+    """The Cluster port over a Transport. Lists come in pages of `page` objects."""
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, *, page: int = 1000) -> None:
         self.transport = transport
+        self._page = page
 
     def _call(
         self,
@@ -177,15 +208,15 @@ class RestCluster:
         )
         if answer.status >= 300:
             raise _refused(answer.status, answer.body)
-        result: Object = loads(answer.body)
+        result: Object = _parse(answer.body)
         return result
 
     def list(
         self, kind: Kind, *, namespace: str | None = None, labels: str = "", fields: str = ""
     ) -> Listing:
-        """All objects, in pages of 1,000."""
+        """All objects, fetched in pages."""
         items: list[Object] = []
-        query = {"limit": "1000"} | _selectors(labels, fields)
+        query = {"limit": str(self._page)} | _selectors(labels, fields)
         while True:
             page = self._call("GET", kind.path(namespace), query=query)
             items += page["items"]
@@ -275,13 +306,13 @@ class RestCluster:
             "watch": "1",
             "resourceVersion": resource_version,
             "allowWatchBookmarks": "true",
-            "timeoutSeconds": str(int(timeout)),
+            "timeoutSeconds": str(max(1, math.ceil(timeout))),  # 0 would mean: as long as the server likes
         } | _selectors(labels, fields)
         with self._stream(kind.path(namespace), query, timeout + 30) as lines:
             for line in lines:
-                event = loads(line)
+                event = _parse(line)
                 if event["type"] == "ERROR":
-                    raise _refused(int(event["object"].get("code", 500)), line)
+                    raise _refusal(int(event["object"].get("code", 500)), event["object"])
                 yield WatchEvent(event["type"], event["object"])
 
     @contextmanager

@@ -59,6 +59,7 @@ class RequestsTransport:
         import requests
 
         self._session: requests.Session = requests.Session()
+        self._session.auth = _no_further_authentication
         # Given with every request: a session-wide `verify` loses against REQUESTS_CA_BUNDLE.
         self._verify: str | bool = True
         self._token_file: Path | None = None
@@ -130,6 +131,7 @@ class RequestsTransport:
         self, path: str, *, query: Mapping[str, str], timeout: float
     ) -> Iterator[tuple[int, Iterator[bytes]]]:
         import requests
+        from urllib3.exceptions import HTTPError
 
         try:
             with self._session.get(
@@ -140,8 +142,8 @@ class RequestsTransport:
                 timeout=timeout,
                 verify=self._verify,
             ) as answer:
-                yield answer.status_code, answer.iter_lines(chunk_size=None)
-        except requests.RequestException as error:
+                yield answer.status_code, _lines(answer.raw)
+        except (requests.RequestException, HTTPError) as error:
             raise NetworkError(f"watch {path}: {error}") from error
 
     def close(self) -> None:
@@ -149,6 +151,11 @@ class RequestsTransport:
         self._session.close()
         for handle in self._files:
             handle.close()
+
+
+def _no_further_authentication(request: Any) -> Any:
+    """Without any `auth`, requests takes a user's password from ~/.netrc and puts it in our token's place."""
+    return request
 
 
 class KubernetesTransport:
@@ -245,7 +252,10 @@ class KubernetesTransport:
 
 
 def _lines(answer: Any) -> Iterator[bytes]:
+    """Lines of a urllib3 response, each as soon as it is there."""
     pending = b""
-    while chunk := answer.read1():
+    while chunk := answer.read1(decode_content=True):
         *whole, pending = (pending + chunk).split(b"\n")
         yield from (line for line in whole if line)
+    if pending:
+        yield pending
