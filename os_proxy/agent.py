@@ -111,7 +111,7 @@ class Agent:
         if unread:
             decision = Decision(Nothing(), Phase.FAILED, Refusal.of(unread))
         pause = self._pause(decision, orders, now)
-        self._tell(seen, decision, orders, now, failing=pause is not None)
+        self._tell(seen, decision, orders, now, failing=pause is not None and self._trouble is not None)
         if pause is not None:
             return pause
         if isinstance(decision.step, Nothing):
@@ -127,6 +127,8 @@ class Agent:
 
     def _pause(self, decision: Decision, orders: Orders | None, now: float) -> float | None:
         """Seconds to wait before this step may be tried again; None if it may be tried now."""
+        if isinstance(decision.step, Reboot) and (left := self._until_reboot_is_late(decision.step)) > 0:
+            return min(IDLE_WAIT, left)
         if self._troubled != (type(decision.step), _work(orders)):
             if self._troubled and self._troubled[1] != _work(orders):
                 self._forget()
@@ -294,14 +296,14 @@ class Agent:
                 raise Bug(f"there is no way to perform {step}")
 
     def _reboot(self, order_id: str) -> None:
-        now = self._ports.surroundings.clock.monotonic()
-        if self._asked_to_reboot and self._asked_to_reboot[0] == order_id:
-            left = self._asked_to_reboot[1] + REBOOT_PATIENCE - now
-            if left > 0:
-                self._ports.instance.wait(min(left, IDLE_WAIT))
-                return
-        self._asked_to_reboot = (order_id, now)
+        self._asked_to_reboot = (order_id, self._ports.surroundings.clock.monotonic())
         self._ports.host.reboot(f"warmroot order {order_id}")
+
+    def _until_reboot_is_late(self, step: Reboot) -> float:
+        """Seconds for which a reboot that was asked for may still be under way."""
+        if self._asked_to_reboot is None or self._asked_to_reboot[0] != step.id:
+            return 0.0
+        return self._asked_to_reboot[1] + REBOOT_PATIENCE - self._ports.surroundings.clock.monotonic()
 
     def _stage(self, step: Write, seen: Seen, orders: Orders | None) -> None:
         clock = self._ports.surroundings.clock

@@ -26,7 +26,6 @@ from os_proxy.backends.index import ChildIndex
 from os_proxy.backends.instance import ClusterInstance
 from os_proxy.backends.staging import Surroundings
 from os_proxy.core import clocktext
-from os_proxy.core.steps import Nothing
 from warmroot.errors import UserError, WarmrootError
 from warmroot.kube.cluster import RestCluster
 from warmroot.kube.transport import RequestsTransport

@@ -101,9 +101,9 @@ class _Staging:
         self.ahead = limits.in_flight > 1
         self._observe = observe
         before = seen.receipts.get(step.slot)
-        self.resumes = before is not None and before.digest == step.release.digest
+        self.resumes = before is None or before.digest == step.release.digest
         """Whether an earlier attempt at this very release may have left its tree."""
-        self.scans = before is not None and before.content is SlotContent.WRITING
+        self.scans = before is None or before.content is SlotContent.WRITING
         """Whether the slot holds nobody knows what: then it is hashed to find out."""
         self.before = before
 

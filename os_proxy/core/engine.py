@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from os_proxy.core.orders import Goal, Orders, RebootOrder, Release
-from os_proxy.core.receipts import FallbackCause, FallbackNote, FallbackState, RebootKind, RebootNote
+from os_proxy.core.receipts import FallbackCause, FallbackNote, FallbackState, Floor, RebootKind, RebootNote
 from os_proxy.core.seen import Seen, Situation
 from os_proxy.core.steps import (
     Arm,
@@ -178,9 +178,8 @@ def _reboot_once(seen: Seen, release: Release, order: RebootOrder, kind: RebootK
 
 
 def _settled(seen: Seen, orders: Orders, now: float) -> Decision:
-    release, running = orders.release, seen.booted_digest
-    if running and running not in seen.floor.confirmed:
-        floor = seen.floor.raised(running, seen.manifests[running].release_seq)
+    release, floor = orders.release, _floor(seen)
+    if floor != seen.floor:
         return Decision(NoteFloor(floor), _resting_phase(seen, orders, Situation.SETTLED))
     if release is not None and seen.runs(release.digest):
         return Decision(Nothing(), Phase.CONFIRMED)
@@ -198,6 +197,15 @@ def _settled(seen: Seen, orders: Orders, now: float) -> Decision:
             )
 
 
+def _floor(seen: Seen) -> Floor:
+    """The floor as it must be now that what runs is good; the same one if it is that already."""
+    manifest = seen.manifests.get(seen.booted_digest or "")
+    release_seq, root_hash = manifest.release_seq if manifest else 0, seen.booted.root_hash.hex()
+    if root_hash in seen.floor.confirmed and release_seq <= seen.floor.release_seq:
+        return seen.floor
+    return seen.floor.raised(root_hash, release_seq)
+
+
 def _stage(seen: Seen, orders: Orders, release: Release) -> Decision:
     if refused := _refused_here(seen, orders, release):
         return refused
@@ -212,6 +220,7 @@ def _write(seen: Seen, release: Release, slot: Slot, phase: Phase) -> Decision:
     if manifest is None:
         return Decision(FetchManifest(release), phase)
     running = seen.manifests.get(seen.booted_digest or "")
+    was_confirmed = manifest.root.root_hash.hex() in seen.floor.confirmed
     try:
         may_install(
             manifest,
@@ -219,7 +228,7 @@ def _write(seen: Seen, release: Release, slot: Slot, phase: Phase) -> Decision:
             running_seq=running.release_seq if running else 0,
             floor=seen.floor.release_seq,
             lowest=running.min_seq if running else 0,
-            confirmed=seen.floor.confirmed,
+            confirmed=(release.digest,) if was_confirmed else (),
         )
     except errors.Replayed as error:
         return _refuse(error)

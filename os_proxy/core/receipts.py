@@ -85,15 +85,18 @@ CONFIRMED_KEPT = 8
 
 @dataclass(frozen=True)
 class Floor:
-    """The highest sequence that was ever confirmed here, and the digests that were, newest last."""
+    """The highest sequence that was ever confirmed here, and the root hashes (hex) that were, newest last.
+
+    Root hashes, because the release that a node was installed with is known by nothing else.
+    """
 
     release_seq: int = 0
     confirmed: tuple[str, ...] = ()
 
-    def raised(self, digest: str, release_seq: int) -> Floor:
-        """The floor after this release was confirmed."""
-        others = tuple(known for known in self.confirmed if known != digest)
-        return Floor(max(self.release_seq, release_seq), (*others, digest)[-CONFIRMED_KEPT:])
+    def raised(self, root_hash: str, release_seq: int) -> Floor:
+        """The floor after a release was confirmed. `release_seq` is 0 where it is not known."""
+        others = tuple(known for known in self.confirmed if known != root_hash)
+        return Floor(max(self.release_seq, release_seq), (*others, root_hash)[-CONFIRMED_KEPT:])
 
 
 Note = Receipt | RebootNote | FallbackNote | Floor
@@ -134,7 +137,7 @@ def fallback_note(data: bytes | None) -> FallbackNote | None:
 def floor(data: bytes | None) -> Floor:
     """The anti-rollback memory, as far as it is known."""
     fields = _fields(data, {"release_seq": int, "confirmed": list})
-    if fields is None or not all(isinstance(digest, str) for digest in fields["confirmed"]):
+    if fields is None or not all(isinstance(known, str) for known in fields["confirmed"]):
         return Floor()
     return Floor(fields["release_seq"], tuple(fields["confirmed"]))
 

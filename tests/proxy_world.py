@@ -1,0 +1,451 @@
+"""A node in memory for the slot engine: a disk that loses what was not flushed, firmware, and an operator.
+
+The real agent and the real staging run on it. `Node` asserts I1-I6 at the moment in which a byte moves, so a
+test needs only to make things happen.
+"""
+
+import hashlib
+import random
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+from os_proxy.agent import Agent, Ports
+from os_proxy.backends.bootstate import GrubBootState
+from os_proxy.backends.device import Window
+from os_proxy.backends.staging import Surroundings
+from os_proxy.core.orders import Goal, Orders, RebootOrder, Release
+from os_proxy.core.seen import Booted
+from os_proxy.core.status import patch
+from os_proxy.ports import SlotDevices
+from warmroot.disk.bootrecord import SECTOR, BootRecord, Slot, choose, decode, newest
+from warmroot.disk.layout import BLOCK, COPY_OFFSETS
+from warmroot.errors import DiskFull, ReadOnlyDisk, Truncated, Unknown
+from warmroot.release.manifest import Boot, Manifest, Root, Skew, digest
+from warmroot.release.source import Mirrors
+from warmroot.release.verity import build, tree_size
+
+BOOTSTATE_SIZE = 6 * BLOCK
+ROOT_BLOCKS = 4
+ROOT_SIZE = ROOT_BLOCKS * BLOCK + tree_size(ROOT_BLOCKS)
+BOOT_SIZE = BLOCK
+SLOT_SIZE = ROOT_SIZE + BOOT_SIZE
+DISK_SIZE = BOOTSTATE_SIZE + 2 * SLOT_SIZE
+START = {Slot.A: BOOTSTATE_SIZE, Slot.B: BOOTSTATE_SIZE + SLOT_SIZE}
+
+
+class PowerCut(BaseException):
+    """The node lost power: no code of its own runs any more."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """A release as bytes. `healthy` says whether its kernel comes up."""
+
+    manifest: Manifest
+    root: bytes
+    boot: bytes
+    healthy: bool = True
+
+    @property
+    def digest(self):
+        return digest(self.manifest.encode())
+
+    @property
+    def release(self):
+        return Release(self.manifest.version, self.digest, ("sim://releases",))
+
+
+def make_image(seq, *, blocks=ROOT_BLOCKS, healthy=True, shared=1, boot_size=700, **changes):
+    """Release `seq`; its first `shared` blocks are the same in all releases."""
+    data = b"".join(
+        random.Random(number if number < shared else 1000 * seq + number).randbytes(BLOCK)
+        for number in range(blocks)
+    )
+    boot = random.Random(-seq).randbytes(boot_size)
+    tree = build([data], data_blocks=blocks, salt=b"salt")
+    manifest = Manifest(
+        product="warmroot",
+        arch="amd64",
+        version=f"{seq}.0",
+        release_seq=seq,
+        min_seq=0,
+        root=Root(len(data) + tree_size(blocks), blocks, b"salt", tree.root_hash),
+        boot=Boot(len(boot), hashlib.sha256(boot).digest()),
+        kernel="6.12",
+        kubelet="1.36.2",
+        kubernetes=Skew("1.36", "1.39"),
+        config_schema=1,
+    )
+    return Image(replace(manifest, **changes), data + tree.encode(), boot, healthy)
+
+
+class SimDisk:
+    """A device that keeps only what was flushed or written through; and the partitions on it.
+
+    `spend` is called before each change with its kind and may raise PowerCut; `guard` sees every write.
+    """
+
+    size = DISK_SIZE
+
+    def __init__(self, image=None, *, spend=lambda kind: None, guard=lambda offset, data: None):
+        self.durable = bytearray(image or bytes(DISK_SIZE))
+        self.current = bytearray(self.durable)
+        self.pending = []
+        self.read_only = False
+        self.spend, self.guard = spend, guard
+        self.bootstate = Window(self, 0, BOOTSTATE_SIZE)
+
+    def read(self, offset, length):
+        return bytes(self.current[offset : offset + length])
+
+    def write(self, offset, data):
+        self._refuse()
+        self.spend("write")
+        self.guard(offset, bytes(data))
+        self.current[offset : offset + len(data)] = data
+        self.pending.append((offset, bytes(data)))
+
+    def write_through(self, offset, sector):
+        self._refuse()
+        self.guard(offset, sector)
+        self.spend(("sector", offset, bytes(sector)))
+        self.current[offset : offset + SECTOR] = sector
+        self.durable[offset : offset + SECTOR] = sector
+
+    def flush(self):
+        self._refuse()
+        self.spend("flush")
+        self.durable[:] = self.current
+        self.pending.clear()
+
+    def slot(self, slot):
+        return SlotDevices(
+            Window(self, START[slot], ROOT_SIZE), Window(self, START[slot] + ROOT_SIZE, BOOT_SIZE)
+        )
+
+    @contextmanager
+    def exclusive(self, slot):
+        yield self.slot(slot)
+
+    def _refuse(self):
+        if self.read_only:
+            raise ReadOnlyDisk("the simulated disk is read-only")
+
+    def copies(self):
+        return tuple(self.read(offset, SECTOR) for offset in COPY_OFFSETS)
+
+    def sectors(self):
+        """What is not durable yet, sector by sector, in the order of writing."""
+        return [
+            (offset + at, data[at : at + SECTOR])
+            for offset, data in self.pending
+            for at in range(0, len(data), SECTOR)
+        ]
+
+    def crashed(self, kept):
+        """The bytes after a power cut that kept these of `sectors()`."""
+        image = bytearray(self.durable)
+        for offset, sector in kept:
+            image[offset : offset + len(sector)] = sector
+        return bytes(image)
+
+    def install(self, slot, image, *, good=None):
+        """Puts a release into a slot from outside, as an installer does."""
+        start = START[slot]
+        self.current[start : start + len(image.root)] = image.root
+        self.current[start + ROOT_SIZE : start + ROOT_SIZE + len(image.boot)] = image.boot
+        if good:
+            for offset in COPY_OFFSETS:
+                self.current[offset : offset + SECTOR] = BootRecord(1, good).encode()
+        self.durable[:] = self.current
+
+
+class SimFiles:
+    """The data partition: each write is whole or did not happen."""
+
+    def __init__(self, content=None, *, spend=lambda kind: None):
+        self.content = dict(content or {})
+        self.spend = spend
+        self.full = False
+
+    def read(self, name):
+        return self.content.get(name)
+
+    def write(self, name, data):
+        if self.full:
+            raise DiskFull("the simulated data partition is full")
+        self.spend("file")
+        self.content[name] = data
+
+    def names(self, folder):
+        return sorted(name for name in self.content if name.startswith(folder + "/"))
+
+    def free(self):
+        return 0 if self.full else 1 << 40
+
+    @contextmanager
+    def spool(self, name):
+        yield SimSpool()
+
+
+class SimSpool:
+    def __init__(self):
+        self.data = bytearray()
+
+    def put(self, offset, data):
+        self.data[offset : offset + len(data)] = data
+
+    def get(self, offset, length):
+        return bytes(self.data[offset : offset + length])
+
+
+class SimSource:
+    """All releases, by path. `bend` may change, cut or refuse what is served."""
+
+    describe = "sim"
+
+    def __init__(self, images):
+        self.blobs = {}
+        for image in images:
+            self.blobs[image.manifest.root.path] = image.root
+            self.blobs[image.manifest.boot.path] = image.boot
+        self.bend = lambda path, start, data: data
+        self.served = []
+
+    def read_range(self, path, start, length):
+        if path not in self.blobs:
+            raise Unknown(f"no {path}")
+        data = self.bend(path, start, self.blobs[path][start : start + length])
+        self.served.append((path, start, len(data)))
+        for at in range(0, len(data), BLOCK):
+            yield data[at : at + BLOCK]
+        if len(data) < length:
+            raise Truncated(f"{path} ended early")
+
+    def read(self, path, max_bytes):
+        raise NotImplementedError
+
+
+class SimInstance:
+    """The OSInstance: orders are set by the test; what is published is merged and counted."""
+
+    def __init__(self):
+        self.wanted = None
+        self.state = {}
+        self.patches = []
+
+    def orders(self):
+        if isinstance(self.wanted, Exception):
+            raise self.wanted
+        return self.wanted
+
+    def status(self):
+        return dict(self.state)
+
+    def publish(self, status):
+        changes = patch(self.state, status)
+        if changes:
+            self.patches.append(changes)
+            self.state = status
+
+    def wait(self, timeout):
+        pass
+
+
+@dataclass
+class SimClock:
+    time: float = 1_000_000.0
+
+    def now(self):
+        return self.time
+
+    def monotonic(self):
+        return self.time
+
+
+@dataclass
+class World:
+    """One node with its firmware; everything that survives a power cut is in `disk.durable` and `files`."""
+
+    images: list
+    disk: SimDisk = None
+    files: SimFiles = None
+    clock: SimClock = field(default_factory=SimClock)
+    spend: object = lambda kind: None
+
+    def __post_init__(self):
+        self.by_root = {image.manifest.root.root_hash: image for image in self.images}
+        self.by_digest = {image.digest: image for image in self.images}
+        self.source = SimSource(self.images)
+        self.instance = SimInstance()
+        self.boots = 0
+        self.orders_made = 0
+        self.reboot_wanted = False
+        self.tried = []
+        if self.disk is None:
+            self.disk = SimDisk()
+            self.disk.install(Slot.A, self.images[0], good=Slot.A)
+        self.files = self.files or SimFiles()
+        self._attach()
+
+    def _attach(self):
+        self.disk.spend = self.files.spend = self._spend
+        self.disk.guard = self.guard
+
+    def _spend(self, kind):
+        self.spend(kind)  # a test may put another one in place at any time
+
+    # -- the running system ---------------------------------------------------------------------------
+
+    def start_agent(self):
+        surroundings = Surroundings(
+            disk=self.disk,
+            boot_state=GrubBootState(self.disk.bootstate),
+            files=self.files,
+            clock=self.clock,
+            wait=lambda seconds: None,
+            open_sources=lambda urls: Mirrors([self.source]),
+        )
+        ports = Ports(surroundings, HostOf(self), self, self.instance, in_flight=1, jitter=lambda: 0.0)
+        self.agent = Agent(ports, version="0")
+
+    def manifest(self, release):
+        return self.by_digest[release.digest].manifest.encode()
+
+    def reboot(self, reason):
+        self.reboot_wanted = True
+
+    def settle(self, turns=60):
+        """Lets the agent work, and the host reboot when asked, until nothing is left to do."""
+        for _ in range(turns):
+            pause = self.agent.turn()
+            if self.reboot_wanted:
+                self.boot(self.disk.durable)
+            elif pause > 0:
+                return
+        raise AssertionError("the agent does not come to rest")
+
+    # -- firmware ---------------------------------------------------------------------------------------
+
+    def boot(self, image=None):
+        """Power on: the firmware chooses from the bytes until a slot comes up. Never neither."""
+        self.disk = SimDisk(image if image is not None else self.disk.durable)
+        self._attach()
+        self.reboot_wanted = False
+        for _ in range(6):
+            choice = choose(*self.disk.copies())
+            for offset, sector in zip(COPY_OFFSETS, choice.copies, strict=True):
+                self.disk.current[offset : offset + SECTOR] = sector
+                self.disk.durable[offset : offset + SECTOR] = sector
+            trial = choice.record is not None and choice.slot is choice.record.next
+            found = self.content(choice.slot)
+            if trial:
+                self.tried.append(found.digest if found else None)
+            if found and found.healthy:
+                self.boots += 1
+                self.booted_slot, self.running = choice.slot, found
+                self.start_agent()
+                return
+            assert trial, f"neither: the firmware must boot slot {choice.slot}, which holds nothing whole"
+        raise AssertionError("the tries of a trial never end")
+
+    def booted_now(self):
+        return Booted(self.booted_slot, self.running.manifest.root.root_hash, f"boot-{self.boots}")
+
+    def content(self, slot, image=None):
+        """The release that a slot holds wholly, every byte of it; None if it holds none."""
+        data = self.disk.current if image is None else image
+        start = START[slot]
+        for release in self.images:
+            root = data[start : start + len(release.root)]
+            boot = data[start + ROOT_SIZE : start + ROOT_SIZE + len(release.boot)]
+            if root == release.root and boot == release.boot:
+                return release
+        return None
+
+    # -- the invariants, at the moment of each write --------------------------------------------------------
+
+    def guard(self, offset, data):
+        if offset < BOOTSTATE_SIZE:
+            self.guard_record(offset, data)
+        else:
+            self.guard_slot(offset, data)
+
+    def guard_record(self, offset, data):
+        record, before = decode(data), newest(*self.disk.copies())[1]
+        assert record is not None and offset in COPY_OFFSETS and len(data) == SECTOR
+        if offset == COPY_OFFSETS[0]:
+            assert before is None or record.gen > before.gen, "I4: gen must rise"
+        else:
+            first = self.disk.durable[COPY_OFFSETS[0] : COPY_OFFSETS[0] + SECTOR]
+            assert first == data, "I4: copy 1 must be durable before copy 2"
+        if before and record.good is not before.good:
+            assert record.good is self.booted_slot, "I1: only what runs becomes good"
+            assert self.content(record.good), "I1: only what is verified becomes good"
+        if record.next:
+            assert self.content(record.next), "only what was verified is tried"
+            assert not self.disk.pending, "only what is durable is tried"
+
+    def guard_slot(self, offset, data):
+        slot = Slot.A if offset < START[Slot.B] else Slot.B
+        assert slot is not self.booted_slot, "I2: the booted slot is never written"
+        for sector in self.disk.copies():
+            record = decode(sector)
+            assert record and record.good is not slot, "I2: no copy may call a written slot good"
+            assert record.next is None, "I3: no copy may try anything while a slot is written"
+        self.guard_bytes(offset - START[slot], data)
+
+    def guard_bytes(self, at, data):
+        for image in self.images:
+            whole = image.root.ljust(ROOT_SIZE, b"\0") + image.boot.ljust(BOOT_SIZE, b"\0")
+            if whole[at : at + len(data)] == data:
+                return
+        raise AssertionError("I6: bytes of no release reached a slot")
+
+    # -- the operator -------------------------------------------------------------------------------------
+
+    def order(self, goal, image=None, *, barred=(), deadline=600.0, bandwidth=None):
+        self.orders_made += 1
+        needs_reboot = goal in (Goal.ACTIVATE, Goal.ROLLBACK)
+        self.instance.wanted = Orders(
+            generation=self.orders_made,
+            goal=goal,
+            release=image.release if image else None,
+            barred=frozenset(barred),
+            bandwidth=bandwidth,
+            reboot=RebootOrder(f"order-{self.orders_made}", self.clock.time + deadline)
+            if needs_reboot
+            else None,
+        )
+
+    @property
+    def phase(self):
+        return self.instance.state.get("phase")
+
+    @property
+    def error(self):
+        return self.instance.state.get("lastError", {}).get("reason")
+
+    @property
+    def record(self):
+        return newest(*self.disk.copies())[1]
+
+
+class HostOf:
+    """The Host port of a world: `booted` is a fact there and a method here."""
+
+    def __init__(self, world):
+        self._world = world
+
+    def booted(self):
+        return self._world.booted_now()
+
+    def reboot(self, reason):
+        self._world.reboot(reason)
+
+
+def new_world(*images, **changes):
+    """A node that runs the first release from slot A."""
+    world = World(list(images), **changes)
+    world.boot()
+    return world
