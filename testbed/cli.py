@@ -8,6 +8,7 @@ from __future__ import annotations
 import typer
 
 from testbed.controlplane import cli as controlplane
+from testbed.demo import cli as demo
 from warmroot.cli import run
 
 
@@ -20,6 +21,7 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     controlplane.register(app)
+    demo.register(app)
     return app
 
 

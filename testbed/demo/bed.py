@@ -96,7 +96,7 @@ class Bed:
         with self.reporter.phase(f"{self.run.machines} machines with release 1, and a workload"):
             self.scene = self._undo.enter_context(Scene(kubeconfig, self.run.selector))
             self.fleet = self._undo.enter_context(
-                Fleet(self._fleet(kubeconfig), lambda disk: self.shelf.install(first, disk))
+                Fleet(self._fleet(kubeconfig), lambda machine: self.shelf.install(first, machine))
             )
             self.fleet.power_on()
             self.fleet.wait_until_up(60)

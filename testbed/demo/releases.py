@@ -12,6 +12,8 @@ import yaml
 from images import recipe
 from images.build import BuiltRelease, build
 from images.disk import install
+from os_proxy.core.receipts import Receipt, SlotContent, encode
+from testbed.machine.machine import Paths
 from warmroot.disk import layout
 from warmroot.disk.bootrecord import BootRecord, Slot
 from warmroot.disk.layout import MIB
@@ -32,8 +34,8 @@ class Release:
     digest: str
     root_hash: str
     system: str
-    boot_image: Path
-    root_image: Path
+    sequence: int
+    directory: Path
 
 
 class Shelf:
@@ -68,14 +70,21 @@ class Shelf:
         self.made[version] = release
         return release
 
-    def install(self, release: Release, disk: Path) -> None:
-        """Writes a new disk file with the release in slot A, confirmed."""
+    def install(self, release: Release, machine: Paths) -> None:
+        """A new machine as an installer leaves it: the release in slot A, confirmed, and its receipt."""
         sizes = self._recipe["partitions"]
         planned = layout.plan(
             boot_size=sizes["boot"], root_size=sizes["root"], data_size=DATA_SIZE, esp_size=ESP_SIZE
         )
-        images = {Slot.A: (release.boot_image, release.root_image)}
-        install(disk, planned, images, BootRecord(1, Slot.A), grub=None)
+        images = {Slot.A: (release.directory / "boot.img", release.directory / "root.img")}
+        install(machine.disk, planned, images, BootRecord(1, Slot.A), grub=None)
+        receipt = Receipt(release.digest, release.version, release.sequence, SlotContent.VERIFIED)
+        manifest = (release.directory / "manifest.json").read_bytes()
+        name = release.digest.removeprefix("sha256:")
+        for path, data in (("receipts/A", encode(receipt)), (f"manifests/{name}", manifest)):
+            file = machine.data / f"{path}.json"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(data)
 
     def _next(self, version: str, behaviour: str) -> recipe.Recipe:
         tree = dict(self._recipe)
@@ -100,6 +109,6 @@ def _released(version: str, built: BuiltRelease) -> Release:
         built.digest,
         manifest.root.root_hash.hex(),
         f"{manifest.product} {manifest.version}",
-        built.dir / "boot.img",
-        built.dir / "root.img",
+        manifest.release_seq,
+        built.dir,
     )

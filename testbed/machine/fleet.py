@@ -14,8 +14,8 @@ from testbed.machine.machine import Machine, Paths, Power, Timing, proxy_command
 from testbed.machine.proxy import ProxyProcess
 from warmroot.errors import StepFailed
 
-Install = Callable[[Path], None]
-"""Writes a new disk file at this path."""
+Install = Callable[[Paths], None]
+"""Writes a new machine's disk file, and what an installer leaves on its data partition."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def _build(spec: FleetSpec, number: int, install: Install) -> Machine:
     paths = Paths(spec.directory / name)
     for directory in (paths.directory, paths.data, paths.proc, paths.root):
         directory.mkdir(parents=True, exist_ok=True)
-    install(paths.disk)
+    install(paths)
     command = proxy_command(spec.proxy, name, paths)
     proxy = ProxyProcess(command, paths.proxy_log, Console(paths.console))
     node = NodeSpec(
