@@ -1,0 +1,144 @@
+"""A rollout over real machines: its time against the ideal schedule of the same run, and its API requests.
+
+The ideal schedule knows no reaction time: it takes the phases that each node was measured to need (staging of
+the first node, drain, restart until Ready, the time that `readySeconds` asks for, confirm), and packs them
+into as many lanes as the budget has, in the order in which the nodes moved.
+"""
+
+from __future__ import annotations
+
+import heapq
+import shutil
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from rich.console import Console
+
+from bench.report import Row
+from testbed.controlplane import audit
+from testbed.controlplane.audit import Entry
+from testbed.demo import requests
+from testbed.demo.bed import Bed, BedSpec
+from testbed.demo.objects import Pace, Run
+from testbed.demo.reporter import PLAIN_WIDTH, Reporter
+from testbed.demo.story import Story
+from testbed.demo.timeline import Mark, Step
+from testbed.setup.cache import cache_dir
+from warmroot.errors import StepFailed
+
+MACHINES = 6
+PACE = Pace(max_unavailable=2, ready_seconds=10, health_timeout="60s")
+SETTLE, IDLE = 5.0, 20.0
+"""Seconds after a rollout until it counts as idle, and seconds for which idleness is watched."""
+OPERATOR_WRITES, PROXY_WRITES, SCHEDULE = 12, 15, 0.95
+
+
+def run() -> list[Row]:
+    """Brings a bed up, rolls one release out, watches it rest.
+
+    Raises:
+        StepFailed: the rollout did not end well.
+        NotInstalled: set-up is missing something.
+    """
+    with _bed() as bed:
+        release = bed.shelf.make("2")
+        story = Story(bed, PACE)
+        since, began, seen = _stamp(), time.monotonic(), len(bed.scene.marks)
+        story.apply(release)
+        story.wait_for_end(release, 300)
+        took = time.monotonic() - began
+        if bed.scene.os(bed.run.os).phase != "Complete":
+            raise StepFailed("the rollout did not complete", hint=bed.hint)
+        marks = bed.scene.marks[seen:]
+        time.sleep(SETTLE)
+        rest = _stamp()
+        time.sleep(IDLE)
+        assert bed.plane is not None
+        entries = list(audit.read(bed.plane.audit_log))
+    return [
+        *_schedule(marks, began, took),
+        *_writes([entry for entry in entries if since <= entry.at < rest]),
+        *_idle([entry for entry in entries if entry.at >= rest]),
+    ]
+
+
+@contextmanager
+def _bed() -> Iterator[Bed]:
+    run = Run("bench", MACHINES)
+    directory = cache_dir() / "run" / f"bench-{time.time_ns()}"
+    console = Console(stderr=True, width=None if sys.stderr.isatty() else PLAIN_WIDTH)
+    try:
+        with Bed(BedSpec(directory, run), Reporter(console)) as bed:
+            yield bed
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _stamp() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def node_seconds(node: str, marks: Iterable[Mark], ready_seconds: float) -> float:
+    """What one node was measured to need from cordon to the end, reaction times left out.
+
+    Raises:
+        StepFailed: the node was not seen to take every step.
+    """
+    at = {mark.step: mark.at for mark in marks if mark.node == node}
+    wanted = (Step.CORDONED, Step.ACTIVATING, Step.READY, Step.CONFIRMING, Step.CONFIRMED)
+    missing = [step for step in wanted if step not in at]
+    if missing:
+        raise StepFailed(f"{node} was not seen to be {missing[0]}")
+    drain = at[Step.ACTIVATING] - at[Step.CORDONED]
+    restart = at[Step.READY] - at[Step.ACTIVATING]
+    confirm = at[Step.CONFIRMED] - at[Step.CONFIRMING]
+    return drain + restart + ready_seconds + confirm
+
+
+def ideal_seconds(durations: Sequence[float], lanes: int) -> float:
+    """Seconds of the schedule that starts the next node the moment a lane is free."""
+    free = [0.0] * min(lanes, len(durations))
+    for duration in durations:
+        heapq.heapreplace(free, free[0] + duration)
+    return max(free)
+
+
+def _schedule(marks: Sequence[Mark], began: float, took: float) -> list[Row]:
+    staged = min(mark.at for mark in marks if mark.step is Step.STAGED) - began
+    order = [mark.node for mark in marks if mark.step is Step.CORDONED]
+    durations = [node_seconds(node, marks, PACE.ready_seconds) for node in order]
+    ideal = staged + ideal_seconds(durations, PACE.max_unavailable)
+    against = f"ideal schedule of this run: {ideal:.1f} s ({staged:.1f} s of it until the first is staged)"
+    mean = sum(durations) / len(durations)
+    return [
+        Row("rollout", f"{MACHINES} nodes, {PACE.max_unavailable} at once", took, "s", against=against),
+        Row("rollout", "ideal schedule / measured", ideal / took, "", SCHEDULE, "higher", against),
+        Row("rollout", "one node, reaction times left out", mean, "s"),
+    ]
+
+
+def _writes(entries: Sequence[Entry]) -> list[Row]:
+    rows = []
+    for part, user, goal in (
+        ("operator", requests.OPERATOR, OPERATOR_WRITES),
+        ("proxy", requests.PROXY, PROXY_WRITES),
+    ):
+        count = len(requests.writes(entries, user)) / MACHINES
+        rows.append(
+            Row("rollout", f"API writes per updated node, {part}", count, "writes", goal, against="audit log")
+        )
+    return rows
+
+
+def _idle(entries: Sequence[Entry]) -> list[Row]:
+    rows = []
+    for part, user in (("operator", requests.OPERATOR), ("proxies", requests.PROXY)):
+        found = requests.busy(entries, user)
+        named = ", ".join(f"{count} {what}" for what, count in found.items())
+        figure = f"requests in {IDLE:g} s of rest, {part}"
+        against = f"Lease and watches left out; {named or 'none'}"
+        rows.append(Row("rollout", figure, found.total(), "requests", 0, against=against))
+    return rows

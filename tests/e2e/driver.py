@@ -1,0 +1,98 @@
+"""One bed for all end-to-end tests, and the rollouts that they ask of it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+from testbed.demo import objects, verdict
+from testbed.demo.bed import Bed
+from testbed.demo.objects import Pace
+from testbed.demo.releases import Release
+from testbed.demo.verdict import Finding
+from testbed.demo.view import OSView
+from testbed.machine.machine import Power
+from testbed.releases.server import Manner
+
+ENDED = ("Complete", "Halted")
+PACE = Pace(max_unavailable=2, ready_seconds=1, health_timeout="12s")
+
+
+class Driver:
+    """Rolls releases over the bed's machines. `current` is the release that all of them serve."""
+
+    def __init__(self, bed: Bed, first: Release) -> None:
+        self.bed = bed
+        self.current = first
+        self._numbers = itertools.count(2)
+
+    def make(self, behaviour: str = "ok") -> Release:
+        """The next release."""
+        return self.bed.shelf.make(str(next(self._numbers)), behaviour=behaviour)
+
+    def apply(self, release: Release, pace: Pace = PACE) -> None:
+        """`kubectl apply` of the OS object."""
+        body = objects.os_object(
+            self.bed.run,
+            version=release.version,
+            source=self.bed.server.url,
+            digest=release.digest,
+            pace=pace,
+        )
+        self.bed.kubectl.run("apply", "-f", "-", text=objects.manifest([body]))
+
+    def roll(self, release: Release, seconds: float = 120) -> OSView:
+        """Applies, and waits until the rollout is over."""
+        self.apply(release)
+        return self.wait_for_end(release, seconds)
+
+    def wait_for_end(self, release: Release, seconds: float = 120) -> OSView:
+        """Until the OS object says that this release's rollout is over."""
+
+        def over() -> bool:
+            system = self.system
+            return system.observed and system.target == release.digest and system.phase in ENDED
+
+        self.wait(over, f"the end of release {release.version}'s rollout", seconds)
+        return self.system
+
+    def wait(self, holds: Callable[[], bool], what: str, seconds: float = 60) -> None:
+        """Until something holds."""
+        self.bed.scene.wait(holds, what=what, seconds=seconds, hint=self.bed.hint)
+
+    @property
+    def system(self) -> OSView:
+        """The OS object."""
+        return self.bed.scene.os(self.bed.run.os)
+
+    def settle(self, seconds: float = 120) -> None:
+        """Everything honest, everything on, every machine in service with `current`."""
+        self.bed.server.behave(Manner.HONEST)
+        for machine in self.bed.fleet:
+            machine.faults.clear()
+            if machine.power is Power.DARK:
+                machine.power_off()
+                machine.power_on()
+
+        def settled() -> bool:
+            views = self.bed.scene.nodes().values()
+            pods = self.bed.scene.ready_replicas(objects.WORKLOAD)
+            return pods == self.bed.run.replicas and all(
+                view.settled and view.system == self.current.system for view in views
+            )
+
+        self.wait(settled, f"every machine in service with release {self.current.version}", seconds)
+
+    def all_serve(self, release: Release) -> list[Finding]:
+        """What cluster and disks say about it."""
+        disks = {machine.name: machine.paths.disk for machine in self.bed.fleet}
+        return verdict.all_serve(release, self.bed.scene.nodes(), disks, self.bed.run.machines)
+
+    def story(self) -> str:
+        """What `kubectl describe` tells about the OS object."""
+        return self.bed.kubectl.run("describe", "os", self.bed.run.os)
+
+
+def broken(findings: list[Finding]) -> list[str]:
+    """The claims that do not hold: an assertion against `[]` shows them all."""
+    return [f"{finding.claim}: {finding.detail}" for finding in findings if not finding.holds]

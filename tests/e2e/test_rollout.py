@@ -1,0 +1,85 @@
+"""A whole rollout, with real processes: good releases arrive everywhere, bad ones nowhere for good."""
+
+from __future__ import annotations
+
+import pytest
+
+from testbed.demo import verdict
+from testbed.demo.timeline import Mark, Step
+from testbed.machine.faults import Fault
+from testbed.releases.server import Manner
+from tests.e2e.driver import PACE, Driver, broken
+
+pytestmark = pytest.mark.e2e
+
+
+def most_cordoned_at_once(marks: list[Mark]) -> int:
+    out, most = set(), 0
+    for mark in marks:
+        if mark.step is Step.CORDONED:
+            out.add(mark.node)
+        elif mark.step is Step.UNCORDONED:
+            out.discard(mark.node)
+        most = max(most, len(out))
+    return most
+
+
+def test_a_good_release_moves_every_node_within_the_budget(driver: Driver):
+    scene = driver.bed.scene
+    seen, scene.least_ready = len(scene.marks), None
+    release = driver.make()
+    assert driver.roll(release).phase == "Complete"
+    driver.current = release
+    driver.settle()
+    assert broken(driver.all_serve(release)) == []
+    marks = scene.marks[seen:]
+    assert sum(mark.step is Step.UNCORDONED for mark in marks) == driver.bed.run.machines
+    assert most_cordoned_at_once(marks) <= PACE.max_unavailable
+    assert scene.least_ready >= driver.bed.run.replicas - driver.bed.run.spare
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "fault"),
+    [
+        ("panic", None),
+        ("not-ready", None),
+        ("hang", None),
+        ("ok", Fault.ROT),
+        ("ok", Fault.NEVER_COMES_BACK),
+    ],
+    ids=["panic", "not-ready", "hang", "rot", "never-comes-back"],
+)
+def test_a_bad_release_is_taken_back_barred_and_explained(driver: Driver, behaviour, fault):
+    if fault is not None:
+        for machine in driver.bed.fleet:
+            machine.faults.add(fault)
+    bad = driver.make(behaviour)
+    driver.roll(bad)
+    driver.settle()  # a person switches on again what stayed dark
+    assert broken(driver.all_serve(driver.current)) == []
+    assert broken(verdict.refused(driver.system, bad, driver.bed.scene.nodes().values())) == []
+    failed = {node for node, digest, _ in driver.system.failed if digest == bad.digest}
+    assert len(failed) <= PACE.max_unavailable
+    story = driver.story()
+    assert [node for node in failed if node not in story] == []
+    assert "Halted" in story
+
+
+@pytest.mark.parametrize(
+    ("manner", "word"),
+    [(Manner.DOWN, "NetworkError"), (Manner.LYING, "Tampered"), (Manner.TRUNCATING, "Truncated")],
+)
+def test_a_source_that_is_down_or_lies_leaves_nodes_in_service_and_says_so(driver: Driver, manner, word):
+    release = driver.make()
+    driver.bed.server.behave(manner, only="blobs/")
+    seen = len(driver.bed.scene.marks)
+    driver.apply(release)
+
+    def told() -> bool:
+        return any(reason == "StagingFailed" and word in text for _, reason, text in driver.system.waiting)
+
+    driver.wait(told, f"a waiting row that says StagingFailed and {word}", 60)
+    assert [mark for mark in driver.bed.scene.marks[seen:] if mark.step is Step.CORDONED] == []
+    assert broken(driver.all_serve(driver.current)) == []
+    driver.bed.server.behave(Manner.HONEST)
+    driver.roll(driver.current)
