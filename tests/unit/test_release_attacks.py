@@ -1,6 +1,7 @@
 """What a hostile or broken source can do to a node's trust: nothing, and each attempt has its own name."""
 
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -25,19 +26,27 @@ from warmroot.release.source import FileSource, HttpSource, Patience
 from warmroot.release.trust import TrustedIndex
 
 
-@pytest.fixture
-def world(tmp_path):
-    world = World(tmp_path / "world")
+@pytest.fixture(scope="module")
+def beginning(tmp_path_factory):
+    """A world with release 1.0 and a node that has seen it. Each test gets its own copy."""
+    folder = tmp_path_factory.mktemp("beginning")
+    world = World(folder / "world")
     world.publish("1.0", 1)
-    return world
-
-
-@pytest.fixture
-def node(world, tmp_path):
-    """A node that has seen release 1.0 and nothing newer."""
-    node = Node(world, tmp_path / "node" / "trust")
+    node = Node(world, folder / "node" / "trust")
     assert node.manifest("1.0")
     return node
+
+
+@pytest.fixture
+def world(beginning, tmp_path):
+    return beginning.world.copy_to(tmp_path / "world")
+
+
+@pytest.fixture
+def node(beginning, world, tmp_path):
+    """A node that has seen release 1.0 and nothing newer."""
+    shutil.copytree(beginning.store, tmp_path / "node" / "trust", symlinks=True)
+    return Node(world, tmp_path / "node" / "trust")
 
 
 class Node:

@@ -10,9 +10,14 @@ from warmroot.release import cli, keys
 from warmroot.release.repository import Expiry, Repository
 
 
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory):
+    return World(tmp_path_factory.mktemp("empty") / "world")
+
+
 @pytest.fixture
-def world(tmp_path):
-    return World(tmp_path)
+def world(empty, tmp_path):
+    return empty.copy_to(tmp_path / "world")
 
 
 def test_a_published_release_is_listed_and_verifies(world):
