@@ -21,10 +21,13 @@ from testbed.demo.system import Operator, executable
 from testbed.kubelet.simulated import Pace
 from testbed.machine.fleet import Fleet, FleetSpec
 from testbed.machine.machine import Timing
+from testbed.machine.proxy import ACCOUNT, NAMESPACE
 from testbed.releases.server import ReleaseServer
 from warmroot.errors import UserError
 from warmroot.kube.cluster import CRD, NODE, OS, RestCluster
 from warmroot.kube.transport import RequestsTransport
+
+REMOVED_WITHIN = "60s"
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,8 @@ class Bed:
             self.fleet = self._undo.enter_context(
                 Fleet(self._fleet(kubeconfig), lambda machine: self.shelf.install(first, machine))
             )
+            if self.plane is None:
+                self._undo.callback(self._remove_proxies)
             self.fleet.power_on()
             self.fleet.wait_until_up(60)
             self._apply(objects.workload(self.run), "workload")
@@ -139,11 +144,18 @@ class Bed:
         self.kubectl.run("create", "-f", str(path))
 
     def _remove(self, path: Path) -> None:
-        self.kubectl.run("delete", "--ignore-not-found", "--wait=false", "-f", str(path))
+        self.kubectl.run("delete", "--ignore-not-found", f"--timeout={REMOVED_WITHIN}", "-f", str(path))
+
+    def _remove_proxies(self) -> None:
+        """While the machines run: their kubelets end the pods, and the namespace can go."""
+        which = ("daemonset", ACCOUNT, "-n", NAMESPACE, "--cascade=foreground")
+        self.kubectl.run("delete", *which, "--ignore-not-found", f"--timeout={REMOVED_WITHIN}")
 
     def _remove_os(self) -> None:
         """While the operator runs: it takes its finalizer off."""
-        self.kubectl.run("delete", OS.plural, self.run.os, "--ignore-not-found", "--timeout=60s")
+        self.kubectl.run(
+            "delete", OS.plural, self.run.os, "--ignore-not-found", f"--timeout={REMOVED_WITHIN}"
+        )
 
     def _fleet(self, kubeconfig: Path) -> FleetSpec:
         if self.plane is None:
