@@ -249,11 +249,12 @@ class ControlPlane:
                 with self._open() as transport:
                     self._await("the API server", lambda: _ready(transport))
                 return
-            except ProgramDied as error:
-                if attempt == PORT_ATTEMPTS or "address already in use" not in error.message:
+            except ProgramDied:
+                if attempt == PORT_ATTEMPTS or not self._port_was_taken():
                     raise
                 self._end_all()
-                _remove(self.paths.etcd)
+                for stale in (self.paths.etcd, *self.paths.logs.iterdir()):
+                    _remove(stale)
 
     def _launch(self, binaries: Path, command: list[str]) -> None:
         name = command[0]
@@ -263,6 +264,12 @@ class ControlPlane:
             log=self._log(name),
             pid_file=self.paths.pids / name,
             dies_with_us=not self._outlives_us,
+        )
+
+    def _port_was_taken(self) -> bool:
+        logs = [self._log(name) for name in (programs.ETCD, programs.API_SERVER)]
+        return any(
+            "address already in use" in log.read_text(errors="replace") for log in logs if log.exists()
         )
 
     def _log(self, name: str) -> Path:

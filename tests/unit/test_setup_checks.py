@@ -1,0 +1,69 @@
+"""The checks of lint and docs find what they are for, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from scripts import check_links, check_sizes
+
+PAGE = """\
+# A page, with code
+## Same
+## Same
+[here](#same-1) [file](other.md#far) `[not](a-link.md)` [web](https://example.com/x)
+```
+[not](a-link-either.md)
+```
+"""
+
+
+def _function(lines):
+    return "def f():\n" + "    x = 1\n" * (lines - 1)
+
+
+@pytest.mark.parametrize(("lines", "found"), [(80, 0), (81, 1)])
+def test_a_function_may_have_eighty_lines(lines, found):
+    assert len(check_sizes.judge({Path("m.py"): _function(lines)})) == found
+
+
+def test_a_method_and_a_function_in_a_function_are_functions():
+    text = "class A:\n    async def m(self):\n        def inner():\n            pass\n"
+    names = [(function.name, function.lines) for function in check_sizes.functions(Path("m.py"), text)]
+    assert sorted(names) == [("inner", 2), ("m", 3)]
+
+
+@pytest.mark.parametrize(("lines", "found"), [(500, []), (501, ["m.py:1: 501 lines"])])
+def test_a_module_may_have_five_hundred_lines(lines, found):
+    judged = check_sizes.judge({Path("m.py"): "x = 1\n" * lines})
+    assert [text[: len("m.py:1: 501 lines")] for text in judged] == found
+
+
+def test_most_functions_must_be_short():
+    modules = {Path(f"{number}.py"): _function(45) for number in range(10)}
+    assert "one function in ten" in check_sizes.judge(modules)[0]
+
+
+def test_links_in_code_are_no_links():
+    assert [target for _, target in check_links.links(PAGE)] == [
+        "#same-1",
+        "other.md#far",
+        "https://example.com/x",
+    ]
+
+
+def test_headings_are_named_as_github_names_them():
+    assert check_links.anchors(PAGE) == {"a-page-with-code", "same", "same-1"}
+
+
+@pytest.mark.parametrize(
+    ("other", "found"), [("# Far\n", []), ("# Near\n", ["other.md#far"]), (None, ["other.md#far"])]
+)
+def test_a_link_must_lead_to_a_file_and_a_heading_that_exist(tmp_path, other, found):
+    page = tmp_path / "page.md"
+    page.write_text(PAGE)
+    if other is not None:
+        (tmp_path / "other.md").write_text(other)
+    broken = list(check_links.broken(page, tmp_path))
+    assert [(item.line, item.target) for item in broken] == [(4, target) for target in found]
