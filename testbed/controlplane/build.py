@@ -121,7 +121,7 @@ def build(go: golang.Go, cache: Path, progress: Progress) -> Path:
         _check_disk(cache)
         env = environment(os.environ, cache)
         with progress.step(f"List what Kubernetes {VERSION} consists of, and fetch its modules") as report:
-            work = _list(go, env, lambda count: report(0.0, f"{count} modules fetched"))
+            work = _list(go, env, lambda count: report(None, f"{count} modules fetched"))
         with progress.step(f"Compile it: {len(work.packages)} packages with {go.banner}") as report:
             partial = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
             try:
@@ -168,7 +168,7 @@ def _compile(
     env: Mapping[str, str],
     work: Workload,
     binary: Path,
-    report: Callable[[float, str], None],
+    report: Callable[[float | None, str], None],
 ) -> None:
     """One `go build`. It names each package when it begins with it; the names are kept beside the compiler's
     cache, so that a compile that was interrupted goes on counting where it was.

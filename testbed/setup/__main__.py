@@ -42,7 +42,7 @@ def carry_out(plan: Plan, tier: Tier, progress: Progress) -> None:
     _python_packages(plan, progress)
     if plan.packages and plan.apt is not None:
         with progress.step("Install Debian packages") as report:
-            debian.install(plan.packages, plan.apt, each_line=lambda line: report(0.0, line[:80]))
+            debian.install(plan.packages, plan.apt, each_line=lambda line: report(None, line[:80]))
     if tier >= Tier.DEMO:
         _kubernetes(plan, progress)
 
@@ -57,7 +57,7 @@ def _python_packages(plan: Plan, progress: Progress) -> None:
         run([*command, "--quiet"], env=env, cwd=REPOSITORY)
         return
     with progress.step("Install Python packages") as report:
-        run(command, env=env, cwd=REPOSITORY, each_line=lambda line: report(0.0, line[:80]))
+        run(command, env=env, cwd=REPOSITORY, each_line=lambda line: report(None, line[:80]))
 
 
 def _kubernetes(plan: Plan, progress: Progress) -> None:

@@ -19,8 +19,13 @@ def clock(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
-def line(fraction: float, text: str, elapsed: float) -> str:
-    """One line: bar, percentage, what is done, time gone (seconds) and time left at the speed so far."""
+def line(fraction: float | None, text: str, elapsed: float) -> str:
+    """One line: bar, percentage, what is done, time gone (seconds) and time left at the speed so far.
+
+    With None for `fraction` nobody knows how much there is to do, and no bar pretends to.
+    """
+    if fraction is None:
+        return f"  {text}, {clock(elapsed)}"
     fraction = min(max(fraction, 0.0), 1.0)
     full = int(fraction * BAR)
     left = f", about {clock(elapsed / fraction - elapsed)} left" if 0.03 < fraction < 1 else ""
@@ -41,12 +46,12 @@ class Progress:
         print(text, file=self._stream, flush=True)
 
     @contextmanager
-    def step(self, title: str) -> Iterator[Callable[[float, str], None]]:
+    def step(self, title: str) -> Iterator[Callable[[float | None, str], None]]:
         """Announces a step; gives a function to report its fraction done and a text; ends with its time."""
         began = self._last = self._now()
         self.say(f"→ {title}")
 
-        def report(fraction: float, text: str) -> None:
+        def report(fraction: float | None, text: str) -> None:
             now = self._now()
             if now - self._last < (REDRAW_EVERY if self._live else LOG_EVERY):
                 return

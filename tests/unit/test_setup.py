@@ -194,6 +194,10 @@ def test_progress_promises_no_time_where_it_can_not_know(fraction):
     assert "left" not in progress.line(fraction, "x", 10.0)
 
 
+def test_progress_of_unknown_length_shows_no_bar():
+    assert progress.line(None, "12 modules fetched", 61.0) == "  12 modules fetched, 1:01"
+
+
 def test_a_step_that_fails_shows_its_last_lines_and_what_to_do():
     with pytest.raises(StepFailed, match="ended with 3:\nout\nerr") as failed:
         run(["sh", "-c", "echo out; echo err >&2; exit 3"], hint="try again")
