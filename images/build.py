@@ -79,7 +79,7 @@ def build(recipe: Recipe, out: Path) -> BuiltRelease:
         partial.rename(out)
     except OSError as error:
         raise UserError(
-            f"{error.filename}: {error.strerror}", hint="check the path and the space on the disk"
+            f"{error.filename or out}: {error.strerror}", hint="check the path and the space on the disk"
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -55,7 +55,7 @@ def _beside_recipe(value: Path, info: ValidationInfo) -> Path:
 Name = Annotated[str, AfterValidator(_name)]
 Source = Annotated[Path, AfterValidator(_beside_recipe)]
 """A file; a relative path begins at the recipe's folder."""
-Kubernetes = Annotated[str, Field(pattern=r"^\d{1,3}\.\d{1,3}$")]
+Kubernetes = Annotated[str, Field(pattern=r"^[0-9]{1,3}\.[0-9]{1,3}$")]
 
 
 class Compression(StrEnum):

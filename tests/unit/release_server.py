@@ -75,15 +75,17 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(folder):
-    """Serves `folder`; gives (url, misbehaviour)."""
+def serving(folder, tls=None):
+    """Serves `folder`, over TLS with a context; gives (url, misbehaviour)."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     server.daemon_threads = True
     server.folder, server.knobs, server.over = folder, Misbehaviour(), threading.Event()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}", server.knobs
+        yield f"http{'s' if tls else ''}://127.0.0.1:{server.server_address[1]}", server.knobs
     finally:
         server.over.set()
         server.shutdown()

@@ -75,6 +75,7 @@ def test_the_digest_is_the_sha256_of_the_bytes():
         (bent(lambda t: t["root"].update(rootHash="AB" * 32)), "hex"),
         (bent(lambda t: t["boot"].update(size=-1)), "boot.size"),
         (bent(lambda t: t["kubernetes"].update(min="2.0")), "kubernetes.min"),
+        (bent(lambda t: t["kubernetes"].update(min="\u0661.\u0661")), "kubernetes.min"),
     ],
 )
 def test_anything_odd_is_tampered_and_named(odd, says):

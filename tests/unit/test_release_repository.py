@@ -5,7 +5,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.unit.release_world import World, all_keys, content, new_keys, write_release
-from warmroot.errors import Frozen, Tampered, Truncated, UserError
+from warmroot.errors import Frozen, Tampered, Truncated, Unknown, UserError
 from warmroot.release import cli, keys
 from warmroot.release.repository import Expiry, Repository
 
@@ -88,6 +88,24 @@ def test_verify_finds_a_blob_that_changed(world, kind, bend, error):
     blob.write_bytes(bend(blob.read_bytes()))
     with pytest.raises(error):
         world.repository.verify()
+
+
+@pytest.mark.parametrize("kind", ["root", "boot"])
+def test_verify_finds_a_blob_that_is_missing(world, kind):
+    world.publish("1.0", 1)
+    (blob,) = (world.folder / "repo" / "blobs" / kind).iterdir()
+    blob.unlink()
+    with pytest.raises(Unknown, match=blob.name):
+        world.repository.verify()
+
+
+def test_a_disk_that_refuses_is_told_without_a_change(world):
+    """A file where a folder has to be stands for every refusal of the disk."""
+    timestamp = world.file("metadata/timestamp.json")
+    (world.folder / "repo" / "targets" / "warmroot").write_text("")
+    with pytest.raises(UserError, match="warmroot"):
+        world.publish("1.0", 1)
+    assert world.file("metadata/timestamp.json") == timestamp
 
 
 def test_the_blobs_of_another_release_are_tampered(world):

@@ -1,6 +1,14 @@
 import os
+import ssl
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from tests.unit.release_server import serving
 from warmroot.errors import Endless, NetworkError, Tampered, Truncated, Unknown, UserError
@@ -10,6 +18,7 @@ from warmroot.release.source import (
     HttpSource,
     Mirrors,
     Patience,
+    Tls,
     open_source,
     open_sources,
     try_each,
@@ -191,6 +200,49 @@ def test_a_file_address_is_unquoted(tmp_path):
     source = open_source(f"file://{tmp_path}/a%20b")
     assert source.read("f", 1) == b"1"
     assert source.describe.endswith("/a%20b")
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory):
+    """An authority and a certificate of it that server and client share; gives (folder, server context)."""
+    folder = tmp_path_factory.mktemp("pki")
+    now, name = datetime.now(UTC), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
+    keys = {who: ec.generate_private_key(ec.SECP256R1()) for who in ("ca", "end")}
+    for who, key in keys.items():
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, who)]) if who == "end" else name
+        certificate = (
+            x509.CertificateBuilder(name, subject, key.public_key(), x509.random_serial_number())
+            .not_valid_before(now - timedelta(hours=1))
+            .not_valid_after(now + timedelta(hours=1))
+            .add_extension(x509.BasicConstraints(ca=who == "ca", path_length=None), critical=True)
+            .add_extension(
+                x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
+            )
+            .sign(keys["ca"], hashes.SHA256())
+        )
+        (folder / f"{who}.crt").write_bytes(certificate.public_bytes(Encoding.PEM))
+        (folder / f"{who}.key").write_bytes(
+            key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "end.crt", folder / "end.key")
+    context.load_verify_locations(folder / "ca.crt")
+    context.verify_mode = ssl.CERT_REQUIRED
+    return folder, context
+
+
+def test_tls_with_our_authority_and_our_certificate_is_served(pki, folder):
+    files, context = pki
+    tls = Tls(*(str(files / name) for name in ("ca.crt", "end.crt", "end.key")))
+    with serving(folder, context) as (url, _):
+        assert open_source(url, tls=tls).read(PATH, len(DATA)) == DATA
+
+
+@pytest.mark.parametrize("files", [(), ("ca.crt",)])
+def test_tls_without_trust_on_either_side_is_a_network_error(pki, folder, files):
+    tls = Tls(*(str(pki[0] / name) for name in files))
+    with serving(folder, pki[1]) as (url, _), pytest.raises(NetworkError):
+        open_source(url, tls=tls).read(PATH, len(DATA))
 
 
 class Fake:

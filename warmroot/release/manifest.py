@@ -20,7 +20,7 @@ from warmroot.release.verity import BLOCK, MAX_SALT, tree_size
 MAX_MANIFEST = 64 * 1024
 """No manifest is longer than this many bytes; a reader stops there."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,62}")
-_KUBERNETES = re.compile(r"\d{1,3}\.\d{1,3}")
+_KUBERNETES = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}")
 _HEX = re.compile(r"(?:[0-9a-f]{2})*")
 _MAX_INTEGER = 2**53 - 1
 
@@ -90,7 +90,7 @@ class Skew:
         Raises:
             ValueError: it is no Kubernetes version.
         """
-        match = re.match(r"v?(\d+\.\d+)", version)
+        match = re.match(r"v?([0-9]{1,3}\.[0-9]{1,3})(?![0-9])", version)
         if match is None:
             raise ValueError(f"{version!r} is no Kubernetes version")
         return _minor(self.min) <= _minor(match[1]) <= _minor(self.max)

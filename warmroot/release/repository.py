@@ -22,7 +22,7 @@ from securesystemslib.signer import Signer
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, MetaFile, Root, Signed, Snapshot, TargetFile, Targets, Timestamp
 
-from warmroot.errors import SourceError, Tampered, Truncated, UserError
+from warmroot.errors import SourceError, Tampered, Truncated, Unknown, UserError
 from warmroot.release import verity
 from warmroot.release.manifest import MAX_MANIFEST, Manifest, decode, digest
 from warmroot.release.source import FileSource
@@ -102,10 +102,11 @@ class Repository:
         _set_keys(root, "root", signers["root"], threshold)
         for role in ONLINE:
             _set_keys(root, role, signers[role], 1)
-        for name in ("metadata", "targets", "blobs/root", "blobs/boot"):
-            (folder / name).mkdir(parents=True, exist_ok=True)
-        repository._write(root, "root", signers["root"])
+        with _readable_disk_errors():
+            for name in ("metadata", "targets", "blobs/root", "blobs/boot"):
+                (folder / name).mkdir(parents=True, exist_ok=True)
         with repository._locked():
+            repository._write(root, "root", signers["root"])
             repository._commit(targets, snapshot, timestamp, signers)
         return repository
 
@@ -238,8 +239,14 @@ class Repository:
                 manifest, data = index.manifest(
                     version=file.removesuffix(".json"), product=product, arch=arch
                 )
-                check_root(self.folder / manifest.root.path, manifest)
-                check_boot(self.folder / manifest.boot.path, manifest)
+                try:
+                    check_root(self.folder / manifest.root.path, manifest)
+                    check_boot(self.folder / manifest.boot.path, manifest)
+                except OSError as error:
+                    raise Unknown(
+                        f"{name}: {error.filename} can't be read: {error.strerror}",
+                        hint="bring the file back from a copy, or from the release that was built",
+                    ) from error
                 checked.append(Published(manifest, digest(data)))
         return checked
 
@@ -259,7 +266,8 @@ class Repository:
             raise _no_repository(self.folder) from error
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
+            with _readable_disk_errors():
+                yield
         finally:
             os.close(handle)
 
@@ -415,6 +423,17 @@ def _read(path: Path, limit: int) -> bytes:
             return file.read(limit + 1)
     except OSError as error:
         raise UserError(f"{path} can't be read: {error.strerror}", hint="check the path") from error
+
+
+@contextmanager
+def _readable_disk_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{error.filename}: {error.strerror}",
+            hint="nothing new is visible yet; free space or correct the rights, then run it again",
+        ) from error
 
 
 def _no_repository(folder: Path) -> UserError:

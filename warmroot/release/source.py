@@ -89,7 +89,7 @@ class HttpSource:
         self._session = requests.Session()
         self._session.max_redirects = 5
         self._session.headers["Accept-Encoding"] = "identity"
-        self._session.verify = tls.ca or True
+        self._verify = tls.ca or True  # per request: requests lets REQUESTS_CA_BUNDLE override the session's
         if tls.certificate:
             self._session.cert = (tls.certificate, tls.key) if tls.key else tls.certificate
 
@@ -146,7 +146,11 @@ class HttpSource:
         where, patience = self._at(path), self._patience
         try:
             with self._session.get(
-                url, headers=headers, stream=True, timeout=(patience.connect, patience.silence)
+                url,
+                headers=headers,
+                stream=True,
+                timeout=(patience.connect, patience.silence),
+                verify=self._verify,
             ) as response:
                 yield response
         except requests.exceptions.SSLError as error:
