@@ -8,6 +8,7 @@ import hashlib
 import random
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from os_proxy.agent import Agent, Ports
 from os_proxy.backends.bootstate import GrubBootState
@@ -46,7 +47,7 @@ class Image:
     boot: bytes
     healthy: bool = True
 
-    @property
+    @cached_property
     def digest(self):
         return digest(self.manifest.encode())
 
@@ -282,6 +283,7 @@ class World:
         self.orders_made = 0
         self.reboot_wanted = False
         self.tried = []
+        self.rotten = False
         if self.disk is None:
             self.disk = SimDisk()
             self.disk.install(Slot.A, self.images[0], good=Slot.A)
@@ -372,19 +374,23 @@ class World:
             self.guard_slot(offset, data)
 
     def guard_record(self, offset, data):
+        assert offset in COPY_OFFSETS and len(data) == SECTOR, "I4: one sector, at a copy's place"
         record, before = decode(data), newest(*self.disk.copies())[1]
-        assert record is not None and offset in COPY_OFFSETS and len(data) == SECTOR
-        if offset == COPY_OFFSETS[0]:
-            assert before is None or record.gen > before.gen, "I4: gen must rise"
-        else:
-            first = self.disk.durable[COPY_OFFSETS[0] : COPY_OFFSETS[0] + SECTOR]
-            assert first == data, "I4: copy 1 must be durable before copy 2"
+        mine, other = (self.durable_copy(at) for at in sorted(COPY_OFFSETS, key=lambda at: at != offset))
+        second = other == data
+        assert second or before is None or record.gen > before.gen, "I4: gen must rise"
+        assert decode(other) or not decode(mine), "the only whole copy is never at stake"
+        if not second and before and decode(mine) == decode(other):
+            assert offset == COPY_OFFSETS[0], "I4: copy 1 before copy 2"
         if before and record.good is not before.good:
             assert record.good is self.booted_slot, "I1: only what runs becomes good"
             assert self.content(record.good), "I1: only what is verified becomes good"
         if record.next:
-            assert self.content(record.next), "only what was verified is tried"
+            assert self.rotten or self.content(record.next), "only what was verified is tried"
             assert not self.disk.pending, "only what is durable is tried"
+
+    def durable_copy(self, offset):
+        return bytes(self.disk.durable[offset : offset + SECTOR])
 
     def guard_slot(self, offset, data):
         slot = Slot.A if offset < START[Slot.B] else Slot.B

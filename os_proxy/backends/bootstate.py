@@ -2,13 +2,16 @@
 
 One state change is one 512-byte write per copy; copy 1 is durable and read again before copy 2 is touched,
 and the generation rises with every change (I4). So at any moment at least one copy is a whole record.
+
+A repair begins with the copy that does not decide: the only whole copy is never the one at stake. With
+copy 1 always first, the crash enumeration found a torn copy 2 whose repair tore copy 1 too.
 """
 
 from __future__ import annotations
 
 from os_proxy.core.seen import BootView
 from os_proxy.ports import BlockDevice
-from warmroot.disk.bootrecord import SECTOR, TRIES, BootRecord, Slot, decode, newest
+from warmroot.disk.bootrecord import SECTOR, TRIES, BootRecord, Slot, Source, decode, newest
 from warmroot.disk.layout import COPY_OFFSETS
 from warmroot.errors import Bug, ReadOnlyDisk
 
@@ -21,14 +24,15 @@ class GrubBootState:
 
     def read(self) -> BootView:
         """What the firmware would decide from."""
-        first, second = (self._partition.read(offset, SECTOR) for offset in COPY_OFFSETS)
+        first, second = self._copies()
         _, record = newest(first, second)
         return BootView(record, record is not None and decode(first) == decode(second))
 
     def repair(self, good: Slot, next: Slot | None, left: int) -> None:
         """Both copies anew, whatever they were."""
-        record = self.read().record
-        self._write(BootRecord(record.gen + 1 if record else 1, good, next, left))
+        source, record = newest(*self._copies())
+        repaired = BootRecord(record.gen + 1 if record else 1, good, next, left)
+        self._write(repaired, COPY_OFFSETS[::-1] if source is Source.COPY1 else COPY_OFFSETS)
 
     def disarm(self) -> None:
         """Nothing is tried."""
@@ -48,9 +52,13 @@ class GrubBootState:
             raise Bug("a boot record that is garbage was to be changed")
         return record
 
-    def _write(self, record: BootRecord) -> None:
+    def _copies(self) -> tuple[bytes, bytes]:
+        first, second = (self._partition.read(offset, SECTOR) for offset in COPY_OFFSETS)
+        return first, second
+
+    def _write(self, record: BootRecord, order: tuple[int, ...] = COPY_OFFSETS) -> None:
         sector = record.encode()
-        for offset in COPY_OFFSETS:
+        for offset in order:
             self._partition.write_through(offset, sector)
             if self._partition.read(offset, SECTOR) != sector:
                 raise ReadOnlyDisk(f"a boot record written at {offset} of BOOTSTATE was not kept")
