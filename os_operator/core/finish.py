@@ -19,8 +19,8 @@ from warmroot.api.os import NodePhase, OnTimeout, WaitReason
 
 SOON = 1.0
 """Seconds after which a pass comes back for what it has just asked for."""
-BRISK, BRISK_FOR, CALM = 0.5, 15.0, 2.0
-"""A draining node's pods are looked at every 0.5 s for its first 15 s, then every 2 s."""
+BRISK, CALM, PATIENCE = 0.5, 10.0, 10.0
+"""A draining node's pods are looked at after a tenth of the time that its drain took so far, in bounds."""
 
 
 def finish(state: Pass, node: NodeView, instance: InstanceView | None, way: Way) -> None:
@@ -101,7 +101,7 @@ def _drain(state: Pass, node: NodeView, instance: InstanceView, way: Way) -> Way
     rules = state.rollout.drain
     outcome = assess(pods, state.world.evictions, rules, note.since, state.now)
     state.wake(outcome.look_again)
-    state.wake(state.now + (BRISK if state.now < note.since + BRISK_FOR else CALM))
+    state.wake(state.now + min(CALM, max(BRISK, (state.now - note.since) / PATIENCE)))
     if outcome.state is DrainState.DRAINED:
         return _activate(state, node, instance, way)
     if outcome.state is DrainState.TIMED_OUT:

@@ -39,7 +39,7 @@ from warmroot.errors import (
     TooManyRequests,
     WarmrootError,
 )
-from warmroot.kube.cluster import NODE, OS, OSINSTANCE, PDB, POD, Cluster, Object
+from warmroot.kube.cluster import NODE, OS, OSINSTANCE, PDB, POD, Cluster, Kind, Object
 from warmroot.kube.events import Report, Subject, post
 
 CONTROLLER = "warmroot.io/operator"
@@ -87,6 +87,8 @@ class Actor:
                 self._do[type(action)](action)
                 outcomes.append(Outcome(action))
             except NetworkError as error:
+                # It may have been done all the same: what it is about is read again before the next pass.
+                self._cache.doubt(*_about(action))
                 outcomes.append(Outcome(action, error))
                 break
             except ClusterError as error:
@@ -250,6 +252,20 @@ def spec_of(orders: Orders) -> Object:
         "barred": list(orders.barred),
         "reboot": {"id": orders.order.id, "deadline": text(orders.order.deadline)} if orders.order else None,
     }
+
+
+def _about(action: Action) -> tuple[Kind, str]:
+    match action:
+        case Cordon() | Uncordon():
+            return NODE, action.node
+        case SetOrders() | DeleteInstance():
+            return OSINSTANCE, action.name
+        case EnsureInstance():
+            return OSINSTANCE, action.node
+        case WriteStatus() | SetFinalizer():
+            return OS, action.os
+        case _:
+            return POD, ""
 
 
 def _selects(budget: Object, pod: PodView) -> bool:

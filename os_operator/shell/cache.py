@@ -6,14 +6,16 @@ to an older version than the one it has here.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import fields
 from typing import Any
 
 from os_operator.core import parse
 from os_operator.core.world import EvictionResult, InstanceView, NodeView, OSView
-from warmroot.kube.cluster import NODE, OS, OSINSTANCE, Kind, Object
+from warmroot.errors import NotFound
+from warmroot.kube.cluster import NODE, OS, OSINSTANCE, Cluster, Kind, Object
 
 View = NodeView | InstanceView | OSView
 
@@ -26,6 +28,7 @@ class Cache:
         self._views: dict[Kind, dict[str, Any]] = {NODE: {}, OSINSTANCE: {}, OS: {}}
         self._removed: dict[tuple[Kind, str], int] = {}
         self._oses: dict[str, Object] = {}
+        self._doubted: set[tuple[Kind, str]] = set()
         self.evictions: dict[str, EvictionResult] = {}
 
     def put(self, kind: Kind, item: Object) -> bool:
@@ -41,7 +44,7 @@ class Cache:
             self._views[kind][name] = view
             if kind == OS:
                 self._oses[name] = item
-        return old is None or _matter(old) != _matter(view)
+        return old is None or _differ(old, view)
 
     def remove(self, kind: Kind, name: str, version: int) -> None:
         """Forgets an object that was deleted at `version`."""
@@ -68,6 +71,27 @@ class Cache:
         with self._lock:
             return dict(self._views[OS]), dict(self._views[NODE]), dict(self._views[OSINSTANCE])
 
+    def doubt(self, kind: Kind, name: str) -> None:
+        """Notes that a write was sent and its answer lost."""
+        with self._lock:
+            if kind in self._views:
+                self._doubted.add((kind, name))
+
+    def read_doubted(self, cluster: Cluster) -> None:
+        """Reads what is doubted again, so that no slot is given away twice.
+
+        Raises:
+            ClusterError: the API server refuses to tell.
+            NetworkError: it can't be reached; the doubt stays.
+        """
+        with self._lock:
+            doubted = sorted(self._doubted, key=lambda pair: (pair[0].plural, pair[1]))
+        for kind, name in doubted:
+            with contextlib.suppress(NotFound):
+                self.put(kind, cluster.get(kind, name))
+            with self._lock:
+                self._doubted.discard((kind, name))
+
     def os_object(self, name: str) -> Object | None:
         """The whole OS object, for writing its status or finalizers."""
         with self._lock:
@@ -80,8 +104,12 @@ def _view(kind: Kind, item: Object) -> View:
     return parse.instance_view(item) if kind == OSINSTANCE else parse.os_view(item)
 
 
-def _matter(view: View) -> View:
-    """The view without what changes with every heartbeat."""
-    if isinstance(view, InstanceView):
-        return replace(view, version="", stale_at=0.0)
-    return replace(view, version="")
+_MATTER = {
+    kind: tuple(one.name for one in fields(kind) if one.name not in ("version", "stale_at"))
+    for kind in (NodeView, InstanceView, OSView)
+}
+"""What of a view a decision depends on; the rest changes with every heartbeat."""
+
+
+def _differ(old: View, new: View) -> bool:
+    return any(getattr(old, name) != getattr(new, name) for name in _MATTER[type(new)])

@@ -100,8 +100,10 @@ class Gather:
         """What is, at `now` (Unix seconds).
 
         Raises:
-            NetworkError: the pods of a draining node can't be listed.
+            ClusterError: the API server refuses to list the pods of a draining node.
+            NetworkError: it can't be reached.
         """
+        self._cache.read_doubted(self._cluster)
         oses, nodes, instances = self._cache.views()
         oses = {
             name: replace(os, resolution=self._resolve(os), status_at=self._written.get(name, 0.0))

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from os_operator.core.actions import WriteStatus
+from os_operator.core.actions import DeletePod, Evict, WriteStatus
 from os_operator.core.plan import Decision, plan
 from os_operator.shell.act import Actor, Outcome
 from os_operator.shell.gather import Gather
@@ -24,6 +24,8 @@ DEBOUNCE = 0.2
 LONGEST = 30.0
 """Seconds after which a pass looks at the clock, whatever happened: a status grows stale in silence."""
 RETRY = 1.0
+ASIDE = (Evict, DeletePod, WriteStatus)
+"""Actions after which nothing else can be decided at once."""
 
 
 class Engine:
@@ -49,6 +51,7 @@ class Engine:
             _log(outcome)
         if self._metrics is not None:
             self._metrics.observe(decision, outcomes, took, now)
+            self._metrics.evictions(world.evictions)
         return decision, outcomes
 
 
@@ -110,6 +113,8 @@ class Loop:
             return RETRY
         if any(outcome.error is not None for outcome in outcomes):
             return RETRY
+        if any(not isinstance(outcome.action, ASIDE) for outcome in outcomes):
+            return DEBOUNCE  # what we wrote ourselves wakes nobody: it is known before the watch brings it
         if decision.next_deadline is None:
             return LONGEST
         return min(LONGEST, max(0.0, decision.next_deadline - self._clock()))

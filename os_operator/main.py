@@ -1,0 +1,200 @@
+"""The operator's process: one elected writer, a thread of passes, informers; kopf for probes and wake-ups."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import socket
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CollectorRegistry, start_http_server
+
+from os_operator.shell.act import Actor
+from os_operator.shell.cache import Cache
+from os_operator.shell.framework import registry, serve
+from os_operator.shell.gather import KINDS, Gather, Informer
+from os_operator.shell.loop import LONGEST, Engine, Loop
+from os_operator.shell.metrics import Metrics
+from os_operator.shell.resolve import Ask, Resolver, trusted_index
+from warmroot.errors import UserError
+from warmroot.kube.cluster import connect
+from warmroot.kube.lease import Lease, Terms
+from warmroot.kube.transport import KubernetesTransport
+
+log = logging.getLogger("os_operator")
+
+
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="warmroot-operator", description=__doc__)
+    add = parser.add_argument
+    add("--kubeconfig", help="kubeconfig file (default: KUBECONFIG, else the pod's service account)")
+    add("--namespace", default="warmroot-system", help="where the Lease is")
+    add("--lease-name", default="warmroot-operator", help="name of the Lease")
+    add("--lease-seconds", type=float, default=15.0, help="how long a Lease without renewal keeps others out")
+    add(
+        "--identity",
+        help="our name in the Lease (default: host name and a random part). With a fixed name a process"
+        " that starts again goes on at once; then never two may run under it",
+    )
+    add("--trusted-root", type=Path, help="root.json whose keys vouch for releases without a pinned digest")
+    add("--state-dir", type=Path, help="where the indexes' metadata is kept (default: a temporary folder)")
+    add("--metrics-port", type=int, default=0, help="serve Prometheus metrics on this port (0: don't)")
+    add("--liveness", help="serve the probe at this address, such as http://0.0.0.0:8080/healthz")
+    add("--bind", default="127.0.0.1", help="address that metrics are served on")
+    add("--log-format", choices=("text", "json"), default="text")
+    return parser.parse_args(argv)
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line |= {key: record.__dict__[key] for key in ("action", "object") if key in record.__dict__}
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+def _logging(style: str) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        JsonLines() if style == "json" else logging.Formatter("%(asctime)s %(levelname)s %(message)s")
+    )
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.getLogger("kopf").setLevel(logging.WARNING)
+
+
+class Process:
+    """All parts, wired; `run` ends when `stop` is called or a part dies."""
+
+    def __init__(self, chosen: argparse.Namespace) -> None:
+        self._chosen = chosen
+        self.stopped = threading.Event()
+        self._failed = False
+        cluster = connect(KubernetesTransport, chosen.kubeconfig)
+        identity = chosen.identity or f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}"
+        length = chosen.lease_seconds
+        self._lease = Lease(
+            cluster,
+            chosen.namespace,
+            chosen.lease_name,
+            identity,
+            monotonic=time.monotonic,
+            wall=time.time,
+            terms=Terms(length, length * 2 / 3, length / 5),
+        )
+        cache = Cache()
+        self._resolver = Resolver(_ask(chosen), self._wake)
+        self._metrics = CollectorRegistry()
+        gather = Gather(cluster, cache, self._resolver)
+        actor = Actor(cluster, cache, self._lease.held, identity)
+        self._loop = Loop(Engine(gather, actor, Metrics(self._metrics)), self._lease.held)
+        self._informers = [Informer(cluster, cache, kind, self._wake) for kind in KINDS]
+
+    def _wake(self) -> None:
+        self._loop.wake()
+
+    def stop(self) -> None:
+        """Ends the process in good order."""
+        self.stopped.set()
+        self._loop.stop()
+
+    def run(self) -> int:
+        """Runs until stopped; the exit code."""
+        threads = [
+            threading.Thread(target=self._guard, args=(what,), name=name, daemon=True)
+            for name, what in (("lease", self._renew), ("passes", self._passes))
+        ]
+        if self._chosen.metrics_port:
+            start_http_server(self._chosen.metrics_port, self._chosen.bind, registry=self._metrics)
+        for informer in self._informers:
+            informer.start()
+        for thread in threads:
+            thread.start()
+        handlers = registry(self._wake, self._probe, self._chosen.kubeconfig or os.environ.get("KUBECONFIG"))
+        try:
+            asyncio.run(serve(handlers, self._chosen.liveness, self.stopped))
+        finally:
+            self.stop()
+            threads[1].join(timeout=30)
+            self._lease.release()
+            self._resolver.close()
+            for informer in self._informers:
+                informer.stop()
+        return 1 if self._failed else 0
+
+    def _guard(self, what: Any) -> None:
+        """A thread that dies takes the process with it: half an operator is worse than none."""
+        try:
+            what()
+        except Exception:
+            log.exception("the operator ends: please report this with the log around it")
+            self._failed = True
+            self.stop()
+
+    def _renew(self) -> None:
+        while not self.stopped.is_set():
+            before = self._lease.held()
+            if self._lease.attempt() and not before:
+                log.info("leading as %s", self._lease.identity)
+                self._wake()
+            elif before and not self._lease.held():
+                log.warning("the Lease is lost; nothing is written any more")
+            self.stopped.wait(self._lease.terms.every)
+
+    def _passes(self) -> None:
+        for informer in self._informers:
+            while not informer.synced.wait(0.2):
+                if self.stopped.is_set():
+                    return
+        self._loop.run()
+
+    def _probe(self) -> dict[str, Any]:
+        """Kopf answers 500 when a probe raises: the passes have stood still for too long."""
+        quiet = time.time() - self._loop.last_pass if self._loop.last_pass else 0.0
+        if quiet > 10 * LONGEST:
+            raise RuntimeError(f"no pass for {quiet:.0f} s")
+        return {"leading": self._lease.held(), "secondsSinceLastPass": round(quiet, 1)}
+
+
+def _ask(chosen: argparse.Namespace) -> Ask | None:
+    if chosen.trusted_root is None:
+        return None
+    try:
+        root = chosen.trusted_root.read_bytes()
+    except OSError as error:
+        raise UserError(f"{chosen.trusted_root}: {error}", hint="name a readable root.json") from error
+    store = chosen.state_dir or Path(tempfile.mkdtemp(prefix="warmroot-operator-"))
+    return trusted_index(root, store)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point. SIGTERM and SIGINT end it in good order and give the Lease back."""
+    chosen = arguments(argv)
+    _logging(chosen.log_format)
+    try:
+        process = Process(chosen)
+    except UserError as error:
+        sys.exit(f"warmroot-operator: {error}")
+    sys.exit(process.run())
+
+
+if __name__ == "__main__":
+    main()

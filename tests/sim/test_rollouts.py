@@ -1,0 +1,87 @@
+"""Hundreds of randomly faulted rollouts in virtual time. Whatever happens, R1 to R6 hold (architecture.md)."""
+
+import os
+from dataclasses import replace
+
+import pytest
+
+from os_operator.core import begin, finish, survey
+from os_operator.core.actions import Uncordon
+from os_operator.core.budget import Budget
+from tests.sim.scenario import Scenario
+
+ROLLOUTS = 300
+SHARES = 10
+FIRST = int(os.environ.get("WARMROOT_SIM_SEED", "0"))
+
+
+def told(seed: int) -> Scenario:
+    scenario = Scenario(seed)
+    scenario.disturb()
+    scenario.run()
+    return scenario
+
+
+@pytest.mark.parametrize("part", range(SHARES))
+def test_no_fault_breaks_an_invariant_and_every_rollout_ends_or_says_why_not(part, capsys):
+    size = ROLLOUTS // SHARES
+    wrong, passes, cordons, restarts = [], 0, 0, 0
+    for seed in range(FIRST + part * size, FIRST + (part + 1) * size):
+        scenario = told(seed)
+        passes += scenario.operator.passes
+        cordons += scenario.judge.cordons
+        restarts += scenario.operator.restarts
+        wrong += [f"seed {seed} ({', '.join(scenario.faults)}): {one}" for one in scenario.verdict()]
+    with capsys.disabled():
+        print(f" {size} rollouts, {cordons} cordons, {restarts} restarts, {passes} passes", end="")
+    assert wrong == []
+
+
+def test_a_fleet_without_faults_is_updated_whole():
+    scenario = Scenario(7)
+    scenario.apply(waves=[{"name": "canary", "nodes": 1, "soak": "5m"}])
+    scenario.run()
+    assert scenario.verdict() == []
+    assert scenario.os["status"]["phase"] == "Complete"
+
+
+# -- the judge is no rubber stamp: an operator with one rule taken out is caught --------------------------------
+
+
+def caught(rule: str) -> bool:
+    return any(one.startswith(rule) for seed in range(60) for one in told(seed).verdict())
+
+
+def test_the_judge_catches_an_operator_that_forgets_the_budget(monkeypatch):
+    monkeypatch.setattr(survey, "budget", lambda *_: Budget(1000, 0))
+    assert caught("R1")
+
+
+def test_the_judge_catches_an_operator_that_lifts_every_cordon(monkeypatch):
+    monkeypatch.setattr(finish, "Uncordon", lambda *args: replace(Uncordon(*args), lift=True))
+    assert caught("R2")
+
+
+def test_the_judge_catches_an_operator_that_forgets_what_fell_back(monkeypatch):
+    honest = finish.make.rest
+    monkeypatch.setattr(finish.make, "rest", lambda instance, barred: honest(instance, ()))
+    monkeypatch.setattr(survey.Ledger, "record", lambda *_: None)
+    assert caught("R3")
+
+
+def test_the_judge_catches_an_operator_that_does_not_wait_for_gates(monkeypatch):
+    monkeypatch.setattr(begin, "_gate", lambda state, wave: None)
+    monkeypatch.setattr("os_operator.core.waves.Progress.limit", property(lambda self: 1000))
+    assert caught("R4")
+
+
+def test_the_judge_catches_a_status_that_forgets_since_when(monkeypatch):
+    from os_operator.core import render
+
+    honest = render._row
+    monkeypatch.setattr(
+        render,
+        "_row",
+        lambda name, way, before, done: honest(name, way._replace(since=done.now), before, done),
+    )
+    assert caught("R5")
