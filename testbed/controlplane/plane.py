@@ -97,13 +97,13 @@ class ControlPlane:
 
         Raises:
             NotInstalled: the binary is not built.
-            UserError: one runs in this folder.
+            UserError: one runs in this folder, or the folder holds somebody else's files.
             ProgramDied: a program ended, or did not get ready in time.
         """
         binaries = build.installed()
-        self.paths.root.mkdir(parents=True, exist_ok=True)
+        self._claim()
         waiting = f"another start in {self.paths.root} is under way; waiting for it"
-        with locked(self.paths.root / "lock", lambda: progress(waiting)), contextlib.ExitStack() as undo:
+        with locked(self.paths.lock, lambda: progress(waiting)), contextlib.ExitStack() as undo:
             if self.status().running:
                 raise UserError(
                     f"a control plane runs in {self.paths.root}",
@@ -126,16 +126,17 @@ class ControlPlane:
 
     def stop(self) -> None:
         """Ends the programs of this folder, and only those; what they wrote stays."""
-        if self.paths.root.exists():
-            with locked(self.paths.root / "lock", lambda: None):
+        if self.paths.lock.exists():
+            with locked(self.paths.lock, lambda: None):
                 self._end_all()
 
     def remove(self) -> None:
         """Ends the programs and removes what `start` made."""
+        if not self.paths.lock.exists():
+            return
         self.stop()
-        for path in self.paths.all:
+        for path in (*self.paths.all, self.paths.lock):
             _remove(path)
-        _remove(self.paths.root / "lock")
         with contextlib.suppress(OSError):  # there is more in it, which is not ours
             self.paths.root.rmdir()
 
@@ -204,6 +205,15 @@ class ControlPlane:
         except FileNotFoundError as error:
             raise UserError(f"no control plane was started in {self.paths.root}") from error
         return pki.Authority(pki.Credential(certificate, key))
+
+    def _claim(self) -> None:
+        """Makes the folder ours. One that has a `logs` of somebody else's must not lose it to us."""
+        if not self.paths.lock.exists() and any(path.exists() for path in self.paths.all):
+            raise UserError(
+                f"{self.paths.root} holds files that no control plane made", hint="name an empty folder"
+            )
+        self.paths.root.mkdir(parents=True, exist_ok=True)
+        self.paths.lock.touch()
 
     def _prepare(self) -> None:
         for path in self.paths.all:

@@ -80,8 +80,13 @@ class Paths:
         return self.root / "kubeconfig"
 
     @property
+    def lock(self) -> Path:
+        """Held while programs are started or ended. Its being there says that the folder is ours."""
+        return self.root / "control-plane.lock"
+
+    @property
     def all(self) -> tuple[Path, ...]:
-        """Everything that is made below `root`."""
+        """Everything that is made below `root`, without the lock."""
         audit = (self.audit_policy, self.audit_log)
         return (self.pki, self.etcd, self.logs, self.pids, *audit, self.kubeconfig)
 

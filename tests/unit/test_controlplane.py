@@ -279,12 +279,24 @@ def test_nothing_runs_in_a_folder_where_nothing_was_started(tmp_path):
         plane.node_kubeconfig("a")
 
 
-def test_removing_leaves_what_is_not_ours(tmp_path):
-    mine = tmp_path / "mine.txt"
-    mine.write_text("kept")
-    (tmp_path / "logs").mkdir()
-    ControlPlane(tmp_path).remove()
-    assert list(tmp_path.iterdir()) == [mine]
+def test_a_folder_of_somebody_elses_is_neither_used_nor_emptied(tmp_path, broken_binaries):
+    broken_binaries("never started")
+    theirs = tmp_path / "theirs"
+    (theirs / "logs").mkdir(parents=True)
+    with pytest.raises(UserError, match="empty folder"):
+        ControlPlane(theirs).start()
+    ControlPlane(theirs).remove()
+    assert list(theirs.iterdir()) == [theirs / "logs"]
+
+
+def test_removing_leaves_what_came_into_our_folder(tmp_path, broken_binaries):
+    broken_binaries("boom")
+    folder = tmp_path / "plane"
+    with pytest.raises(ProgramDied):
+        ControlPlane(folder).start()
+    (folder / "notes.txt").write_text("kept")
+    ControlPlane(folder).remove()
+    assert list(folder.iterdir()) == [folder / "notes.txt"]
 
 
 def _until(holds, seconds=20.0):
