@@ -13,7 +13,6 @@ from images import build as building
 from images import recipe as recipes
 from warmroot.errors import SourceError, UserError
 from warmroot.release import manifest as manifests
-from warmroot.release.repository import check_boot, check_root
 
 app = typer.Typer(help="Build OS images.", no_args_is_help=True)
 
@@ -63,6 +62,8 @@ def inspect(
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Print a built release's manifest, after reading every block against it."""
+    from warmroot.release.repository import check_boot, check_root
+
     try:
         data = (release / "manifest.json").read_bytes()
         manifest = manifests.decode(data)

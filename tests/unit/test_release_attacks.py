@@ -3,6 +3,7 @@
 import json
 import shutil
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from tuf.api.metadata import Metadata, MetaFile, TargetFile
@@ -114,7 +115,7 @@ def forge_chain(world, change):
         world.source.lies[f"metadata/{name}.json"] = data
 
 
-KINDS = ["timestamp", "snapshot", "targets", "manifest"]
+KINDS = ["root", "timestamp", "snapshot", "targets", "manifest"]
 
 
 def test_an_honest_source_is_followed(world, node):
@@ -126,6 +127,8 @@ def test_an_honest_source_is_followed(world, node):
 def offer(world, node, kind):
     """Publishes 2.0; gives the path of one kind of its files. A manifest is read under a known index."""
     world.publish("2.0", 2)
+    if kind == "root":
+        world.repository.rotate(world.keys["root"], {"root": new_keys()})
     if kind == "manifest":
         node.index().refresh()
         return manifest_path(world, "2.0")
@@ -157,9 +160,9 @@ def test_a_file_that_breaks_off_is_truncated(world, node, kind):
     node.refuses(Truncated)
 
 
-@pytest.mark.parametrize("kind", ["root", *KINDS])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_flood_is_endless(world, node, kind):
-    path = "metadata/2.root.json" if kind == "root" else offer(world, node, kind)
+    path = offer(world, node, kind)
     world.source.lies[path] = b"x" * (5 << 20)
     node.refuses(Endless)
 
@@ -351,6 +354,35 @@ def test_a_refresh_that_was_killed_between_its_renames_is_repaired(world, node):
     (node.store / "next").mkdir()
     assert node.manifest("1.0")
     assert sorted(path.name for path in node.store.iterdir()) == ["current"]
+
+
+@pytest.mark.parametrize("nth", [1, 2])
+def test_a_refresh_that_ends_at_any_rename_of_its_commit_is_repeated(world, node, monkeypatch, nth):
+    world.publish("2.0", 2)
+    rename, left = Path.rename, [nth]
+
+    def interrupted(path, goal):
+        left[0] -= 1
+        if left[0] == 0:
+            raise KeyboardInterrupt
+        return rename(path, goal)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "rename", interrupted)
+        node.manifest("2.0")
+    assert node.manifest("2.0")
+    assert sorted(path.name for path in node.store.iterdir()) == ["current"]
+
+
+def test_what_was_seen_is_remembered_after_an_interrupted_refresh(world, node):
+    """An attacker gains nothing from a kill: the older timestamp is still replayed afterwards."""
+    old = world.file("metadata/timestamp.json")
+    world.publish("2.0", 2)
+    assert node.manifest("2.0")
+    (node.store / "current").rename(node.store / "previous")
+    world.source.lies["metadata/timestamp.json"] = old
+    with pytest.raises(Replayed):
+        node.manifest("1.0")
 
 
 def test_a_lost_or_damaged_store_is_fetched_again(world, node):

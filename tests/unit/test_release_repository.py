@@ -235,6 +235,7 @@ def test_the_commands_make_fill_check_and_rotate_a_repository(tmp_path):
     keys.create_role(more, "root", 3)
     keys.create_role(more, "timestamp", 1)
     assert run("rotate", repo, "--keys", ring, "--new-keys", more, "-o", "json")["rootVersion"] == 2
+    assert run("rotate", repo, "--keys", more, "--new-keys", more, "-o", "json")["rootVersion"] == 3
     verified = run("verify", repo, "--root", repo / "metadata" / "1.root.json", "-o", "json")
     assert verified == {"verified": ["warmroot/amd64/1.0.json"]}
 
