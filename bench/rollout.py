@@ -1,7 +1,7 @@
 """A rollout over real machines: its time against the ideal schedule of the same run, and its API requests.
 
 The ideal schedule knows no reaction time: it takes the phases that each node was measured to need (staging of
-the first node, drain, restart until Ready, the time that `readySeconds` asks for, confirm), and packs them
+the first node, drain, restart until Ready for `readySeconds` and reported on trial, confirm), and packs them
 into as many lanes as the budget has, in the order in which the nodes moved.
 """
 
@@ -88,14 +88,14 @@ def node_seconds(node: str, marks: Iterable[Mark], ready_seconds: float) -> floa
         StepFailed: the node was not seen to take every step.
     """
     at = {mark.step: mark.at for mark in marks if mark.node == node}
-    wanted = (Step.CORDONED, Step.ACTIVATING, Step.READY, Step.CONFIRMING, Step.CONFIRMED)
+    wanted = (Step.CORDONED, Step.ACTIVATING, Step.READY, Step.TRIAL, Step.CONFIRMING, Step.CONFIRMED)
     missing = [step for step in wanted if step not in at]
     if missing:
         raise StepFailed(f"{node} was not seen to be {missing[0]}")
     drain = at[Step.ACTIVATING] - at[Step.CORDONED]
-    restart = at[Step.READY] - at[Step.ACTIVATING]
+    proven = max(at[Step.READY] + ready_seconds, at[Step.TRIAL]) - at[Step.ACTIVATING]
     confirm = at[Step.CONFIRMED] - at[Step.CONFIRMING]
-    return drain + restart + ready_seconds + confirm
+    return drain + proven + confirm
 
 
 def ideal_seconds(durations: Sequence[float], lanes: int) -> float:

@@ -182,6 +182,7 @@ class Bed:
             return (ready, self.scene.ready_replicas(objects.WORKLOAD)) == wanted
 
         self.scene.wait(in_service, what="machines and workload in service", seconds=90, hint=self.hint)
+        self.scene.least_ready = None
 
     @property
     def hint(self) -> str:

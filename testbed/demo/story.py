@@ -39,6 +39,7 @@ class Refusal:
     node: str
     digest: str
     reason: str
+    message: str
     console: list[str]
 
 
@@ -120,6 +121,7 @@ class Story:
         if bad is Bad.ROT:
             for machine in bed.fleet:
                 machine.faults.add(Fault.ROT)
+        seen = {machine.name: len(self._console(machine.name)) for machine in bed.fleet}
         with reporter.phase("release 3 is tried, falls back, and the rollout halts"):
             self.apply(third)
             self.wait_for_end(third, ROLLOUT_SECONDS)
@@ -129,7 +131,7 @@ class Story:
         system = bed.scene.os(bed.run.os)
         self.summary.findings += verdict.refused(system, third, views.values())
         self.summary.findings += self._all_serve(second)
-        self._note_refusals(system, third)
+        self._note_refusals(system, third, seen)
 
     def _make(self, version: str, *, behaviour: str = "ok") -> Release:
         release = self.bed.shelf.make(version, behaviour=behaviour)
@@ -197,12 +199,16 @@ class Story:
                 Moved(name, parts.out_of_service, parts, view.fetched_bytes, view.reused_bytes)
             )
 
-    def _note_refusals(self, system: OSView, bad: Release) -> None:
-        for node, digest, reason in system.failed:
-            if digest == bad.digest:
-                lines = self.bed.fleet[node].paths.console.read_text().splitlines()
+    def _note_refusals(self, system: OSView, bad: Release, seen: dict[str, int]) -> None:
+        for row in system.failed:
+            if row.digest == bad.digest:
+                lines = self._console(row.node)[seen[row.node] :]
                 told = [line for line in lines if any(word in line for word in _TELLING)]
-                self.summary.refusals.append(Refusal(node, digest, reason, told[-4:]))
+                refusal = Refusal(row.node, row.digest, row.reason, row.message, told)
+                self.summary.refusals.append(refusal)
+
+    def _console(self, node: str) -> list[str]:
+        return self.bed.fleet[node].paths.console.read_text().splitlines()
 
     def _show_cluster(self) -> None:
         bed = self.bed
@@ -228,7 +234,8 @@ _DESCRIPTION = {
     Bad.NOT_READY: "its node never gets Ready",
     Bad.ROT: "a bit of its slot will flip after it was verified",
 }
-_TELLING = ("panic", "flips", "no tries left", "never comes up", "boot-guard", "as the proxy asked")
+_TELLING = ("kernel: panic", "flips", "no tries left", "never comes up", "boot-guard:", "as the proxy asked")
+"""Words in a console's lines that say why a release was given up."""
 
 
 def as_json(summary: Summary) -> str:

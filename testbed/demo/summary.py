@@ -15,7 +15,8 @@ def show(summary: Summary, console: Console) -> None:
     console.print()
     console.print(_nodes(summary))
     for refusal in summary.refusals:
-        console.print(f"refused on {refusal.node}: {refusal.reason}", markup=False, highlight=False)
+        said = f"refused on {refusal.node}: {refusal.reason}, {refusal.message}"
+        console.print(said, markup=False, highlight=False, soft_wrap=True)
         for line in refusal.console:
             console.print(f"    {line}", markup=False, highlight=False, soft_wrap=True)
     _traffic(summary, console)

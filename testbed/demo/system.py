@@ -19,6 +19,8 @@ from warmroot.kube.kubeconfig import load
 
 NAMESPACE, ACCOUNT = "warmroot-system", "warmroot-operator"
 TOKEN_SECONDS = 24 * 3600
+IDENTITY = "testbed"
+"""Its name in the Lease, always the same: there is never a second one, and a new start waits for nobody."""
 PATIENCE = 5.0
 HOPELESS = 3
 """So many starts in a row that ended within `SHORT_LIFE` seconds, and nobody killed it: it is broken."""
@@ -112,7 +114,7 @@ class Operator:
     def _spawn(self) -> Program:
         environment = {**os.environ, "KUBECONFIG": str(self._kubeconfig)}
         program = Program.start(
-            ["warmroot-operator"],
+            ["warmroot-operator", "--identity", IDENTITY],
             executable=self._executable,
             log=self.log,
             pid_file=self._directory / "operator.pid",

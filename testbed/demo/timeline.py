@@ -18,6 +18,7 @@ class Step(StrEnum):
     ACTIVATING = "drained, activating"
     NEW_BOOT = "booted"
     READY = "ready"
+    TRIAL = "on trial"
     CONFIRMING = "confirming"
     CONFIRMED = "confirmed"
     FELL_BACK = "fell back"
@@ -37,6 +38,7 @@ class Mark:
 _PHASES = {
     "Staging": Step.STAGING,
     "Staged": Step.STAGED,
+    "Trial": Step.TRIAL,
     "Confirmed": Step.CONFIRMED,
     "FellBack": Step.FELL_BACK,
     "Failed": Step.FAILED,
@@ -59,6 +61,8 @@ def steps(before: NodeView | None, after: NodeView) -> list[Step]:
         found.append(Step.NEW_BOOT)
     if after.ready and not before.ready:
         found.append(Step.READY)
+    if after.phase != before.phase and after.phase == "Trial":
+        found.append(_PHASES[after.phase])
     if after.goal != before.goal and after.goal == "Confirm":
         found.append(_GOALS[after.goal])
     if after.phase != before.phase and after.phase in ("Confirmed", "FellBack", "Failed"):

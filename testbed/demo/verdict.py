@@ -103,7 +103,7 @@ def complete(system: OSView, release: Release) -> list[Finding]:
 
 def refused(system: OSView, bad: Release, views: Iterable[NodeView]) -> list[Finding]:
     """The rollout stopped, and the bad release is barred wherever it was tried."""
-    tried = {node for node, digest, _ in system.failed if digest == bad.digest}
+    tried = {row.node for row in system.failed if row.digest == bad.digest}
     barred = {view.name for view in views if bad.digest in view.barred}
     return [
         Finding(system.phase == "Halted", "the rollout halted", f"it is {system.phase}"),

@@ -73,8 +73,27 @@ def node_views(nodes: Iterable[Object], instances: Iterable[Object]) -> dict[str
 
 
 @dataclass(frozen=True)
+class FailedRow:
+    """One node on which a release failed, and why."""
+
+    node: str
+    digest: str
+    reason: str
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class WaitingRow:
+    """One node that waits, and why."""
+
+    node: str
+    reason: str
+    message: str = ""
+
+
+@dataclass(frozen=True)
 class OSView:
-    """An OS object's status. `failed` names nodes and digests on which a release failed."""
+    """An OS object's status."""
 
     name: str = ""
     phase: str = ""
@@ -82,8 +101,8 @@ class OSView:
     target: str = ""
     ready: str = ""
     waiting_on: str = ""
-    failed: tuple[tuple[str, str, str], ...] = ()
-    waiting: tuple[tuple[str, str, str], ...] = ()
+    failed: tuple[FailedRow, ...] = ()
+    waiting: tuple[WaitingRow, ...] = ()
 
 
 def os_view(item: Object) -> OSView:
@@ -96,6 +115,12 @@ def os_view(item: Object) -> OSView:
         target=status.get("targetDigest", ""),
         ready=status.get("ready", ""),
         waiting_on=status.get("waitingOn", ""),
-        failed=tuple((row["node"], row["digest"], row["reason"]) for row in status.get("failed", [])),
-        waiting=tuple((row["node"], row["reason"], row["message"]) for row in status.get("waiting", [])),
+        failed=tuple(
+            FailedRow(row["node"], row["digest"], row["reason"], row.get("message", ""))
+            for row in status.get("failed", [])
+        ),
+        waiting=tuple(
+            WaitingRow(row["node"], row["reason"], row.get("message", ""))
+            for row in status.get("waiting", [])
+        ),
     )

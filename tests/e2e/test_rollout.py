@@ -58,7 +58,7 @@ def test_a_bad_release_is_taken_back_barred_and_explained(driver: Driver, behavi
     driver.settle()  # a person switches on again what stayed dark
     assert broken(driver.all_serve(driver.current)) == []
     assert broken(verdict.refused(driver.system, bad, driver.bed.scene.nodes().values())) == []
-    failed = {node for node, digest, _ in driver.system.failed if digest == bad.digest}
+    failed = {row.node for row in driver.system.failed if row.digest == bad.digest}
     assert len(failed) <= PACE.max_unavailable
     story = driver.story()
     assert [node for node in failed if node not in story] == []
@@ -76,7 +76,7 @@ def test_a_source_that_is_down_or_lies_leaves_nodes_in_service_and_says_so(drive
     driver.apply(release)
 
     def told() -> bool:
-        return any(reason == "StagingFailed" and word in text for _, reason, text in driver.system.waiting)
+        return any(row.reason == "StagingFailed" and word in row.message for row in driver.system.waiting)
 
     driver.wait(told, f"a waiting row that says StagingFailed and {word}", 60)
     assert [mark for mark in driver.bed.scene.marks[seen:] if mark.step is Step.CORDONED] == []

@@ -10,7 +10,7 @@ from bench.rollout import ideal_seconds, node_seconds
 from testbed.demo.timeline import Mark, Step
 from warmroot.errors import StepFailed
 
-STEPS = (Step.CORDONED, Step.ACTIVATING, Step.READY, Step.CONFIRMING, Step.CONFIRMED)
+STEPS = (Step.CORDONED, Step.ACTIVATING, Step.READY, Step.TRIAL, Step.CONFIRMING, Step.CONFIRMED)
 
 
 @given(st.lists(st.floats(0.1, 100), min_size=1, max_size=20), st.integers(1, 8))
@@ -28,8 +28,9 @@ def test_one_lane_takes_the_sum_and_many_lanes_the_longest():
 
 
 def test_reaction_times_are_left_out_of_a_node_s_own_time():
-    marks = [Mark(at, "n1", step) for at, step in zip((0, 2, 7, 30, 31), STEPS, strict=True)]
+    marks = [Mark(at, "n1", step) for at, step in zip((0, 2, 7, 9, 30, 31), STEPS, strict=True)]
     assert node_seconds("n1", marks, ready_seconds=10) == 2 + 5 + 10 + 1
+    assert node_seconds("n1", marks, ready_seconds=0) == 2 + 7 + 1
 
 
 def test_a_node_that_was_not_seen_to_take_a_step_is_named():

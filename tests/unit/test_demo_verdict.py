@@ -12,7 +12,7 @@ from testbed.demo import requests, verdict
 from testbed.demo.releases import Release
 from testbed.demo.story import Summary, judge
 from testbed.demo.verdict import DiskView, Finding
-from testbed.demo.view import NodeView, OSView
+from testbed.demo.view import FailedRow, NodeView, OSView
 from testbed.machine.faults import rot
 from tests.unit.machine_images import MISSING, make_disk_at
 from warmroot.disk.bootrecord import BootRecord, Slot
@@ -31,7 +31,7 @@ VIEW = NodeView(
     barred=("sha256:bad",),
 )
 DISK = DiskView("B", "-", "22ff")
-HALTED = OSView("w", "Halted", True, "sha256:bad", failed=(("n1", "sha256:bad", "FellBack"),))
+HALTED = OSView("w", "Halted", True, "sha256:bad", failed=(FailedRow("n1", "sha256:bad", "FellBack"),))
 
 
 def holds(findings: list[Finding]) -> bool:
