@@ -83,6 +83,8 @@ class Actor:
         for action in actions:
             if not self._may_write():
                 break
+            if isinstance(action, WriteStatus) and any(isinstance(one.error, Conflict) for one in outcomes):
+                continue  # it would tell of a step that was not taken; the next pass knows better
             try:
                 self._do[type(action)](action)
                 outcomes.append(Outcome(action))
