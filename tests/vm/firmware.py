@@ -21,17 +21,6 @@ class Firmware(Enum):
     UEFI = "UEFI"
 
 
-def missing() -> str | None:
-    """What this machine lacks for the tests of this tier, as a reason to skip."""
-    for tool in ("qemu-system-x86_64", "grub-mkimage", "mkfs.fat", "mcopy"):
-        if shutil.which(tool) is None:
-            return f"{tool} is not installed"
-    for file in (_OVMF, Path("/usr/lib/grub/i386-pc"), Path("/usr/lib/grub/x86_64-efi")):
-        if not file.exists():
-            return f"{file} is not installed"
-    return None
-
-
 @dataclass
 class Machine:
     """One run. Disks in `before` come first for the firmware, but it starts from `disk`.
