@@ -37,9 +37,14 @@ class Reporter:
         self._live: Live | None = None
         self._told = 0
 
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._began
+
     def say(self, text: str) -> None:
         """One line, with the seconds since the start."""
-        self.console.print(f"[dim]{time.monotonic() - self._began:6.1f} s[/dim]  {text}", highlight=False)
+        self.console.print(f"[dim]{self.elapsed:6.1f} s[/dim]  {text}", highlight=False)
 
     def block(self, text: str) -> None:
         """Lines as they are, such as another program's output."""

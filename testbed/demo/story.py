@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -87,7 +86,6 @@ class Story:
         self.bed = bed
         self.pace = pace
         self.summary = Summary(workload_wanted=bed.run.replicas)
-        self._began = time.monotonic()
 
     def tell(self, bad: Bad) -> Summary:
         """All acts; what does not hold in the end is in the summary's findings.
@@ -226,7 +224,7 @@ class Story:
             for part, user in (("operator", requests.OPERATOR), ("proxies", requests.PROXY)):
                 summary.api[part] = requests.traffic(entries, user)
         summary.phases = {phase.name: round(phase.seconds, 1) for phase in bed.reporter.phases}
-        summary.seconds = round(time.monotonic() - self._began, 1)
+        summary.seconds = round(bed.reporter.elapsed, 1)
 
 
 _DESCRIPTION = {

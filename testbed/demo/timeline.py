@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -35,41 +35,38 @@ class Mark:
     step: Step
 
 
-_PHASES = {
-    "Staging": Step.STAGING,
-    "Staged": Step.STAGED,
-    "Trial": Step.TRIAL,
-    "Confirmed": Step.CONFIRMED,
-    "FellBack": Step.FELL_BACK,
-    "Failed": Step.FAILED,
-}
-_GOALS = {"Activate": Step.ACTIVATING, "Confirm": Step.CONFIRMING}
+def _enters(phase: str) -> Seen:
+    return lambda before, after: after.phase != before.phase and after.phase == phase
+
+
+def _ordered(goal: str) -> Seen:
+    return lambda before, after: after.goal != before.goal and after.goal == goal
+
+
+Seen = Callable[[NodeView, NodeView], bool]
+"""Whether a step was taken between two views."""
+_SIGNS: tuple[tuple[Step, Seen], ...] = (
+    (Step.STAGING, _enters("Staging")),
+    (Step.STAGED, _enters("Staged")),
+    (Step.CORDONED, lambda before, after: after.cordoned and not before.cordoned),
+    (Step.ACTIVATING, _ordered("Activate")),
+    (Step.NEW_BOOT, lambda before, after: before.boot_id not in ("", after.boot_id)),
+    (Step.READY, lambda before, after: after.ready and not before.ready),
+    (Step.TRIAL, _enters("Trial")),
+    (Step.CONFIRMING, _ordered("Confirm")),
+    (Step.CONFIRMED, _enters("Confirmed")),
+    (Step.FELL_BACK, _enters("FellBack")),
+    (Step.FAILED, _enters("Failed")),
+    (Step.UNCORDONED, lambda before, after: before.cordoned and not after.cordoned),
+)
+"""Every step's sign, in the order in which a node takes them."""
 
 
 def steps(before: NodeView | None, after: NodeView) -> list[Step]:
     """What happened between two views of the same node, in the order in which it must have happened."""
     if before is None:
         return []
-    found = []
-    if after.phase != before.phase and after.phase in ("Staging", "Staged"):
-        found.append(_PHASES[after.phase])
-    if after.cordoned and not before.cordoned:
-        found.append(Step.CORDONED)
-    if after.goal != before.goal and after.goal == "Activate":
-        found.append(_GOALS[after.goal])
-    if before.boot_id and after.boot_id != before.boot_id:
-        found.append(Step.NEW_BOOT)
-    if after.ready and not before.ready:
-        found.append(Step.READY)
-    if after.phase != before.phase and after.phase == "Trial":
-        found.append(_PHASES[after.phase])
-    if after.goal != before.goal and after.goal == "Confirm":
-        found.append(_GOALS[after.goal])
-    if after.phase != before.phase and after.phase in ("Confirmed", "FellBack", "Failed"):
-        found.append(_PHASES[after.phase])
-    if before.cordoned and not after.cordoned:
-        found.append(Step.UNCORDONED)
-    return found
+    return [step for step, taken in _SIGNS if taken(before, after)]
 
 
 @dataclass(frozen=True)
