@@ -278,6 +278,7 @@ class World:
         self.by_root = {image.manifest.root.root_hash: image for image in self.images}
         self.by_digest = {image.digest: image for image in self.images}
         self.source = SimSource(self.images)
+        self.sources = [self.source]
         self.instance = SimInstance()
         self.boots = 0
         self.orders_made = 0
@@ -306,7 +307,7 @@ class World:
             files=self.files,
             clock=self.clock,
             wait=lambda seconds: None,
-            open_sources=lambda urls: Mirrors([self.source]),
+            open_sources=lambda urls: Mirrors(self.sources),
         )
         ports = Ports(surroundings, HostOf(self), self, self.instance, in_flight=1, jitter=lambda: 0.0)
         self.agent = Agent(ports, version="0")

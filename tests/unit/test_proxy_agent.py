@@ -3,7 +3,7 @@
 import pytest
 
 from os_proxy.core.orders import Goal
-from tests.proxy_world import make_image, new_world
+from tests.proxy_world import START, SimSource, make_image, new_world
 from warmroot.disk.bootrecord import Slot
 from warmroot.disk.layout import COPY_OFFSETS
 from warmroot.errors import NetworkError, UserError
@@ -161,14 +161,15 @@ def test_a_changed_mind_disarms_before_the_reboot(world):
 
 def test_a_lost_boot_record_is_repaired_from_what_booted_and_told(world):
     for offset in COPY_OFFSETS:
-        world.disk.current[offset : offset + 512] = bytes(512)
+        world.disk.current[offset : offset + 512] = world.disk.durable[offset : offset + 512] = bytes(512)
     world.order(Goal.NONE)
     world.settle()
     assert (world.record.good, world.record.next, world.error) == (Slot.A, None, "BootRecordLost")
 
 
 def test_one_lost_copy_is_repaired_before_a_slot_is_written(world):
-    world.disk.current[COPY_OFFSETS[1] : COPY_OFFSETS[1] + 512] = bytes(512)
+    for image in (world.disk.current, world.disk.durable):
+        image[COPY_OFFSETS[1] : COPY_OFFSETS[1] + 512] = bytes(512)
     world.order(Goal.STAGE, TWO)
     world.settle()
     assert (world.phase, world.disk.copies()[0]) == ("Staged", world.disk.copies()[1])
@@ -214,6 +215,65 @@ def test_a_lying_source_is_not_asked_again_until_the_orders_change(world):
     world.settle()
     assert (world.phase, world.error, len(world.source.served)) == ("Failed", "Tampered", served)
     assert "retryAt" not in world.instance.state["lastError"]
+
+
+def test_a_truncating_source_is_tried_again_and_leaves_the_slot_unfit(world):
+    world.source.bend = lambda path, start, data: data[: len(data) - 5000] if "root" in path else data
+    world.order(Goal.STAGE, TWO)
+    world.settle()
+    assert (world.phase, world.error) == ("Failed", "Truncated")
+    assert "retryAt" in world.instance.state["lastError"]
+    assert world.instance.state["slots"]["B"] == {"state": "Empty"}
+
+
+def test_a_source_that_lies_late_leaves_a_slot_that_is_being_written(world):
+    world.source.bend = lambda path, start, data: bytes(len(data)) if start < 4096 * 4 else data
+    world.order(Goal.STAGE, TWO)
+    world.settle()
+    assert (world.error, world.instance.state["slots"]["B"]["state"]) == ("Tampered", "Writing")
+    world.order(Goal.ACTIVATE, TWO)
+    world.settle()
+    assert (world.running, world.record.next) == (ONE, None)
+
+
+def test_what_one_mirror_got_wrong_the_next_makes_right(world):
+    bad = SimSource(world.images)
+    bad.bend = lambda path, start, data: bytes(len(data))
+    world.sources = [bad, world.source]
+    world.start_agent()
+    world.order(Goal.STAGE, TWO)
+    world.settle()
+    assert (world.phase, world.content(Slot.B)) == ("Staged", TWO)
+
+
+def test_only_what_is_missing_is_fetched(world):
+    confirmed(world, TWO).order(Goal.STAGE, THREE)
+    world.settle()
+    staging = world.instance.state["staging"]
+    assert staging["bytesReused"] == 4096, "all releases share their first block"
+    assert staging["bytesDone"] == staging["bytesTotal"]
+
+
+def test_newer_orders_end_a_staging_that_is_under_way(world):
+    def overtake(path, start, data):
+        world.order(Goal.STAGE, THREE)
+        world.source.bend = lambda path, start, data: data
+        return data
+
+    world.source.bend = overtake
+    world.order(Goal.STAGE, TWO)
+    world.settle()
+    assert (world.phase, world.content(Slot.B)) == ("Staged", THREE)
+
+
+def test_a_release_that_does_not_fit_is_refused_before_anything_is_written():
+    large = make_image(2, blocks=6)
+    world = new_world(ONE, large)
+    before = bytes(world.disk.current[START[Slot.B] :])
+    world.order(Goal.STAGE, large)
+    world.settle()
+    assert (world.phase, world.error) == ("Failed", "SlotTooSmall")
+    assert bytes(world.disk.current[START[Slot.B] :]) == before
 
 
 def test_a_full_data_partition_stops_staging_before_anything_is_written(world):
