@@ -118,6 +118,8 @@ def build(go: golang.Go, cache: Path, progress: Progress) -> Path:
     with locked(cache / "kube" / "lock", lambda: progress.say("  another set-up compiles; waiting for it")):
         if (folder / "kube").exists():
             return folder
+        for stale in folder.parent.glob("*.*"):  # of a compile that was killed: we hold the lock
+            shutil.rmtree(stale, ignore_errors=True)
         _check_disk(cache)
         env = environment(os.environ, cache)
         with progress.step(f"List what Kubernetes {VERSION} consists of, and fetch its modules") as report:

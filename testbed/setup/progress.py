@@ -19,16 +19,19 @@ def clock(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
-def line(fraction: float | None, text: str, elapsed: float) -> str:
+def line(fraction: float | None, text: str, elapsed: float, first: float = 0.0) -> str:
     """One line: bar, percentage, what is done, time gone (seconds) and time left at the speed so far.
 
-    With None for `fraction` nobody knows how much there is to do, and no bar pretends to.
+    `first` is the fraction that was done before `elapsed` began. With None for `fraction` nobody knows how much there is to do, and no bar pretends to.
     """
     if fraction is None:
         return f"  {text}, {clock(elapsed)}"
     fraction = min(max(fraction, 0.0), 1.0)
     full = int(fraction * BAR)
-    left = f", about {clock(elapsed / fraction - elapsed)} left" if 0.03 < fraction < 1 else ""
+    gained = fraction - first
+    left = (
+        f", about {clock(elapsed * (1 - fraction) / gained)} left" if gained > 0.03 and fraction < 1 else ""
+    )
     return f"  [{'#' * full}{'.' * (BAR - full)}] {fraction:4.0%}  {text}, {clock(elapsed)}{left}"
 
 
@@ -49,14 +52,17 @@ class Progress:
     def step(self, title: str) -> Iterator[Callable[[float | None, str], None]]:
         """Announces a step; gives a function to report its fraction done and a text; ends with its time."""
         began = self._last = self._now()
+        first: float | None = None
         self.say(f"→ {title}")
 
         def report(fraction: float | None, text: str) -> None:
+            nonlocal first
+            first = fraction if first is None else first
             now = self._now()
             if now - self._last < (REDRAW_EVERY if self._live else LOG_EVERY):
                 return
             self._last = now
-            shown = line(fraction, text, now - began)
+            shown = line(fraction, text, now - began, first or 0.0)
             if self._live:
                 self._stream.write(f"\r\x1b[K{shown}")
                 self._stream.flush()

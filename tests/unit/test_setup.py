@@ -189,6 +189,15 @@ def test_progress_tells_time_left_at_the_speed_so_far():
     )
 
 
+def test_time_left_after_an_interruption_counts_from_where_it_goes_on():
+    log, now = io.StringIO(), [0.0]
+    with progress.Progress(log, lambda: now[0]).step("Compile") as report:
+        report(0.8, "80 of 100")
+        now[0] = 60.0
+        report(0.9, "90 of 100")
+    assert "90%  90 of 100, 1:00, about 1:00 left" in log.getvalue()
+
+
 @pytest.mark.parametrize("fraction", [0.0, 1.0, 1.7, -1.0])
 def test_progress_promises_no_time_where_it_can_not_know(fraction):
     assert "left" not in progress.line(fraction, "x", 10.0)
