@@ -16,13 +16,15 @@ REDRAW_EVERY = 0.2
 
 def clock(seconds: float) -> str:
     """`m:ss`."""
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"
 
 
 def line(fraction: float | None, text: str, elapsed: float, first: float = 0.0) -> str:
     """One line: bar, percentage, what is done, time gone (seconds) and time left at the speed so far.
 
-    `first` is the fraction that was done before `elapsed` began. With None for `fraction` nobody knows how much there is to do, and no bar pretends to.
+    `first` is the fraction that was done before `elapsed` began. With None for `fraction` nobody knows how
+    much there is to do, and no bar pretends to.
     """
     if fraction is None:
         return f"  {text}, {clock(elapsed)}"
