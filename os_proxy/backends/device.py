@@ -73,6 +73,8 @@ class FileDevice:
         end = min(-(-(offset + length) // ALIGN) * ALIGN, self._size)
         out = bytearray()
         try:
+            if end - start <= PIECE:
+                return bytes(self._read_piece(start, end - start)[offset - start : offset - start + length])
             while start + len(out) < end:
                 out += self._read_piece(start + len(out), min(PIECE, end - start - len(out)))
         except OSError as error:

@@ -198,6 +198,10 @@ class _Staging:
             self.tally.add(done=len(present) * BLOCK, reused=len(present) * BLOCK)
         elif old:
             known[mine.value] = old.levels[0]
+        if not known:  # nothing to look anything up in
+            starts = range(0, tree.data_blocks, MAX_RANGE)
+            ranges = (BlockRange(start, min(MAX_RANGE, tree.data_blocks - start)) for start in starts)
+            return Plan(tree.data_blocks, (), tuple(ranges), ())
         return plan(tree.levels[0], LeafIndex(known), target=mine.value, present=present)
 
     def _copy(self, copies: Iterable[Copy], target: Target) -> list[int]:
