@@ -28,7 +28,7 @@ def kinds(cluster):
 def _established(cluster, name: str) -> None:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        conditions = cluster.get(CRD, name).get("status", {}).get("conditions", [])
+        conditions = cluster.get(CRD, name).get("status", {}).get("conditions") or []
         if any(c["type"] == "Established" and c["status"] == "True" for c in conditions):
             return
         time.sleep(0.1)
