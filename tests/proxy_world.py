@@ -353,7 +353,8 @@ class World:
         raise AssertionError("the tries of a trial never end")
 
     def booted_now(self):
-        return Booted(self.booted_slot, self.running.manifest.root.root_hash, f"boot-{self.boots}")
+        root = self.running.manifest.root
+        return Booted(self.booted_slot, root.root_hash, f"boot-{self.boots}", root.data_size)
 
     def content(self, slot, image=None):
         """The release that a slot holds wholly, every byte of it; None if it holds none."""

@@ -32,7 +32,9 @@ class LinuxHost:
         if slot not in list(Slot) or not _HASH.fullmatch(root_hash):
             raise ForeignDisk("the kernel command line has no wr.slot and wr.hash of a warmroot image")
         boot_id = self._text("sys/kernel/random/boot_id").strip()
-        return Booted(Slot(slot), bytes.fromhex(root_hash), boot_id)
+        offset = arguments.get("wr.off", "")
+        hash_offset = int(offset) if offset.isascii() and offset.isdigit() else 0
+        return Booted(Slot(slot), bytes.fromhex(root_hash), boot_id, hash_offset)
 
     def _text(self, name: str) -> str:
         try:

@@ -24,7 +24,7 @@ from os_proxy.ports import BlockDevice, BootState, Clock, Disk, Files, SlotDevic
 from warmroot.disk.bootrecord import Slot
 from warmroot.errors import DiskFull, SlotRefused, SlotTooSmall, SourceError
 from warmroot.release.blocks import MAX_GAP, MAX_RANGE, BlockRange, BlockSet, Copy, LeafIndex, Plan, plan
-from warmroot.release.manifest import Manifest
+from warmroot.release.manifest import Manifest, Root
 from warmroot.release.source import Mirrors, ReleaseSource, try_each
 from warmroot.release.verity import BLOCK, HASH, Tree, tree_size
 
@@ -150,7 +150,7 @@ class _Staging:
         """The tree, from the slot if an earlier attempt left it there, else from the first honest source."""
         root = self.manifest.root
         size = tree_size(root.data_blocks)
-        if self.resumes and (tree := _decode(self.devices.root.read(root.data_size, size), self.manifest)):
+        if self.resumes and (tree := _decode(self.devices.root.read(root.data_size, size), root)):
             return tree
 
         def ask(source: ReleaseSource) -> Tree:
@@ -165,6 +165,19 @@ class _Staging:
 
         return try_each(self.sources, ask)
 
+    def _running_tree(self) -> Tree | None:
+        """The tree of what runs. The kernel command line names it; no receipt or manifest is needed.
+
+        It is read with the new release's salt: under another one, no block would be comparable anyway.
+        """
+        booted, salt = self.seen.booted, self.manifest.root.salt
+        device = self.ports.disk.slot(booted.slot).root
+        blocks = booted.hash_offset // BLOCK
+        if blocks < 1 or booted.hash_offset + tree_size(blocks) > device.size:
+            return None
+        data = device.read(booted.hash_offset, tree_size(blocks))
+        return _decode(data, Root(booted.hash_offset + len(data), blocks, salt, booted.root_hash))
+
     def _tree_in(self, slot: Slot, digest: str | None) -> Tree | None:
         """The tree of what a slot holds, if its manifest is known and its blocks are comparable."""
         manifest = self.seen.manifests.get(digest or "")
@@ -173,7 +186,8 @@ class _Staging:
         device = self.ports.disk.slot(slot).root
         if manifest.root.size > device.size:
             return None
-        return _decode(device.read(manifest.root.data_size, tree_size(manifest.root.data_blocks)), manifest)
+        data = device.read(manifest.root.data_size, tree_size(manifest.root.data_blocks))
+        return _decode(data, manifest.root)
 
     def _fill(self, tree: Tree, old: Tree | None) -> None:
         """Copies what is here, fetches what is not, in the plan's order."""
@@ -187,7 +201,7 @@ class _Staging:
     def _plan(self, tree: Tree, old: Tree | None) -> Plan:
         mine, other = self.step.slot, self.seen.booted.slot
         known: dict[str, bytes] = {}
-        if running := self._tree_in(other, self.seen.booted_digest):
+        if running := self._running_tree():
             known[other.value] = running.levels[0]
         present = BlockSet(tree.data_blocks)
         if self.scans:
@@ -253,9 +267,8 @@ def merged(blocks: Iterable[int]) -> list[BlockRange]:
     return ranges
 
 
-def _decode(data: bytes, manifest: Manifest) -> Tree | None:
-    """A tree that was found in a slot; None if the slot does not hold this release's."""
-    root = manifest.root
+def _decode(data: bytes, root: Root) -> Tree | None:
+    """A tree that was found in a slot; None if the slot does not hold this root's."""
     try:
         return Tree.decode(data, data_blocks=root.data_blocks, salt=root.salt, root_hash=root.root_hash)
     except SourceError:

@@ -21,11 +21,15 @@ class BootView:
 
 @dataclass(frozen=True)
 class Booted:
-    """What runs: from the kernel command line, and the kernel's boot id."""
+    """What runs: from the kernel command line, and the kernel's boot id.
+
+    `hash_offset` is the byte of the root partition at which the verity tree begins; 0 where it is not told.
+    """
 
     slot: Slot
     root_hash: bytes
     boot_id: str
+    hash_offset: int = 0
 
 
 class Situation(Enum):
