@@ -1,4 +1,4 @@
-"""`plan()` over large fleets: three waves, 200 nodes in motion; the rest is current, staged, or not staged."""
+"""`plan()` over large fleets: three waves, 200 nodes in motion; the rest current, staged, or not staged."""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import logging
 import os
@@ -21,7 +20,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 
 from os_operator.shell.act import Actor
 from os_operator.shell.cache import Cache
-from os_operator.shell.framework import registry, serve
+from os_operator.shell.framework import Framework, registry
 from os_operator.shell.gather import KINDS, Gather, Informer
 from os_operator.shell.loop import LONGEST, Engine, Loop
 from os_operator.shell.metrics import Metrics
@@ -106,6 +105,8 @@ class Process:
         gather = Gather(cluster, cache, self._resolver)
         actor = Actor(cluster, cache, self._lease.held, identity)
         self._loop = Loop(Engine(gather, actor, Metrics(self._metrics)), self._lease.held)
+        kubeconfig = chosen.kubeconfig or os.environ.get("KUBECONFIG")
+        self._framework = Framework(registry(self._wake, self._probe, kubeconfig), chosen.liveness)
         self._informers = [Informer(cluster, cache, kind, self._wake) for kind in KINDS]
 
     def _wake(self) -> None:
@@ -115,6 +116,7 @@ class Process:
         """Ends the process in good order."""
         self.stopped.set()
         self._loop.stop()
+        self._framework.stop()
 
     def run(self) -> int:
         """Runs until stopped; the exit code."""
@@ -128,9 +130,8 @@ class Process:
             informer.start()
         for thread in threads:
             thread.start()
-        handlers = registry(self._wake, self._probe, self._chosen.kubeconfig or os.environ.get("KUBECONFIG"))
         try:
-            asyncio.run(serve(handlers, self._chosen.liveness, self.stopped))
+            self._framework.run()
         finally:
             self.stop()
             threads[1].join(timeout=30)

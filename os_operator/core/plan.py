@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from os_operator.core.actions import Action, WriteStatus
+from os_operator.core.actions import Action, SetFinalizer, WriteStatus
 from os_operator.core.render import render
 from os_operator.core.rollout import run, run_orphans, withdraw_all
 from os_operator.core.selection import select
@@ -52,7 +52,7 @@ def plan(world: World, now: float) -> Decision:
         statuses[name] = status
         actions += done.actions
         deadlines += done.deadlines
-        if status != os.status:
+        if status != os.status and not any(isinstance(action, SetFinalizer) for action in done.actions):
             if urgent or now >= os.status_at + PACE:
                 actions.append(WriteStatus(name, os.version, status, happenings))
             else:

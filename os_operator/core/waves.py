@@ -7,8 +7,8 @@
 | `50%` | 4 | 20 |
 | none (the rest) | 7 | 40 |
 
-A figure is cumulative: it says how many nodes were moved when the wave ends. A wave only ever goes forward
-while the target stays the same; another target starts again at the first.
+A figure is cumulative: it says how many nodes were moved when the wave ends; one below an earlier wave's adds
+none. A wave only ever goes forward while the target stays the same; another target starts again at the first.
 """
 
 from __future__ import annotations
@@ -70,19 +70,15 @@ class Progress:
 
 def steps(waves: Sequence[Wave], total: int) -> tuple[Step, ...]:
     """The waves of a fleet of `total` nodes, with a last one for what they leave over."""
-    named = [
-        Step(
-            wave.name,
-            min(total, share(wave.nodes, total, round_up=True)),
-            seconds(wave.soak),
-            wave.max_failed,
-            wave.approval is Approval.REQUIRED,
-        )
-        for wave in waves
-    ]
+    named: list[Step] = []
+    reached = 0
+    for wave in waves:
+        reached = max(reached, min(total, share(wave.nodes, total, round_up=True)))
+        approval = wave.approval is Approval.REQUIRED
+        named.append(Step(wave.name, reached, seconds(wave.soak), wave.max_failed, approval))
     if not named:
         return (Step(ALL, total),)
-    if max(step.target for step in named) < total:
+    if reached < total:
         taken = {step.name for step in named}
         named.append(Step(REST if REST not in taken else "remainder", total))
     return tuple(named)

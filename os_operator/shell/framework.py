@@ -8,8 +8,10 @@ bodies and a worker task per object.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import kopf
@@ -49,8 +51,6 @@ def registry(
 
 
 def _connection(kubeconfig: str) -> kopf.ConnectionInfo:
-    from pathlib import Path
-
     config = load(Path(kubeconfig))
     token = config.token_file.read_text().strip() if config.token_file else config.token
     return kopf.ConnectionInfo(
@@ -62,12 +62,35 @@ def _connection(kubeconfig: str) -> kopf.ConnectionInfo:
     )
 
 
-async def serve(handlers: kopf.OperatorRegistry, liveness: str | None, stop: threading.Event) -> None:
-    """Runs kopf until `stop` is set. `liveness`: an address such as http://127.0.0.1:8080/healthz."""
-    await kopf.operator(
-        registry=handlers,
-        clusterwide=True,
-        standalone=True,
-        liveness_endpoint=liveness,
-        stop_flag=stop,
-    )
+class Framework:
+    """kopf for the length of the process. `liveness`: an address such as http://127.0.0.1:8080/healthz."""
+
+    def __init__(self, handlers: kopf.OperatorRegistry, liveness: str | None) -> None:
+        self._handlers, self._liveness = handlers, liveness
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ended: asyncio.Event | None = None
+        self._asked = threading.Event()
+
+    def run(self) -> None:
+        """Serves until `stop`, SIGTERM or SIGINT; in the main thread, for the signals."""
+        asyncio.run(self._serve())
+
+    def stop(self) -> None:
+        """Ends `run`; from any thread, at any time."""
+        self._asked.set()
+        # An asyncio event: for one of threads kopf blocks an executor's thread, and a SIGTERM never ends it.
+        if self._loop is not None and self._ended is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._ended.set)
+
+    async def _serve(self) -> None:
+        self._ended = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        if self._asked.is_set():
+            return
+        await kopf.operator(
+            registry=self._handlers,
+            clusterwide=True,
+            standalone=True,
+            liveness_endpoint=self._liveness,
+            stop_flag=self._ended,
+        )

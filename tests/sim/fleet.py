@@ -300,6 +300,7 @@ class Fleet:
         self.store.disruptions = self._may_disrupt
         self.store.listeners.append(self._heard)
         self.forgiven_at = 0.0
+        self.beats = 0
         for number in range(size):
             self.join(f"node-{number:02}", release)
         self.api.create(
@@ -377,8 +378,10 @@ class Fleet:
                 self.time.after(self.random.uniform(0.05, 1), machine.obey)
 
     def _beat(self) -> None:
+        self.beats += 1
         for machine in self.machines.values():
-            machine.report()
+            if self.beats % 4 == 0 or machine.phase in ("Staging", "Activating", "Trial"):
+                machine.report()
         self.time.after(60, self._beat)
 
     def wrote(self, machine: Machine, wanted: str) -> None:

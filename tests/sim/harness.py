@@ -3,6 +3,7 @@
 Watches lag, answers get lost, the process is killed before or after any write. A new process lists afresh.
 """
 
+import json
 import math
 from random import Random
 from typing import Any
@@ -67,6 +68,7 @@ class Judge:
         self.fleet = fleet
         self.breaches: list[str] = fleet.breaches
         self.seen: dict[str, Object] = {}
+        self.told: dict[str, Object] = {}
         self.admin_cordoned: set[str] = set()
         self.since: dict[tuple[str, str, str], str] = {}
         self.reached: dict[tuple[str, int], float] = {}
@@ -75,6 +77,8 @@ class Judge:
 
     def deliver(self, kind: Kind, event: str, item: Object) -> None:
         """The operator has been told of this."""
+        if kind == OS:
+            self.told[item["metadata"]["name"]] = item
         if kind == NODE:
             name = item["metadata"]["name"]
             known = self.seen.get(name)
@@ -94,6 +98,7 @@ class Judge:
                 self.breaches.append(f"R2: {args[0]} was cordoned by a person and is uncordoned by us")
             self.seen[args[0]] = new
         if kind == OS and verb == "replace":
+            self.tick()
             self._status(result)
 
     def _cordoned(self, node: Object) -> None:
@@ -117,10 +122,8 @@ class Judge:
         self._wave(os, rollout, node)
 
     def _owner(self, node: Object) -> Object | None:
-        import json
-
         note = json.loads(node["metadata"]["annotations"][CORDON_ANNOTATION])
-        return self.fleet.store.of(OS).get(("", note["os"]))
+        return self.told.get(note["os"])
 
     def _wave(self, os: Object, rollout: Object, node: Object) -> None:
         waves = rollout.get("waves", [])

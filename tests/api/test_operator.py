@@ -1,0 +1,352 @@
+"""The operator's own process against the real API server, with a tiny proxy and kubelet in this file."""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import yaml
+
+from testbed.controlplane import audit
+from warmroot import errors
+from warmroot.api import crdgen
+from warmroot.kube.cluster import CRD, NAMESPACE, NODE, OS, OSINSTANCE, PDB, POD
+
+pytestmark = pytest.mark.api
+
+ROOT = Path(__file__).resolve().parents[2]
+SYSTEM = "warmroot-system"
+OLD = "sha256:" + hashlib.sha256(b"old").hexdigest()
+NEW = "sha256:" + hashlib.sha256(b"new").hexdigest()
+USER = "warmroot-operator-test"
+
+
+def now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def until(what, seconds: float = 60.0, message=""):
+    """The first true value of `what()`."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            if value := what():
+                return value
+        except (errors.NotFound, errors.NetworkError):
+            pass
+        time.sleep(0.1)
+    raise AssertionError(f"not within {seconds} s: {message() if callable(message) else message}")
+
+
+class Worker(threading.Thread):
+    """Proxy and kubelet of one node, as docs/node-protocol.md has them; a reboot takes a second."""
+
+    def __init__(self, cluster, name: str, pool: str, falls_back: bool = False) -> None:
+        super().__init__(daemon=True)
+        self.cluster, self.name_, self.falls_back = cluster, name, falls_back
+        self.slots, self.good, self.booted = {"A": OLD}, "A", "A"
+        self.boot, self.phase, self.carried, self.observed = 1, "Idle", None, 0
+        self.booted_at = now()
+        self.reboots = 0
+        self.ready, self.since = "", ""
+        self.ended = threading.Event()
+        cluster.create(NODE, {"metadata": {"name": name, "labels": {"pool": pool}}})
+        self.kubelet("True")
+
+    def kubelet(self, ready: str) -> None:
+        """Node status; the controllers take a node for lost that does not repeat it."""
+        if ready != self.ready:
+            self.ready, self.since = ready, now()
+        names = "architecture containerRuntimeVersion kernelVersion kubeProxyVersion kubeletVersion"
+        names += " machineID operatingSystem osImage systemUUID"
+        info = dict.fromkeys(names.split(), "x")
+        conditions = [
+            {"type": "Ready", "status": ready, "lastTransitionTime": self.since, "lastHeartbeatTime": now()}
+        ]
+        info["bootID"] = self.boot_id
+        self.cluster.patch(
+            NODE, self.name_, {"status": {"nodeInfo": info, "conditions": conditions}}, subresource="status"
+        )
+
+    @property
+    def boot_id(self) -> str:
+        return f"{self.name_}-{self.boot}"
+
+    def report(self, phase: str) -> None:
+        self.phase = phase
+        other = "B" if self.booted == "A" else "A"
+        held = self.slots.get(other)
+        status = {
+            "observedGeneration": self.observed,
+            "phase": phase,
+            "since": now(),
+            "heartbeat": now(),
+            "slots": {
+                self.booted: {"state": "Booted", "digest": self.slots[self.booted]},
+                other: {"state": "Verified", "digest": held} if held else {"state": "Empty"},
+            },
+            "booted": {"slot": self.booted, "bootID": self.boot_id, "digest": self.slots[self.booted],
+                       "at": self.booted_at},
+            "good": self.good,
+            "rebootID": self.carried,
+        }  # fmt: skip
+        self.cluster.patch(OSINSTANCE, self.name_, {"status": status}, subresource="status")
+
+    def run(self) -> None:
+        beat = time.monotonic()
+        while not self.ended.wait(0.1):
+            try:
+                if time.monotonic() > beat + 2:
+                    beat = time.monotonic()
+                    self.kubelet(self.ready)
+                self.obey(self.cluster.get(OSINSTANCE, self.name_))
+            except (errors.NotFound, errors.NetworkError):
+                continue
+
+    def obey(self, instance) -> None:
+        generation, spec = instance["metadata"]["generation"], instance["spec"]
+        if generation == self.observed:
+            return
+        self.observed = generation
+        wanted = (spec.get("release") or {}).get("digest")
+        other = "B" if self.booted == "A" else "A"
+        if spec["goal"] == "Stage":
+            self.slots[other] = wanted
+            self.report("Staged")
+        elif spec["goal"] == "Activate" and spec["reboot"]["id"] != self.carried:
+            self.carried = spec["reboot"]["id"]
+            self.report("Activating")
+            self.reboot(other)
+        elif spec["goal"] == "Confirm" and self.booted != self.good:
+            self.good = self.booted
+            self.report("Confirmed")
+        else:
+            self.report(self.phase)
+
+    def reboot(self, slot: str) -> None:
+        self.reboots += 1
+        self.kubelet("False")
+        time.sleep(1)
+        self.boot += 1
+        self.booted = self.good if self.falls_back else slot
+        self.booted_at = now()
+        self.report("FellBack" if self.falls_back else "Trial")
+        self.kubelet("True")
+
+
+class Operator:
+    """The process that users run."""
+
+    def __init__(self, kubeconfig: Path, log: Path) -> None:
+        self.kubeconfig, self.log = kubeconfig, log
+        self.process = None
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "os_operator.main", "--kubeconfig", str(self.kubeconfig)]
+        command += ["--identity", "test", "--lease-seconds", "5"]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(command, cwd=ROOT, stderr=log, stdout=log)
+
+    def end(self, how: signal.Signals) -> int:
+        self.process.send_signal(how)
+        return self.process.wait(30)
+
+    def said(self) -> str:
+        return self.log.read_text()[-3000:]
+
+
+@pytest.fixture(scope="module")
+def kinds(cluster):
+    for content in crdgen.render().values():
+        document = yaml.safe_load(content)
+        cluster.apply(CRD, document, manager="test", force=True)
+        name = document["metadata"]["name"]
+        until(lambda name=name: any(
+            one["type"] == "Established" and one["status"] == "True"
+            for one in cluster.get(CRD, name).get("status", {}).get("conditions") or ()
+        ), message=name)  # fmt: skip
+    for document in yaml.safe_load_all((ROOT / "deploy/base/namespace.yaml").read_text()):
+        cluster.apply(NAMESPACE, document, manager="test", force=True)
+    return cluster
+
+
+@pytest.fixture
+def operator(kinds, control_plane, tmp_path):
+    """With a user of its own in the audit log."""
+    path = control_plane.issue_kubeconfig(USER, ["system:masters"], tmp_path / "operator.kubeconfig")
+    operator = Operator(path, tmp_path / "operator.log")
+    operator.start()
+    yield operator
+    if operator.process.poll() is None:
+        operator.end(signal.SIGTERM)
+
+
+@pytest.fixture
+def fleet(kinds):
+    pool = f"pool-{uuid.uuid4().hex[:6]}"
+    workers = []
+
+    def join(count: int, **options):
+        for number in range(count):
+            worker = Worker(kinds, f"{pool}-{number}", pool, **options)
+            workers.append(worker)
+            worker.start()
+        return pool, workers
+
+    yield join
+    for worker in workers:
+        worker.ended.set()
+        worker.join()
+    for os_object in kinds.list(OS).items:
+        kinds.patch(OS, os_object["metadata"]["name"], {"metadata": {"finalizers": None}})
+        kinds.delete(OS, os_object["metadata"]["name"])
+    for worker in workers:
+        kinds.delete(NODE, worker.name_)
+
+
+def apply(cluster, pool: str, **rollout) -> str:
+    health = {"readySeconds": 1, "timeout": "2m"}
+    cluster.create(
+        OS,
+        {
+            "apiVersion": OS.api_version,
+            "kind": "OS",
+            "metadata": {"name": pool},
+            "spec": {
+                "nodeSelector": {"matchLabels": {"pool": pool}},
+                "release": {"version": "2", "source": "file:///releases", "digest": NEW},
+                "rollout": {"health": health} | rollout,
+            },
+        },
+    )
+    return pool
+
+
+def status(cluster, name: str):
+    return cluster.get(OS, name).get("status", {})
+
+
+def complete(cluster, name: str):
+    return status(cluster, name).get("phase") == "Complete"
+
+
+def pod_on(cluster, namespace: str, node: str, name: str) -> None:
+    cluster.create(
+        POD,
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": name, "namespace": namespace, "labels": {"app": "web"}},
+            "spec": {
+                "nodeName": node,
+                "terminationGracePeriodSeconds": 0,
+                "containers": [{"name": "web", "image": "none"}],
+            },
+        },
+    )
+    ready = [{"type": "Ready", "status": "True"}]
+    body = {"status": {"phase": "Running", "conditions": ready}}
+    cluster.patch(POD, name, body, namespace=namespace, subresource="status")
+
+
+def test_three_nodes_are_moved_and_an_idle_operator_then_asks_for_nothing(
+    kinds, operator, fleet, control_plane
+):
+    pool, workers = fleet(3)
+    name = apply(kinds, pool)
+    until(lambda: complete(kinds, name), 90, lambda: f"{status(kinds, name)}\n{operator.said()}")
+    assert [worker.reboots for worker in workers] == [1, 1, 1]
+    assert all(worker.good == "B" for worker in workers)
+    nodes = [kinds.get(NODE, worker.name_) for worker in workers]
+    assert not any(node["spec"].get("unschedulable") for node in nodes)
+    assert not any("warmroot.io/cordon" in node["metadata"].get("annotations", {}) for node in nodes)
+
+    entries = [one for one in audit.read(control_plane.audit_log) if one.user == USER]
+    writes = [one for one in entries if one.is_write and one.resource != "leases"]
+    per_node = len(writes) / len(workers)
+    assert per_node <= 12, [(one.verb, one.resource, one.name) for one in writes]
+
+    time.sleep(3)  # what follows a rollout: the last watch events
+    mark = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    time.sleep(8)
+    later = [one for one in audit.read(control_plane.audit_log) if one.user == USER and one.at > mark]
+    noise = {(one.verb, one.resource) for one in later if one.resource != "leases" and one.verb != "watch"}
+    assert noise == set()
+    assert any(one.resource == "leases" for one in later)
+
+
+def test_a_blocked_eviction_names_its_budget_and_goes_on_when_it_is_lifted(kinds, operator, fleet, namespace):
+    pool, workers = fleet(1)
+    pod_on(kinds, namespace, workers[0].name_, "web-1")
+    kinds.create(
+        PDB,
+        {
+            "apiVersion": "policy/v1",
+            "kind": "PodDisruptionBudget",
+            "metadata": {"name": "web", "namespace": namespace},
+            "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}},
+        },
+    )
+    until(lambda: kinds.get(PDB, "web", namespace=namespace).get("status", {}).get("observedGeneration"))
+    name = apply(kinds, pool)
+
+    def blocked():
+        rows = status(kinds, name).get("waiting", [])
+        return next((row for row in rows if row["reason"] == "DrainBlocked"), None)
+
+    row = until(blocked, 60, lambda: f"{status(kinds, name)}\n{operator.said()}")
+    assert f"PodDisruptionBudget {namespace}/web" in row["message"]
+    assert f"{namespace}/web-1" in row["message"]
+    assert row["since"] and row["deadline"]
+    assert workers[0].reboots == 0
+    kinds.delete(PDB, "web", namespace=namespace)
+    until(lambda: complete(kinds, name), 90, lambda: f"{status(kinds, name)}\n{operator.said()}")
+
+
+def test_a_kill_in_the_middle_changes_nothing_in_the_outcome(kinds, operator, fleet):
+    pool, workers = fleet(2)
+    name = apply(kinds, pool)
+    for _ in range(4):
+        before = sum(worker.reboots for worker in workers)
+        time.sleep(1.5)  # anywhere in the rollout
+        operator.end(signal.SIGKILL)
+        operator.start()
+        assert sum(worker.reboots for worker in workers) - before <= 1
+    until(lambda: complete(kinds, name), 90, lambda: f"{status(kinds, name)}\n{operator.said()}")
+    assert [worker.reboots for worker in workers] == [1, 1]
+
+
+def test_a_fallback_is_barred_counted_and_the_node_serves_on(kinds, operator, fleet):
+    pool, workers = fleet(2, falls_back=True)
+    name = apply(kinds, pool)
+    until(
+        lambda: (
+            status(kinds, name).get("phase") == "Halted"
+            and not any(kinds.get(NODE, one.name_)["spec"].get("unschedulable") for one in workers)
+        ),
+        90,
+        lambda: f"{status(kinds, name)}\n{operator.said()}",
+    )
+    failed = status(kinds, name)["failed"]
+    assert [entry["reason"] for entry in failed] == ["FellBack"]
+    assert kinds.get(OSINSTANCE, failed[0]["node"])["spec"]["barred"] == [NEW]
+    assert sum(worker.reboots for worker in workers) == 1
+
+
+def test_sigterm_gives_the_lease_back_and_ends_cleanly(kinds, operator):
+    from warmroot.kube.cluster import LEASE
+
+    def holder():
+        return kinds.get(LEASE, "warmroot-operator", namespace=SYSTEM)["spec"].get("holderIdentity")
+
+    until(lambda: holder() == "test", message=operator.said)
+    assert operator.end(signal.SIGTERM) == 0
+    assert not holder()
