@@ -21,7 +21,7 @@ def bed(tmp_path_factory):
     spec = BedSpec(
         directory=tmp_path_factory.mktemp("bed"),
         run=Run("e2e", MACHINES),
-        timing=Timing(boot_guard=40),
+        timing=Timing(boot_guard=120),
         pace=Pace(node_ready=0.3, pod_start=0.3, pod_stop=0.3),
     )
     with Bed(spec, Reporter(Console(stderr=True, width=200))) as running:
@@ -36,5 +36,5 @@ def _driver(bed):
 @pytest.fixture
 def driver(_driver):
     """The bed at rest: every machine in service."""
-    _driver.settle()
+    _driver.rest()
     return _driver

@@ -15,6 +15,7 @@ from testbed.machine.machine import Power
 from testbed.releases.server import Manner
 
 ENDED = ("Complete", "Halted")
+"""Phases in which a rollout is over."""
 PACE = Pace(max_unavailable=2, ready_seconds=1, health_timeout="12s")
 
 
@@ -41,9 +42,9 @@ class Driver:
         )
         self.bed.kubectl.run("apply", "-f", "-", text=objects.manifest([body]))
 
-    def roll(self, release: Release, seconds: float = 120) -> OSView:
+    def roll(self, release: Release, seconds: float = 120, pace: Pace = PACE) -> OSView:
         """Applies, and waits until the rollout is over."""
-        self.apply(release)
+        self.apply(release, pace)
         return self.wait_for_end(release, seconds)
 
     def wait_for_end(self, release: Release, seconds: float = 120) -> OSView:
@@ -67,6 +68,21 @@ class Driver:
 
     def settle(self, seconds: float = 120) -> None:
         """Everything honest, everything on, every machine in service with `current`."""
+        self._calm()
+        self.wait(
+            lambda: self._systems() == {self.current.system},
+            f"every machine in service with release {self.current.version}",
+            seconds,
+        )
+
+    def rest(self, seconds: float = 120) -> None:
+        """As `settle`, with whatever release the test before left on all of them."""
+        self._calm()
+        self.wait(lambda: len(self._systems()) == 1, "every machine in service with one release", seconds)
+        served = self._systems().pop()
+        self.current = next(one for one in self.bed.shelf.made.values() if one.system == served)
+
+    def _calm(self) -> None:
         self.bed.server.behave(Manner.HONEST)
         for machine in self.bed.fleet:
             machine.faults.clear()
@@ -74,14 +90,12 @@ class Driver:
                 machine.power_off()
                 machine.power_on()
 
-        def settled() -> bool:
-            views = self.bed.scene.nodes().values()
-            pods = self.bed.scene.ready_replicas(objects.WORKLOAD)
-            return pods == self.bed.run.replicas and all(
-                view.settled and view.system == self.current.system for view in views
-            )
-
-        self.wait(settled, f"every machine in service with release {self.current.version}", seconds)
+    def _systems(self) -> set[str]:
+        """The systems that the machines serve; of one that is not in service nobody knows."""
+        views = self.bed.scene.nodes().values()
+        pods = self.bed.scene.ready_replicas(objects.WORKLOAD)
+        whole = pods == self.bed.run.replicas
+        return {view.system if view.settled and whole else f"? on {view.name}" for view in views}
 
     def all_serve(self, release: Release) -> list[Finding]:
         """What cluster and disks say about it."""

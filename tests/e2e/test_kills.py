@@ -9,23 +9,30 @@ import time
 import pytest
 
 from testbed.demo import verdict
+from testbed.demo.objects import Pace
 from tests.e2e.driver import Driver, broken
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 KILLS = 50
-OPERATOR_REST = 8.0
-"""Seconds that the operator lives at least: it needs some to start, and a kill at rest proves nothing."""
+A_ROLLOUT = 12
+"""Kills in one rollout at most: after them it must come to its end."""
+GAP = (0.5, 3.5)
+"""Seconds between two kills."""
+OPERATOR_REST = 10.0
+"""Seconds that the operator lives at least: killed while it still starts, it can do nothing wrong."""
+PATIENT = Pace(max_unavailable=2, ready_seconds=1, health_timeout="90s")
+"""A node that is slow because its proxy or the operator was killed is not yet unhealthy."""
 
 
 class Killer:
-    """Kills the operator and proxies at seeded random moments until told to stop."""
+    """Kills the operator and proxies at seeded random moments, until told to stop or `A_ROLLOUT` times."""
 
     def __init__(self, driver: Driver, seed: int) -> None:
         self.kills: list[str] = []
         self._driver = driver
         self._chance = random.Random(seed)
         self._stopped = threading.Event()
-        self._operator_died = time.monotonic()
+        self._operator_died = time.monotonic() - OPERATOR_REST
         self._thread = threading.Thread(target=self._run)
 
     def __enter__(self) -> Killer:
@@ -37,7 +44,7 @@ class Killer:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._stopped.wait(self._chance.uniform(0.3, 1.6)):
+        while len(self.kills) < A_ROLLOUT and not self._stopped.wait(self._chance.uniform(*GAP)):
             name = self._kill_one()
             if name:
                 self.kills.append(name)
@@ -58,7 +65,7 @@ def test_killing_operator_and_proxies_at_random_moments_changes_nothing(driver: 
     while len(kills) < KILLS:
         release = driver.make("panic" if rollouts % 2 else "ok")
         with Killer(driver, seed=rollouts) as killer:
-            driver.roll(release, seconds=240)
+            driver.roll(release, seconds=240, pace=PATIENT)
         kills += killer.kills
         if rollouts % 2:
             driver.settle()

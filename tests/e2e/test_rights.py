@@ -29,7 +29,7 @@ def as_proxy(driver):
 @pytest.fixture(autouse=True, scope="module")
 def after_a_rollout(_driver):
     """There are OSInstances, and something was written."""
-    _driver.settle()
+    _driver.rest()
     release = _driver.make()
     _driver.roll(release)
     _driver.current = release
