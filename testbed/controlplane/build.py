@@ -178,6 +178,7 @@ def _compile(
     journal = Path(env["GOCACHE"]) / "warmroot-compiled"
     journal.parent.mkdir(parents=True, exist_ok=True)
     compiled = set(journal.read_text().split()) if journal.exists() else set()
+    program = next(reversed(work.packages))  # `go list -deps` names a package after what it imports
     with journal.open("a") as seen:
 
         def read(line: str) -> None:
@@ -185,7 +186,8 @@ def _compile(
                 return
             compiled.add(line)
             print(line, file=seen, flush=True)
-            report(work.fraction(compiled), f"{len(compiled)} of {len(work.packages)} packages")
+            last = ", linking" if line == program else ""
+            report(work.fraction(compiled), f"{len(compiled)} of {len(work.packages)} packages{last}")
 
         command: list[str | Path] = [go.program, "build", "-v", *FLAGS, "-o", binary, "."]
         run(command, env=env, cwd=SOURCE, each_line=read, hint="run it again; it goes on where it stopped")
