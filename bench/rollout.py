@@ -112,11 +112,12 @@ def _schedule(marks: Sequence[Mark], began: float, took: float) -> list[Row]:
     durations = [node_seconds(node, marks, PACE.ready_seconds) for node in order]
     ideal = staged + ideal_seconds(durations, PACE.max_unavailable)
     against = f"ideal schedule of this run: {ideal:.1f} s ({staged:.1f} s of it until the first is staged)"
-    mean = sum(durations) / len(durations)
+    mean, rounds = sum(durations) / len(durations), -(-len(durations) // PACE.max_unavailable)
     return [
         Row("rollout", f"{MACHINES} nodes, {PACE.max_unavailable} at once", took, "s", against=against),
         Row("rollout", "ideal schedule / measured", ideal / took, "", SCHEDULE, "higher", against),
         Row("rollout", "one node, reaction times left out", mean, "s"),
+        Row("rollout", "reaction times, a round", (took - ideal) / rounds, "s", against=f"{rounds} rounds"),
     ]
 
 
@@ -126,10 +127,10 @@ def _writes(entries: Sequence[Entry]) -> list[Row]:
         ("operator", requests.OPERATOR, OPERATOR_WRITES),
         ("proxy", requests.PROXY, PROXY_WRITES),
     ):
-        count = len(requests.writes(entries, user)) / MACHINES
-        rows.append(
-            Row("rollout", f"API writes per updated node, {part}", count, "writes", goal, against="audit log")
-        )
+        found = requests.writes(entries, user)
+        named = ", ".join(f"{count} {what}" for what, count in found.most_common())
+        figure = f"API writes per updated node, {part}"
+        rows.append(Row("rollout", figure, found.total() / MACHINES, "writes", goal, against=named))
     return rows
 
 

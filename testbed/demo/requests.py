@@ -43,6 +43,10 @@ def busy(entries: Iterable[Entry], user: str) -> Counter[str]:
     )
 
 
-def writes(entries: Iterable[Entry], user: str) -> list[Entry]:
-    """Writes of a user, Leases left out: they are heartbeat, not work."""
-    return [e for e in _finished(entries, user) if e.is_write and e.resource != "leases"]
+def writes(entries: Iterable[Entry], user: str) -> Counter[str]:
+    """Writes of a user that were carried out, by verb and resource. Leases are heartbeat, not work."""
+    return Counter(
+        f"{entry.verb} {entry.resource}"
+        for entry in _finished(entries, user)
+        if entry.is_write and entry.resource != "leases" and entry.code < 400
+    )

@@ -106,7 +106,8 @@ def test_requests_are_counted_by_who_sent_them_and_once():
         entry(requests.OPERATOR, "update", "leases"),
     ]
     assert requests.traffic(log, requests.PROXY) == requests.Traffic(2, 2, 1)
-    assert requests.writes(log, requests.OPERATOR) == []
+    assert requests.writes(log, requests.OPERATOR) == {}
+    assert requests.writes(log, requests.PROXY) == {"patch osinstances/status": 1}
 
 
 def test_leases_and_watches_are_no_work():
