@@ -63,9 +63,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skips what can't run here. In CI that is an error: a tier that did not run must not look green.
+
+    Raises:
+        pytest.UsageError: in CI, naming what is missing.
+    """
     for item in items:
         for marker in item.iter_markers():
             if reason := _lacking(marker.name):
+                if "CI" in os.environ:
+                    raise pytest.UsageError(f"CI runs every tier, and {item.nodeid} can't run: {reason}")
                 item.add_marker(pytest.mark.skip(reason=reason))
                 break
 
