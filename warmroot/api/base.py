@@ -18,6 +18,7 @@ _PART = re.compile(r"([0-9]+)(ms|[smhd])")
 DURATION_PATTERN = r"^([0-9]+(ms|s|m|h|d))+$"
 DIGEST_PATTERN = r"^sha256:[0-9a-f]{64}$"
 BUDGET_PATTERN = r"^([1-9][0-9]?|100)%$"
+_PERCENTAGES = [f"{part}%" for part in range(1, 101)]
 _BINARY = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 QUANTITY_PATTERN = r"^[1-9][0-9]*(k|M|G|Ki|Mi|Gi)?$"
 
@@ -59,7 +60,7 @@ IntOrPercent = Annotated[
             "x-kubernetes-int-or-string": True,
             "x-kubernetes-validations": [
                 {
-                    "rule": f"type(self) == int ? self >= 1 : self in {[f'{part}%' for part in range(1, 101)]}",
+                    "rule": f"type(self) == int ? self >= 1 : self in {_PERCENTAGES}",
                     "message": "must be a number of nodes (1 or more) or a percentage from 1% to 100%",
                 }
             ],
