@@ -20,7 +20,7 @@ from warmroot.errors import ClusterError, NetworkError
 from warmroot.kube.cluster import Kind, Object
 
 KINDS = (OS, OSINSTANCE, NODE)
-LONGEST = 240.0
+LONGEST = 600.0
 """Longer than the loop's own, to save passes in which nothing is found."""
 WRITES = ("create", "replace", "patch", "delete")
 
@@ -232,6 +232,7 @@ class Operator:
         self.lag = 0.3
         self.restarts = 0
         self.life = 0
+        self.alive = False
         self.passes = 0
         fleet.store.listeners.append(self._heard)
         self.start()
@@ -239,6 +240,7 @@ class Operator:
     def start(self) -> None:
         """A new process: nothing in memory, everything listed."""
         self.life += 1
+        self.alive = True
         self.cache = Cache()
         cluster: Any = self.wire
         for kind in KINDS:
@@ -253,12 +255,15 @@ class Operator:
 
     def kill(self, down: float) -> None:
         """kill -9; a new process comes after `down` seconds."""
+        if not self.alive:
+            return
+        self.alive = False
         self.life += 1
         self.restarts += 1
         self.fleet.time.after(down, self.start)
 
     def _heard(self, event: str, kind: Kind, item: Object) -> None:
-        if kind not in KINDS:
+        if kind not in KINDS or not self.alive:
             return
         life = self.life
         # one watch a kind keeps its order: the lag of a burst is one lag

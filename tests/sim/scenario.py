@@ -217,7 +217,7 @@ class Scenario:
         """Until nothing more happens."""
         quiet, writes = 0, -1
         end = self.time.now + hours * 3600
-        while self.time.now < end and quiet < 3:
+        while self.time.now < end and quiet < 2:
             self.time.run(self.time.now + 1800)
             quiet = quiet + 1 if self.operator.wire.writes == writes else 0
             writes = self.operator.wire.writes
