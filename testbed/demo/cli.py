@@ -56,7 +56,7 @@ def demo(
         return
     if keep and not outlive():
         return
-    run = Run(secrets.token_hex(2), machines)
+    run = Run(_name(), machines)
     directory = runs / run.os
     reporter = Reporter(_console(output))
     spec = BedSpec(directory=directory, run=run, kubeconfig=foreign_kubeconfig())
@@ -66,6 +66,11 @@ def demo(
         judge(summary)
         if keep:
             _hold(bed, directory)
+
+
+def _name() -> str:
+    """Four consonants: digits would make some names numbers to a YAML reader, vowels words."""
+    return "".join(secrets.choice("bcdfghjklmnpqrstvwxz") for _ in range(4))
 
 
 def _console(output: Output) -> Console:
