@@ -12,7 +12,6 @@ from os_operator.core.actions import Action, SetFinalizer, WriteStatus
 from os_operator.core.render import render
 from os_operator.core.rollout import run, run_orphans, withdraw_all
 from os_operator.core.selection import select
-from os_operator.core.survey import Pass
 from os_operator.core.world import OSView, World
 from warmroot.api.os import OSStatus
 
@@ -24,12 +23,11 @@ PACE = 5.0
 class Decision:
     """Actions in the order to do them; `next_deadline` (Unix seconds) is when to look again at the latest.
 
-    `passes` is what each OS object's pass came to, for metrics; `statuses` what each object's status says.
+    `statuses` is what each object's status says now, written or not yet.
     """
 
     actions: tuple[Action, ...]
     statuses: dict[str, OSStatus]
-    passes: dict[str, Pass]
     next_deadline: float | None
 
 
@@ -42,12 +40,10 @@ def plan(world: World, now: float) -> Decision:
     selection = select(world)
     actions: list[Action] = []
     statuses: dict[str, OSStatus] = {}
-    passes: dict[str, Pass] = {}
     deadlines: list[float] = []
     for name, os in sorted(world.oses.items()):
         strays = selection.strays.get(name, [])
         done = run(os, world, selection.members[name], strays, selection.conflicts, now)
-        passes[name] = done
         status, happenings, urgent = render(done)
         statuses[name] = status
         actions += done.actions
@@ -65,7 +61,7 @@ def plan(world: World, now: float) -> Decision:
             deadlines += done.deadlines
     adrift = [world.instances[node.name] for node in selection.adrift]
     actions += withdraw_all(instance for instance in adrift if _nobody_withdraws(world, instance.os))
-    return Decision(tuple(actions), statuses, passes, min(deadlines, default=None))
+    return Decision(tuple(actions), statuses, min(deadlines, default=None))
 
 
 def _nobody_withdraws(world: World, os: str) -> bool:
