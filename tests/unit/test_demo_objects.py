@@ -1,4 +1,4 @@
-"""What the demo makes carries its label, holds against the API models, and reads the same in any YAML reader."""
+"""What the demo makes carries its label, holds against the API models, and is the same to any YAML reader."""
 
 from __future__ import annotations
 
