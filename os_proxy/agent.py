@@ -179,7 +179,7 @@ class Agent:
             receipts=known,
             manifests=self._manifests(digests),
             reboot=receipts.reboot_note(files.read("reboot.json")),
-            fallback=receipts.fallback_note(files.read("fallback.json")),
+            fallbacks=receipts.fallbacks(files.read("fallback.json")),
             floor=receipts.floor(files.read("floor.json")),
         )
         if seen.booted_digest is None:  # its receipt is lost: any manifest that was kept may name it
@@ -268,8 +268,8 @@ class Agent:
         match step:
             case NoteReboot(note):
                 files.write("reboot.json", receipts.encode(note))
-            case NoteFallback(note):
-                files.write("fallback.json", receipts.encode(note))
+            case NoteFallback(fallbacks):
+                files.write("fallback.json", receipts.encode(fallbacks))
             case NoteFloor(floor):
                 files.write("floor.json", receipts.encode(floor))
             case FetchManifest(release):

@@ -15,7 +15,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from os_proxy.core.orders import Goal, Orders, RebootOrder, Release
-from os_proxy.core.receipts import FallbackCause, FallbackNote, FallbackState, Floor, RebootKind, RebootNote
+from os_proxy.core.receipts import (
+    FallbackCause,
+    FallbackNote,
+    Fallbacks,
+    FallbackState,
+    Floor,
+    RebootKind,
+    RebootNote,
+)
 from os_proxy.core.seen import Seen, Situation
 from os_proxy.core.steps import (
     Arm,
@@ -61,8 +69,9 @@ def _decide_known(
         return _fallen_back(seen, record, now)
     if orders is None:
         return Decision(Nothing(), _resting_phase(seen, None, situation))
-    if note := _note_about_bar(seen, orders):
-        return Decision(NoteFallback(note), _resting_phase(seen, orders, situation))
+    fallbacks = _after_bars(seen, orders)
+    if fallbacks != seen.fallbacks:
+        return Decision(NoteFallback(fallbacks), _resting_phase(seen, orders, situation))
     match situation:
         case Situation.TRIAL:
             return _on_trial(seen, orders, now)
@@ -82,20 +91,22 @@ def _fallen_back(seen: Seen, record: BootRecord, now: float) -> Decision:
     if digest is None:
         return Decision(Disarm(), Phase.FELL_BACK)
     known = seen.gave_up(digest)
-    fallback = known or FallbackNote(digest, FallbackCause.FELL_BACK, now)
-    return Decision(Disarm() if known else NoteFallback(fallback), Phase.FELL_BACK, _gave_up(fallback))
+    if known:
+        return Decision(Disarm(), Phase.FELL_BACK, _gave_up(known))
+    fallback = FallbackNote(digest, FallbackCause.FELL_BACK, now)
+    return Decision(NoteFallback(seen.fallbacks.noting(fallback)), Phase.FELL_BACK, _gave_up(fallback))
 
 
-def _note_about_bar(seen: Seen, orders: Orders) -> FallbackNote | None:
-    """The note as it must become, now that the operator bars the digest or no longer does."""
-    note = seen.fallback
-    if note is None:
-        return None
-    if note.state is FallbackState.STANDING and note.digest in orders.barred:
-        return replace(note, state=FallbackState.ACKNOWLEDGED)
-    if note.state is FallbackState.ACKNOWLEDGED and note.digest not in orders.barred:
-        return replace(note, state=FallbackState.CLEARED)
-    return None
+def _after_bars(seen: Seen, orders: Orders) -> Fallbacks:
+    """The memory as it must become, now that the operator bars a digest or no longer does."""
+    fallbacks = seen.fallbacks
+    for note in seen.fallbacks.notes:
+        barred = note.digest in orders.barred
+        if note.state is FallbackState.STANDING and barred:
+            fallbacks = fallbacks.acknowledging(note.digest)
+        if note.state is FallbackState.ACKNOWLEDGED and not barred:
+            fallbacks = fallbacks.without(note.digest)
+    return fallbacks
 
 
 def _on_trial(seen: Seen, orders: Orders, now: float) -> Decision:
@@ -139,7 +150,8 @@ def _roll_back(seen: Seen, release: Release, order: RebootOrder, now: float) -> 
     digest = seen.booted_digest or release.digest
     if seen.gave_up(digest):
         return Decision(Disarm(), Phase.ACTIVATING)
-    return Decision(NoteFallback(FallbackNote(digest, FallbackCause.ROLLED_BACK, now)), Phase.ACTIVATING)
+    note = FallbackNote(digest, FallbackCause.ROLLED_BACK, now)
+    return Decision(NoteFallback(seen.fallbacks.noting(note)), Phase.ACTIVATING)
 
 
 def _astray(seen: Seen, orders: Orders, now: float) -> Decision:

@@ -7,7 +7,7 @@ odd is `None`, "unknown", and the engine goes on from what it can see. Encoding 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -55,7 +55,6 @@ class FallbackState(StrEnum):
 
     STANDING = "standing"
     ACKNOWLEDGED = "acknowledged"
-    CLEARED = "cleared"
 
 
 class FallbackCause(StrEnum):
@@ -69,14 +68,49 @@ class FallbackCause(StrEnum):
 class FallbackNote:
     """A release that this node gave up. `at` in seconds since 1970.
 
-    STANDING until the operator bars the digest, ACKNOWLEDGED while it does, CLEARED once a person lifted the
-    bar: only then may the release be written again (I7).
+    STANDING until the operator bars the digest, ACKNOWLEDGED while it does; the note goes once a person
+    lifted the bar: only then may the release be written again (I7).
     """
 
     digest: str
     cause: FallbackCause
     at: float
     state: FallbackState = FallbackState.STANDING
+
+
+FALLBACKS_KEPT = 64
+"""Releases that are remembered as given up; twice what the operator bars on one node."""
+
+
+@dataclass(frozen=True)
+class Fallbacks:
+    """Every release that this node gave up and nobody cleared, newest last, one note each."""
+
+    notes: tuple[FallbackNote, ...] = ()
+
+    def of(self, digest: str) -> FallbackNote | None:
+        """The note about this release."""
+        return next((note for note in self.notes if note.digest == digest), None)
+
+    @property
+    def newest(self) -> FallbackNote | None:
+        """The last release that was given up."""
+        return self.notes[-1] if self.notes else None
+
+    def noting(self, note: FallbackNote) -> Fallbacks:
+        """The memory with this note as its newest."""
+        return Fallbacks((*self.without(note.digest).notes, note)[-FALLBACKS_KEPT:])
+
+    def acknowledging(self, digest: str) -> Fallbacks:
+        """The memory after the operator was seen to bar this release."""
+        state = FallbackState.ACKNOWLEDGED
+        return Fallbacks(
+            tuple(replace(note, state=state) if note.digest == digest else note for note in self.notes)
+        )
+
+    def without(self, digest: str) -> Fallbacks:
+        """The memory after a person cleared this release."""
+        return Fallbacks(tuple(note for note in self.notes if note.digest != digest))
 
 
 CONFIRMED_KEPT = 8
@@ -99,7 +133,7 @@ class Floor:
         return Floor(max(self.release_seq, release_seq), (*others, root_hash)[-CONFIRMED_KEPT:])
 
 
-Note = Receipt | RebootNote | FallbackNote | Floor
+Note = Receipt | RebootNote | Fallbacks | Floor
 
 
 def encode(note: Note) -> bytes:
@@ -123,9 +157,15 @@ def reboot_note(data: bytes | None) -> RebootNote | None:
     return RebootNote(**{**fields, "kind": RebootKind(fields["kind"])})
 
 
-def fallback_note(data: bytes | None) -> FallbackNote | None:
-    """The last release that was given up, or None."""
-    fields = _fields(data, {"digest": str, "cause": str, "at": float, "state": str})
+def fallbacks(data: bytes | None) -> Fallbacks:
+    """The memory of what was given up, as far as it can be read."""
+    fields = _fields(data, {"notes": list})
+    known = map(_fallback_note, fields["notes"]) if fields else ()
+    return Fallbacks(tuple(note for note in known if note is not None))
+
+
+def _fallback_note(value: Any) -> FallbackNote | None:
+    fields = _shaped(value, {"digest": str, "cause": str, "at": float, "state": str})
     if fields is None or fields["cause"] not in list(FallbackCause):
         return None
     if fields["state"] not in list(FallbackState):
@@ -149,6 +189,10 @@ def _fields(data: bytes | None, shape: dict[str, type]) -> dict[str, Any] | None
         value = json.loads(data)
     except (ValueError, RecursionError):
         return None
+    return _shaped(value, shape)
+
+
+def _shaped(value: Any, shape: dict[str, type]) -> dict[str, Any] | None:
     if not isinstance(value, dict) or set(value) != set(shape):
         return None
     if any(type(value[key]) is not kind for key, kind in shape.items()):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from os_proxy.core.receipts import FallbackNote, FallbackState, Floor, RebootNote, Receipt, SlotContent
+from os_proxy.core.receipts import FallbackNote, Fallbacks, Floor, RebootNote, Receipt, SlotContent
 from warmroot.disk.bootrecord import TRIES, BootRecord, Slot
 from warmroot.release.manifest import Manifest
 
@@ -53,7 +53,7 @@ class Seen:
     receipts: Mapping[Slot, Receipt] = field(default_factory=dict)
     manifests: Mapping[str, Manifest] = field(default_factory=dict)
     reboot: RebootNote | None = None
-    fallback: FallbackNote | None = None
+    fallbacks: Fallbacks = field(default_factory=Fallbacks)
     floor: Floor = field(default_factory=Floor)
 
     @property
@@ -75,11 +75,8 @@ class Seen:
         return receipt is not None and receipt.digest == digest and receipt.content is SlotContent.VERIFIED
 
     def gave_up(self, digest: str | None) -> FallbackNote | None:
-        """The note that this release was given up and is not cleared; None asks about any release."""
-        note = self.fallback
-        if note is None or note.state is FallbackState.CLEARED:
-            return None
-        return note if digest is None or note.digest == digest else None
+        """The note that this release was given up and is not cleared; None asks about the last one."""
+        return self.fallbacks.newest if digest is None else self.fallbacks.of(digest)
 
     def situation(self, order_id: str | None) -> Situation:
         """What is the case. `order_id` is the reboot order of the goal, if that is to activate."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from os_proxy.core.orders import Release
-from os_proxy.core.receipts import FallbackNote, Floor, RebootNote
+from os_proxy.core.receipts import Fallbacks, Floor, RebootNote
 from warmroot.disk.bootrecord import Slot
 from warmroot.errors import WarmrootError
 from warmroot.release.manifest import Manifest
@@ -90,9 +90,9 @@ class Reboot:
 
 @dataclass(frozen=True)
 class NoteFallback:
-    """Keep durably that a release was given up, or what became of that."""
+    """Keep durably which releases were given up, and what became of that."""
 
-    note: FallbackNote
+    fallbacks: Fallbacks
 
 
 @dataclass(frozen=True)

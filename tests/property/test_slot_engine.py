@@ -48,11 +48,11 @@ class SlotEngine(RuleBasedStateMachine):
             return
         self.barred.clear()
         self.world.order(Goal.NONE, None)
-        self.gave_up -= {self.lifted()}
+        self.gave_up -= self.lifted()
 
     def lifted(self):
-        seen = self.world.agent.look(None)
-        return seen.fallback.digest if seen.fallback and seen.fallback.state == "acknowledged" else None
+        notes = self.world.agent.look(None).fallbacks.notes
+        return {note.digest for note in notes if note.state == "acknowledged"}
 
     @rule(image=releases, last=st.sampled_from([Goal.ACTIVATE, Goal.CONFIRM, Goal.ROLLBACK]))
     def the_operator_goes_through_an_update(self, image, last):

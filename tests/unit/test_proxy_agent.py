@@ -84,6 +84,14 @@ def test_another_release_may_follow_a_fallback(world):
     assert (world.phase, world.running) == ("Confirmed", TWO)
 
 
+def test_a_fallback_is_remembered_through_the_fallback_of_another_release(world):
+    moved(world, BAD)
+    moved(world, TWO).order(Goal.ROLLBACK, TWO)
+    world.settle()
+    moved(world, BAD)
+    assert (world.phase, world.tried.count(BAD.digest)) == ("FellBack", 3)
+
+
 def test_a_rollback_returns_to_the_good_slot_and_says_so(world):
     moved(world, TWO).order(Goal.ROLLBACK, TWO)
     world.settle()

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from os_proxy.backends.files import DataFolder
 from os_proxy.core import receipts
 from os_proxy.core.receipts import (
+    FALLBACKS_KEPT,
     FallbackCause,
     FallbackNote,
+    Fallbacks,
     Floor,
     RebootKind,
     RebootNote,
@@ -23,7 +25,7 @@ from warmroot.errors import ReadOnlyDisk
 NOTES = [
     (receipts.receipt, Receipt("sha256:1", "1.0", 7, SlotContent.VERIFIED)),
     (receipts.reboot_note, RebootNote("r1", "boot", "sha256:1", RebootKind.ACTIVATE, 4)),
-    (receipts.fallback_note, FallbackNote("sha256:1", FallbackCause.FELL_BACK, 1.5)),
+    (receipts.fallbacks, Fallbacks((FallbackNote("sha256:1", FallbackCause.FELL_BACK, 1.5),))),
     (receipts.floor, Floor(7, ("aa", "bb"))),
 ]
 
@@ -35,7 +37,7 @@ def test_a_note_is_read_as_it_was_written(read, note):
 
 @given(data=st.one_of(st.none(), st.binary(max_size=200), st.text(max_size=50).map(str.encode)))
 def test_garbage_is_unknown_and_no_crash(data):
-    assert [read(data) for read, _ in NOTES] == [None, None, None, Floor()]
+    assert [read(data) for read, _ in NOTES] == [None, None, Fallbacks(), Floor()]
 
 
 @pytest.mark.parametrize(("read", "note"), NOTES)
@@ -50,6 +52,26 @@ def test_the_floor_never_sinks_and_remembers_a_few():
         floor = floor.raised(f"root{number}", number)
     assert (floor.release_seq, floor.confirmed[-1], len(floor.confirmed)) == (19, "root19", 8)
     assert dataclasses.replace(floor).raised("root0", 1).release_seq == 19
+
+
+def test_each_release_that_was_given_up_is_remembered_until_it_is_cleared():
+    first = FallbackNote("sha256:1", FallbackCause.FELL_BACK, 1.0)
+    second = FallbackNote("sha256:2", FallbackCause.ROLLED_BACK, 2.0)
+
+    both = Fallbacks().noting(first).noting(second)
+
+    assert (both.of("sha256:1"), both.of("sha256:2"), both.newest) == (first, second, second)
+    assert both.without("sha256:2").notes == (first,)
+    assert both.noting(first).notes == (second, first)
+
+
+def test_the_memory_of_what_was_given_up_is_bounded_and_forgets_the_oldest():
+    memory = Fallbacks()
+    for number in range(FALLBACKS_KEPT + 1):
+        memory = memory.noting(FallbackNote(f"sha256:{number}", FallbackCause.FELL_BACK, 0.0))
+
+    assert len(memory.notes) == FALLBACKS_KEPT
+    assert memory.of("sha256:0") is None
 
 
 def test_a_file_is_replaced_whole(tmp_path):
