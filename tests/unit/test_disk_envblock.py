@@ -60,6 +60,11 @@ def test_save_overwrites_the_first_line_or_appends_one(before, after):
     assert save(block(before), {b"a": b"7"}) == block(after)
 
 
+def test_a_shorter_value_in_a_full_block_leaves_padding_behind():
+    full = (SIGNATURE + b"a=123\nb=").ljust(SECTOR - 1, b"x") + b"\n"
+    assert save(full, {b"a": b"7"}) == full.replace(b"a=123", b"a=7") + b"##"
+
+
 def test_save_refuses_a_block_without_room():
     full = SIGNATURE + b"b=".ljust(SECTOR - len(SIGNATURE) - 1, b"x") + b"\n"
     assert save(full, {b"a": b"7"}) is None

@@ -15,6 +15,7 @@ serial --unit=0 --speed=115200
 terminal_output serial
 regexp --set=1:disk -- '^\\(([^,)]+)' "$cmdpath"
 source $prefix/decide.cfg
+echo "asking, below the codes that clear the screen"
 for unit in {units}; do
   for group in {digits}; do
     for number in {digits}; do

@@ -75,9 +75,8 @@ def compared() -> Iterator[State]:
         for one, two in product(contents(first), contents(second)):
             yield State("compared", one.encode(), two.encode())
     for first, second in product(BOUNDARIES, BOUNDARIES):
-        for good in Slot:
-            one, two = BootRecord(first, good), BootRecord(second, good.other, good, 2)
-            yield State("compared", one.encode(), two.encode())
+        one, two = BootRecord(first, Slot.A), BootRecord(second, Slot.B, Slot.A, 2)
+        yield State("compared", one.encode(), two.encode())
 
 
 def torn() -> Iterator[State]:
@@ -207,22 +206,23 @@ def flipped(block: bytes) -> list[bytes]:
 
 def damaged() -> Iterator[State]:
     """Damage in one copy beside every kind of sound neighbour, and damage in both."""
-    neighbours = [record.encode() for gen in (1, 8, 9) for record in contents(gen)[::3]]
+    neighbours = [record.encode() for record in contents(8)[::2]]
     for bad, neighbour in product(garbage(), neighbours):
         yield State("garbage", bad, neighbour)
         yield State("garbage", neighbour, bad)
     for one, two in product(garbage(), garbage()):
         yield State("garbage", one, two)
-    few = [BootRecord(7, Slot.B).encode(), BootRecord(9, Slot.B, Slot.A, 2).encode(), bytes(SECTOR)]
+    older, newer = BootRecord(7, Slot.B).encode(), BootRecord(9, Slot.B, Slot.A, 2).encode()
     for odd in crafted():
         yield State("crafted", odd, odd)
-        for neighbour in few:
-            yield State("crafted", odd, neighbour)
-            yield State("crafted", neighbour, odd)
+        yield State("crafted", odd, older)
+        yield State("crafted", odd, bytes(SECTOR))
+        yield State("crafted", newer, odd)
     armed = BootRecord(8, Slot.A, Slot.B, 3).encode()
-    for bad in flipped(armed):
-        yield State("flipped", bad, few[0])
-        yield State("flipped", few[1], bad)
+    for number, bad in enumerate(flipped(armed)):
+        yield State("flipped", bad, older)
+        if number % 8 == 0:
+            yield State("flipped", newer, bad)
 
 
 def fuzzed(count: int) -> Iterator[State]:
@@ -242,7 +242,7 @@ def fuzzed(count: int) -> Iterator[State]:
         yield State("fuzzed", mutated(), mutated())
 
 
-def every_state(fuzz: int = 1000) -> list[State]:
+def every_state(fuzz: int = 400) -> list[State]:
     """All of them, each pair of sectors once."""
     unique: dict[tuple[bytes, bytes], State] = {}
     for family in (compared(), torn(), damaged(), fuzzed(fuzz)):

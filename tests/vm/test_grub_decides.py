@@ -12,11 +12,12 @@ from tests.vm.firmware import Firmware, Machine
 from tests.vm.states import State, every_state
 from warmroot.disk.bootrecord import SECTOR, Choice, Source, choose
 
-pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(2400)]
 
-CHUNK = 2048
-"""States in one boot. GRUB's heap holds more; smaller pieces let both cores work."""
-SECONDS = 600
+CHUNK = 512
+"""States in one boot. GRUB gets slower with every state that it has seen; a boot costs less than that."""
+SECONDS = 1200
+"""Far more than needed, for a machine that does other things as well: a hang ends here, not a slow run."""
 FIRMWARES = pytest.mark.parametrize("firmware", Firmware, ids=lambda firmware: firmware.value)
 
 
@@ -86,14 +87,14 @@ def disagreements(
 @FIRMWARES
 def test_grub_and_the_model_agree_on_every_state(firmware, tmp_path, tally):
     states = every_state()
-    assert disagreements(firmware, states, tmp_path) == []
+    assert disagreements(firmware, states, tmp_path)[:5] == []
     tally(f"boot record states agreed with GRUB, {firmware.value}", len(states))
 
 
 @FIRMWARES
 def test_on_a_disk_that_cannot_be_written_no_trial_starts_and_nothing_changes(firmware, tmp_path, tally):
-    states = trials(every_state())[::4]
-    assert disagreements(firmware, states, tmp_path, readonly=True) == []
+    states = trials(every_state())[::2]
+    assert disagreements(firmware, states, tmp_path, readonly=True)[:5] == []
     tally(f"read-only boot record states agreed with GRUB, {firmware.value}", len(states))
 
 

@@ -113,17 +113,12 @@ def _find(block: bytearray, name: bytes, space: int) -> int | None:
 
 
 def _replace(block: bytearray, at: int, end: int, value: bytes, space: int) -> None:
-    """Put a value in the place of one that ends at `end`.
-
-    A shorter value moves the rest forward; GRUB then fills as many bytes, but behind the old end of the
-    content instead of in front of it, which is harmless only because the padding there is the same byte.
-    """
+    """Put a value in the place of one that ends at `end`; what follows moves, and padding fills the gap."""
     shrink = (end - at) - len(value)
     rest = bytes(block[end:])
     if shrink > 0:
         block[at + len(value) : at + len(value) + len(rest)] = rest
-        fill = space + shrink
-        block[fill : fill + shrink] = b"#" * len(block[fill : fill + shrink])
+        block[space - shrink : space] = b"#" * shrink
     else:
         block[at + len(value) :] = rest[: SECTOR - at - len(value)]
     block[at : at + len(value)] = value
