@@ -12,9 +12,9 @@ from os_operator.core.actions import Cordon, DeleteInstance, EnsureInstance, Ord
 from os_operator.core.failures import halt
 from os_operator.core.finish import SOON
 from os_operator.core.node_way import WANTS_STAGE, Move, Way
-from os_operator.core.survey import Pass, stage_orders
+from os_operator.core.survey import Pair, Pass, stage_orders
 from os_operator.core.waves import Gate, Progress
-from os_operator.core.world import CordonNote, InstanceView, NodeView
+from os_operator.core.world import CordonNote, NodeView
 from warmroot.api.os import NodePhase, WaitReason
 from warmroot.api.osinstance import Goal
 
@@ -54,7 +54,7 @@ def _begin_staging(state: Pass, shut: Shut | None) -> None:
     if shut is None and state.rollout.stage_in_window and not state.window.open:
         shut = Shut(WaitReason.WINDOW, "stageInWindow: it downloads when a window opens")
     free = max(0, state.rollout.max_staging - tally.staging) if shut is None else 0
-    waiting = sorted(tally.to_stage, key=_by_name)
+    waiting = sorted(tally.to_stage, key=_by_name) if free else tally.to_stage
     for _, instance in waiting[:free]:
         wanted = stage_orders(state, instance)
         assert wanted is not None
@@ -67,7 +67,7 @@ def _begin_staging(state: Pass, shut: Shut | None) -> None:
     paced = WANTS_STAGE._replace(
         reason=shut.reason if shut else WaitReason.STAGING_PACED, message=shut.message if shut else text
     )
-    tally.rows += [(node.name, paced) for node, _ in waiting[free:]]
+    tally.crowds.append((paced, waiting[free:]))
 
 
 def _admit(state: Pass, shut: Shut | None) -> None:
@@ -78,20 +78,20 @@ def _admit(state: Pass, shut: Shut | None) -> None:
     shut = shut or _gate(state, wave)
     room = wave.limit - tally.moved - tally.touched if shut is None else 0
     free = state.budget.free
-    left: list[NodeView] = []
+    left: list[Pair] = []
     costly = False
-    for node, _ in sorted(tally.to_admit, key=_down_first):
-        free_ride = node.unschedulable
+    for pair in sorted(tally.to_admit, key=_down_first) if room > 0 else tally.to_admit:
+        free_ride = pair[0].unschedulable
         if room <= 0 or not (free_ride or free > 0):
             costly = costly or room > 0
-            left.append(node)
+            left.append(pair)
             continue
         room -= 1
         free -= not free_ride
         tally.in_progress += 1
         tally.unavailable += not free_ride
-        _cordon(state, node)
-    tally.rows += [(node.name, way) for way in (_held(state, shut, wave, costly),) for node in left]
+        _cordon(state, pair[0])
+    tally.crowds.append((_held(state, shut, wave, costly), left))
 
 
 def _cordon(state: Pass, node: NodeView) -> None:
@@ -129,9 +129,9 @@ def _held(state: Pass, shut: Shut | None, wave: Progress, costly: bool) -> Way:
     return Way(Move.NOTHING, NodePhase.STAGED, WaitReason.WAVE, text)
 
 
-def _by_name(pair: tuple[NodeView, InstanceView]) -> str:
+def _by_name(pair: Pair) -> str:
     return pair[0].name
 
 
-def _down_first(pair: tuple[NodeView, InstanceView]) -> tuple[bool, str]:
+def _down_first(pair: Pair) -> tuple[bool, str]:
     return (not pair[0].unschedulable, pair[0].name)

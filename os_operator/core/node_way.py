@@ -79,6 +79,12 @@ TOO_MANY_BARS = Way(
 )
 WANTS_STAGE = Way(Move.STAGE, NodePhase.PENDING, WaitReason.STAGING_PACED)
 STAGING = Way(Move.STAGING, NodePhase.STAGING, WaitReason.STAGING)
+FORGIVEN_IN_VAIN = Way(
+    Move.NOTHING,
+    NodePhase.PENDING,
+    WaitReason.FELL_BACK,
+    "its proxy remembers that this release fell back here; publish it under a new version",
+)
 ADMISSIBLE = Way(Move.ADMIT, NodePhase.STAGED)
 STAGED_SILENT = SILENT._replace(phase=NodePhase.STAGED)
 STAGED_NOT_READY = Way(
@@ -140,6 +146,8 @@ def _standing(
     phase = instance.phase
     if phase is InstancePhase.FAILED and instance.observed:
         return _staging_failed(instance)
+    if phase is InstancePhase.FELL_BACK and instance.observed:
+        return FORGIVEN_IN_VAIN
     if instance.verified_digest != target or not instance.observed or phase is InstancePhase.STAGING:
         return STAGING
     return ADMISSIBLE if node.ready else STAGED_NOT_READY

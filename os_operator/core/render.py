@@ -136,16 +136,14 @@ def _wave(done: Pass) -> WaveStatus | None:
 
 
 def _waiting(done: Pass) -> tuple[Waiting, ...]:
-    ranked = (
-        (_RANK[way.reason], name, index)
-        for index, (name, way) in enumerate(done.tally.rows)
-        if way.reason is not None
-    )
+    rows = [(_RANK[way.reason], name, way) for name, way in done.tally.rows if way.reason is not None]
+    for way, pairs in done.tally.crowds:
+        if way.reason is not None:
+            names = heapq.nsmallest(SHOWN, (node.name for node, _ in pairs))
+            rows += [(_RANK[way.reason], name, way) for name in names]
     before = {(row.node, row.reason): row.since for row in done.os.status.waiting}
-    return tuple(
-        _row(name, done.tally.rows[index][1], before, done)
-        for _, name, index in heapq.nsmallest(SHOWN, ranked)
-    )
+    worst = heapq.nsmallest(SHOWN, rows, key=lambda row: row[:2])
+    return tuple(_row(name, way, before, done) for _, name, way in worst)
 
 
 def _row(name: str, way: Way, before: dict[tuple[str, WaitReason], str], done: Pass) -> Waiting:

@@ -42,9 +42,12 @@ def select(world: World) -> Selection:
     claims = {name: nodes for name, nodes in members.items() if not world.oses[name].deleting}
     result = Selection(members, _conflicts(claims))
     claimed = {node.name: name for name, nodes in claims.items() for node in nodes}
+    instances = world.instances
     for node in world.nodes.values():
-        instance = world.instances.get(node.name)
+        instance = instances.get(node.name)
         moving = node.note is not None or in_orders(instance)
+        if not moving and node.name in claimed:
+            continue
         claimer = claimed.get(node.name, "")
         if moving:
             mover = mover_of(node, instance)

@@ -34,6 +34,7 @@ from warmroot.api.os import NodePhase, Rollout, WaitReason
 from warmroot.api.osinstance import InstancePhase
 
 Row = tuple[str, Way]
+Pair = tuple[NodeView, InstanceView]
 MOTION = frozenset(
     {Move.DRAIN, Move.CONFIRM, Move.ROLLBACK, Move.BAR, Move.WITHDRAW, Move.RELEASE, Move.HOLD}
 )
@@ -43,7 +44,11 @@ DEFAULTS = Rollout()
 
 @dataclass(slots=True)
 class Tally:
-    """What one pass over an OS object's nodes found. `touched`: nodes that this target has begun to move."""
+    """What one pass over an OS object's nodes found.
+
+    `touched`: nodes that this target has begun to move. `rows`: who waits for a reason of its own; `crowds`:
+    many that wait for the same, kept together because a status shows few of them.
+    """
 
     total: int = 0
     updated: int = 0
@@ -54,6 +59,7 @@ class Tally:
     touched: int = 0
     staging: int = 0
     rows: list[Row] = field(default_factory=list)
+    crowds: list[tuple[Way, list[Pair]]] = field(default_factory=list)
     to_stage: list[tuple[NodeView, InstanceView]] = field(default_factory=list)
     to_admit: list[tuple[NodeView, InstanceView]] = field(default_factory=list)
     in_motion: list[tuple[NodeView, InstanceView | None, Way]] = field(default_factory=list)
@@ -151,11 +157,18 @@ def look(state: Pass) -> None:
         tally.unavailable += down
         if way.reason is not None and way is not WANTS_STAGE and way.move not in MOTION:
             tally.rows.append((node.name, way))
+    _look_at_strays(state, ready_seconds)
+
+
+def _look_at_strays(state: Pass, ready_seconds: float) -> None:
+    """Nodes that this object moves and does not, or not alone, select: they are down because of us, too."""
+    tally, instances = state.tally, state.world.instances
     for node in state.strays:
-        way = examine(node, instances.get(node.name), target, entries, ready_seconds, now)
-        _motion(state, node, instances.get(node.name), way)
-    own = {node.name for node in state.members}
-    tally.unavailable += sum(1 for name in strays if name not in own)
+        instance = instances.get(node.name)
+        way = examine(node, instance, state.target, state.ledger.entries, ready_seconds, state.now)
+        _motion(state, node, instance, way)
+    if state.strays:
+        tally.unavailable += len(state.stray_names.difference(node.name for node in state.members))
 
 
 def _look_aside(state: Pass, node: NodeView, instance: InstanceView | None, way: Way) -> None:
