@@ -6,6 +6,7 @@ import argparse
 import json
 import logging
 import os
+import signal
 import socket
 import sys
 import tempfile
@@ -194,6 +195,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         process = Process(chosen)
     except UserError as error:
         sys.exit(f"warmroot-operator: {error}")
+    for ending in (signal.SIGTERM, signal.SIGINT):  # until kopf's own handlers are in place
+        signal.signal(ending, lambda *_: process.stop())
     sys.exit(process.run())
 
 
