@@ -40,7 +40,7 @@ class BootImage:
             SourceError, NetworkError: no source served it rightly.
             DiskFull, ReadOnlyDisk: it can't be kept.
         """
-        if holds_boot(self._device, self._boot, ahead=False):
+        if holds_boot(self._device, self._boot):
             tally.add(done=self._boot.size, reused=self._boot.size)
             return
         with self._files.spool(SPOOL) as spool:
@@ -58,7 +58,7 @@ class BootImage:
         Raises:
             DiskCorrupt: the partition does not hold the image.
         """
-        if not holds_boot(self._device, self._boot, ahead=False):
+        if not holds_boot(self._device, self._boot):
             raise DiskCorrupt("the boot image was not kept by the disk")
 
     def _spool(

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from os_proxy.backends.bootimage import BootImage
 from os_proxy.backends.pace import TokenBucket
-from os_proxy.backends.readback import check_root, leaves
-from os_proxy.backends.transfer import RUN, Tally, Target, fetch_ranges
+from os_proxy.backends.readback import RUN, Hashing, check_root, leaves
+from os_proxy.backends.transfer import Tally, Target, fetch_ranges
 from os_proxy.core.receipts import Receipt, SlotContent, encode
 from os_proxy.core.seen import Seen
 from os_proxy.core.status import Progress
@@ -36,7 +36,7 @@ Observe = Callable[[Progress], None]
 
 @dataclass(frozen=True)
 class Limits:
-    """`in_flight` connections, where 1 means the caller's thread alone; `rate` in bytes per second."""
+    """`in_flight` connections or disk reads, 1 for the caller's thread alone; `rate` in bytes per second."""
 
     in_flight: int = 3
     rate: Callable[[], int | None] = lambda: None
@@ -98,7 +98,6 @@ class _Staging:
         self.tally = Tally(self.manifest.root.size + self.manifest.boot.size, ports.clock)
         self.bucket = TokenBucket(limits.rate, ports.clock, ports.wait)
         self.in_flight = limits.in_flight
-        self.ahead = limits.in_flight > 1
         self._observe = observe
         before = seen.receipts.get(step.slot)
         self.resumes = before is None or before.digest == step.release.digest
@@ -117,12 +116,13 @@ class _Staging:
         self._note(SlotContent.WRITING)
         self.devices.root.write(self.manifest.root.data_size, tree.encode())
         self.tally.add(done=tree_size(tree.data_blocks))
-        self._fill(tree, old)
+        hashing = Hashing(tree)
+        self._fill(hashing, old)
         boot = BootImage(self.manifest.boot, self.devices.boot, self.ports.files)
         boot.write(self.sources, self.tally, self.bucket, self.observe)
         self.devices.root.flush()
         self.devices.boot.flush()
-        check_root(self.devices.root, tree, ahead=self.ahead, observe=self.observe)
+        check_root(self.devices.root, hashing, threads=self.in_flight, observe=self.observe)
         boot.check()
         self.observe()
         self._note(SlotContent.VERIFIED)
@@ -189,23 +189,25 @@ class _Staging:
         data = device.read(manifest.root.data_size, tree_size(manifest.root.data_blocks))
         return _decode(data, manifest.root)
 
-    def _fill(self, tree: Tree, old: Tree | None) -> None:
+    def _fill(self, hashing: Hashing, old: Tree | None) -> None:
         """Copies what is here, fetches what is not, in the plan's order."""
-        target = Target(self.devices.root, tree)
-        planned = self._plan(tree, old)
+        target = Target(self.devices.root, hashing)
+        planned = self._plan(hashing, old)
         missing = self._copy(planned.reuse, target)
         self._fetch(planned.fetch, target)
         missing += self._copy(planned.repeat, target)
         self._fetch(merged(missing), target)
 
-    def _plan(self, tree: Tree, old: Tree | None) -> Plan:
+    def _plan(self, hashing: Hashing, old: Tree | None) -> Plan:
+        tree = hashing.tree
         mine, other = self.step.slot, self.seen.booted.slot
         known: dict[str, bytes] = {}
         if running := self._running_tree():
             known[other.value] = running.levels[0]
         present = BlockSet(tree.data_blocks)
         if self.scans:
-            known[mine.value] = leaves(self.devices.root, tree, ahead=self.ahead, observe=self.observe)
+            root = self.devices.root
+            known[mine.value] = leaves(root, hashing, threads=self.in_flight, observe=self.observe)
             for block in range(tree.data_blocks):
                 if known[mine.value][block * HASH : (block + 1) * HASH] == tree.leaf(block):
                     present.add(block)
@@ -232,14 +234,15 @@ class _Staging:
     def _copy_run(self, source: BlockDevice, src: int, dst: int, count: int, target: Target) -> list[int]:
         missing = []
         view = memoryview(source.read(src * BLOCK, count * BLOCK))
-        at = 0
+        at, step = 0, count
         while at < count:
-            good = target.put(dst + at, view[at * BLOCK :])
+            tried = min(step, count - at)
+            good = target.put(dst + at, view[at * BLOCK : (at + tried) * BLOCK])
             self.tally.add(done=good * BLOCK, reused=good * BLOCK)
             at += good
-            if at < count:
+            if good < tried:
                 missing.append(dst + at)
-                at += 1
+                at, step = at + 1, 1  # `put` hashes all that it gets: not all of the rest for each bad block
         return missing
 
     def _fetch(self, ranges: Iterable[BlockRange], target: Target) -> None:

@@ -8,15 +8,14 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
 
 from os_proxy.backends.pace import TokenBucket
+from os_proxy.backends.readback import RUN, Hashing
 from os_proxy.core.status import Progress
 from os_proxy.ports import BlockDevice, Clock
 from warmroot.errors import NetworkError, Superseded, Tampered, Truncated
 from warmroot.release.blocks import BlockRange
 from warmroot.release.source import ReleaseSource, try_each
-from warmroot.release.verity import BLOCK, Tree, block_hash
+from warmroot.release.verity import BLOCK
 
-RUN = 256
-"""Blocks (1 MiB) that are hashed and written at once."""
 TICK = 0.2
 """Seconds between two looks at progress while connections work."""
 
@@ -46,25 +45,14 @@ class Tally:
 
 
 class Target:
-    """The root partition that is written, and the tree that says what each block must be."""
+    """The root partition that is written, and what each of its blocks must be."""
 
-    def __init__(self, device: BlockDevice, tree: Tree) -> None:
-        self._device = device
-        self._tree = tree
-        self._hash = block_hash(tree.salt)
-
-    def right(self, start: int, data: memoryview) -> int:
-        """How many whole blocks from the first on are those that belong at block `start` and after."""
-        leaves, hash_of = memoryview(self._tree.levels[0]), self._hash
-        for number in range(len(data) // BLOCK):
-            at = (start + number) * 32
-            if hash_of(data[number * BLOCK : (number + 1) * BLOCK]) != leaves[at : at + 32]:
-                return number
-        return len(data) // BLOCK
+    def __init__(self, device: BlockDevice, hashing: Hashing) -> None:
+        self._device, self._hashing = device, hashing
 
     def put(self, start: int, data: memoryview) -> int:
         """Writes the blocks that are right, up to the first that is not; returns their number (I6)."""
-        good = self.right(start, data)
+        good = self._hashing.right(start, data)
         if good:
             self._device.write(start * BLOCK, data[: good * BLOCK])
         return good
@@ -123,31 +111,40 @@ def _fetch_range(
     """One range; the next source goes on behind the last block that was right."""
     at, end = wanted.start, wanted.start + wanted.count
 
-    def settle(pending: bytearray, who: str) -> None:
+    def settle(data: memoryview, who: str) -> int:
+        """Writes the whole blocks; gives the number of their bytes."""
         nonlocal at
-        whole = len(pending) // BLOCK
-        with memoryview(pending) as view:
-            good = target.put(at, view[: whole * BLOCK])
+        whole = len(data) // BLOCK
+        good = target.put(at, data[: whole * BLOCK])
         at += good
         tally.add(done=good * BLOCK)
         if good < whole:
             raise Tampered(f"{who}/{path}: block {at} is not the one that was signed")
-        del pending[: whole * BLOCK]
+        return whole * BLOCK
 
     def from_source(source: ReleaseSource) -> None:
         pending = bytearray()
+
+        def settle_pending() -> None:
+            with memoryview(pending) as view:
+                settled = settle(view, source.describe)
+            del pending[:settled]
+
         try:
             for piece in source.read_range(path, at * BLOCK, (end - at) * BLOCK):
                 if ended.is_set():
                     raise Superseded("another connection ended the work")
                 bucket.take(len(piece))
                 tally.add(fetched=len(piece))
+                if not pending and len(piece) == RUN * BLOCK:  # nothing to put together, so no copy
+                    settle(memoryview(piece), source.describe)
+                    continue
                 pending += piece
                 if len(pending) >= RUN * BLOCK:
-                    settle(pending, source.describe)
+                    settle_pending()
         except (NetworkError, Truncated):
-            settle(pending, source.describe)
+            settle_pending()
             raise
-        settle(pending, source.describe)
+        settle_pending()
 
     try_each(sources, from_source)
