@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warmroot.release.blocks import MAX_GAP, BlockSet, LeafIndex, plan
+from warmroot.release.blocks import MAX_GAP, MAX_RANGE, BlockSet, LeafIndex, plan
 from warmroot.release.verity import HASH
 
 
@@ -107,10 +107,13 @@ def test_a_block_set_is_a_set(size, data):
     assert len(blocks) == len(model)
 
 
-def test_a_root_that_is_mostly_new_is_fetched_as_a_whole():
-    new = list(range(100))
-    assert planned(new, new[:39], [])[0].full_image
-    assert not planned(new, new[:41], [])[0].full_image
+def test_a_root_that_is_mostly_new_comes_in_few_large_ranges():
+    """So there is no need of a second way, one that fetches the whole image."""
+    new = list(range(3000))
+    known = new[1::3]  # scattered: a third of the blocks need not come, yet no range ends at them
+    fetch = planned(new, known, [])[0].fetch
+    assert [(wanted.start, wanted.count) for wanted in fetch[:-1]] == [(0, MAX_RANGE), (1025, MAX_RANGE)]
+    assert fetch[-1].start + fetch[-1].count == 3000
 
 
 def test_an_index_of_hashes_that_collide_in_their_first_bytes_still_tells_them_apart():

@@ -21,8 +21,6 @@ MAX_GAP = 8
 """Unwanted blocks between two wanted ones that are fetched along rather than asked for separately."""
 MAX_RANGE = 1024
 """Blocks of the longest range (4 MiB), so that several can be in flight."""
-FULL_IMAGE_ABOVE = 0.60
-"""Share of missing blocks above which the whole image is fetched as one stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +131,6 @@ class Plan:
     def reused(self) -> int:
         """Blocks that are copied locally."""
         return sum(copy.count for copy in (*self.reuse, *self.repeat))
-
-    @property
-    def full_image(self) -> bool:
-        """Whether one stream of everything is better than ranges."""
-        return self.fetched > FULL_IMAGE_ABOVE * self.blocks
 
 
 def plan(
