@@ -42,12 +42,23 @@ ENDS = {
 
 @dataclass(frozen=True)
 class State:
-    """What is left after the power went: bytes, files, and what was ordered."""
+    """What is left after the power went: bytes, files, and what was ordered.
 
-    disk: bytes
+    The disk is kept as what the states of one power cut share, and the sectors that this one has on top.
+    """
+
+    durable: bytes
+    kept: tuple
     files: dict
     orders: object
     boots: int
+
+    @property
+    def disk(self):
+        image = bytearray(self.durable)
+        for offset, sector in self.kept:
+            image[offset : offset + len(sector)] = sector
+        return bytes(image)
 
     @property
     def fingerprint(self):
@@ -95,18 +106,19 @@ def _of_the_recovery(state, subsets):
 
 def _after_cut(world, kind, chance, subsets):
     """The states in which the power goes just before, or in the middle of, this change."""
-    disk, sectors = world.disk, world.disk.sectors()
+    durable, sectors = bytes(world.disk.durable), world.disk.sectors()
+    files = dict(world.files.content)
 
-    def state(image):
-        return State(image, dict(world.files.content), world.instance.wanted, world.boots)
+    def state(kept):
+        return State(durable, tuple(kept), files, world.instance.wanted, world.boots)
 
     for kept in _kept(sectors, chance, subsets):
-        yield state(disk.crashed(kept))
+        yield state(kept)
     if isinstance(kind, tuple):
         _, offset, sector = kind
-        old = bytes(disk.durable[offset : offset + SECTOR])
+        old = durable[offset : offset + SECTOR]
         for at in TORN_AT:
-            yield state(disk.crashed([(offset, sector[:at] + old[at:])]))
+            yield state([(offset, sector[:at] + old[at:])])
 
 
 def _kept(sectors, chance, subsets):
