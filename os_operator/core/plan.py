@@ -15,7 +15,7 @@ from os_operator.core.selection import select
 from os_operator.core.world import OSView, World
 from warmroot.api.os import OSStatus
 
-PACE = 5.0
+PACE = 10.0
 """Seconds between two status writes that only report progress; what must survive a restart never waits."""
 
 

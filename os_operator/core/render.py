@@ -205,6 +205,8 @@ def _urgent(old: OSStatus, new: OSStatus) -> bool:
         return True
     if (old.failed, old.wave) != (new.failed, new.wave):
         return True
+    if new.phase is OSPhase.HALTED and old.counts.in_progress and not new.counts.in_progress:
+        return True  # the last node is back in service, and nothing follows that would say so
     stated = [(one.type, one.status, one.reason) for one in old.conditions]
     return stated != [(one.type, one.status, one.reason) for one in new.conditions]
 

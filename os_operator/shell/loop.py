@@ -20,7 +20,10 @@ from warmroot.errors import ClusterError, Conflict, NetworkError, NotFound
 
 log = logging.getLogger(__name__)
 DEBOUNCE = 0.2
-"""Seconds that a pass waits after the first event, so that a burst makes one pass."""
+"""Seconds between two passes, at the least: a burst of events makes one or two."""
+GATHER = 0.02
+"""Seconds that a pass waits after an event that follows a quiet time: what belongs together comes together,
+and a node that waits for us is not kept waiting for the debounce."""
 LONGEST = 30.0
 """Seconds after which a pass looks at the clock, whatever happened: a status grows stale in silence."""
 RETRY = 1.0
@@ -96,7 +99,8 @@ class Loop:
         pause = 0.0
         while not self._stop.is_set():
             if self._wake.wait(pause):
-                self._stop.wait(DEBOUNCE)
+                since = self._clock() - self.last_pass  # negative after a clock step; then the debounce holds
+                self._stop.wait(min(DEBOUNCE, max(GATHER, DEBOUNCE - since)))
             self._wake.clear()
             if self._stop.is_set():
                 break
@@ -114,7 +118,7 @@ class Loop:
         if any(outcome.error is not None for outcome in outcomes):
             return RETRY
         if any(not isinstance(outcome.action, ASIDE) for outcome in outcomes):
-            return DEBOUNCE  # what we wrote ourselves wakes nobody: it is known before the watch brings it
+            return GATHER  # what we wrote ourselves wakes nobody: it is known before the watch brings it
         if decision.next_deadline is None:
             return LONGEST
         return min(LONGEST, max(0.0, decision.next_deadline - self._clock()))

@@ -14,7 +14,7 @@ from testbed.controlplane.plane import ControlPlane
 from testbed.demo import objects
 from testbed.demo.kubectl import Kubectl
 from testbed.demo.objects import Run
-from testbed.demo.releases import Shelf
+from testbed.demo.releases import Release, Shelf
 from testbed.demo.reporter import Reporter
 from testbed.demo.scene import Scene
 from testbed.demo.system import Operator, executable
@@ -54,6 +54,7 @@ class Bed:
         self.reporter = reporter
         self.plane: ControlPlane | None = None
         self.shelf: Shelf
+        self.installed: Release
         self.server: ReleaseServer
         self.scene: Scene
         self.cluster: RestCluster
@@ -86,7 +87,7 @@ class Bed:
             self._connect(kubeconfig)
         with self.reporter.phase("release 1, its keys and its repository"):
             self.shelf = Shelf(self.spec.directory / "releases")
-            first = self.shelf.make("1")
+            first = self.installed = self.shelf.make("1")
             self.server = self._undo.enter_context(ReleaseServer(self.shelf.repository))
         with self.reporter.phase("custom resources, roles and the proxies' DaemonSet"):
             self._install()

@@ -15,6 +15,7 @@ from os_operator.core.actions import (
     Uncordon,
     WriteStatus,
 )
+from os_operator.core.plan import PACE
 from os_operator.core.world import EvictionAnswer, EvictionResult, Resolution
 from tests.unit.operator_worlds import (
     NEW,
@@ -34,7 +35,7 @@ from tests.unit.operator_worlds import (
     staged,
     trial,
 )
-from warmroot.api.os import FailedNode, OSStatus, WaitReason
+from warmroot.api.os import FailedNode, OSPhase, OSStatus, WaitReason
 from warmroot.api.osinstance import Goal, InstancePhase
 
 
@@ -477,8 +478,21 @@ def test_progress_alone_waits_for_its_pace():
     known = replace(os(status=status), status_at=NOW)
     soon = decide(known, *pairs, pods={"node-1": (pod("web-2"),)}, now=NOW + 1)
     assert done(soon, WriteStatus) == []
-    assert soon.next_deadline <= NOW + 5
-    assert len(done(decide(known, *pairs, pods={"node-1": (pod("web-2"),)}, now=NOW + 6), WriteStatus)) == 1
+    assert soon.next_deadline <= NOW + PACE
+    late = decide(known, *pairs, pods={"node-1": (pod("web-2"),)}, now=NOW + PACE)
+    assert len(done(late, WriteStatus)) == 1
+
+
+def test_when_the_last_node_of_a_halted_rollout_is_back_in_service_the_status_says_so_at_once():
+    failed = OSStatus(target_digest=NEW, failed=(failure(),))
+    barred = idle(barred=(NEW,))
+    moving = decide(os(status=failed), (cordoned(), barred)).statuses["workers"]
+    known = replace(os(status=moving), status_at=NOW)
+
+    back = decide(known, (node(), barred), now=NOW + 1)
+
+    assert (moving.phase, moving.counts.in_progress) == (OSPhase.HALTED, 1)
+    assert [one.status.counts.in_progress for one in done(back, WriteStatus)] == [0]
 
 
 def test_a_superseded_rollout_stays_in_the_history():
