@@ -30,7 +30,8 @@ from testbed.setup.cache import cache_dir
 from warmroot.errors import StepFailed
 
 MACHINES = 6
-PACE = Pace(max_unavailable=2, ready_seconds=10, health_timeout="60s")
+PACE = Pace(max_unavailable=2, ready_seconds=30, health_timeout="90s")
+"""Half of the default readySeconds, so that a run ends in minutes and reaction times weigh double."""
 SETTLE, IDLE = 5.0, 20.0
 """Seconds after a rollout until it counts as idle, and seconds for which idleness is watched."""
 OPERATOR_WRITES, PROXY_WRITES, SCHEDULE = 12, 15, 0.95
@@ -122,7 +123,13 @@ def _schedule(marks: Sequence[Mark], began: float, took: float) -> list[Row]:
     against = f"ideal schedule of this run: {ideal:.1f} s ({staged:.1f} s of it until the first is staged)"
     mean, rounds = sum(durations) / len(durations), -(-len(durations) // PACE.max_unavailable)
     return [
-        Row("rollout", f"{MACHINES} nodes, {PACE.max_unavailable} at once", took, "s", against=against),
+        Row(
+            "rollout",
+            f"{MACHINES} nodes, {PACE.max_unavailable} at once, readySeconds {PACE.ready_seconds}",
+            took,
+            "s",
+            against=against,
+        ),
         Row("rollout", "ideal schedule / measured", ideal / took, "", SCHEDULE, "higher", against),
         Row("rollout", "one node, reaction times left out", mean, "s"),
         Row("rollout", "reaction times, a round", (took - ideal) / rounds, "s", against=f"{rounds} rounds"),
