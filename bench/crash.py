@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from bench.report import Row
-from tests.property.slot_crashes import check, states, survive
+from tests.node.slot_crashes import check, states, survive
 
 
 def run() -> list[Row]:

@@ -4,7 +4,7 @@ from functools import lru_cache
 
 import pytest
 
-from tests.property.slot_crashes import check, states, survive
+from tests.node.slot_crashes import check, states, survive
 from warmroot.disk import envblock
 
 RECOVERED = 20
