@@ -8,7 +8,7 @@ from tests.node.slot_crashes import check, states, survive
 from warmroot.disk import envblock
 
 RECOVERED = 20
-"""Every so manieth state is also brought to its end; `bench crash` does it with all."""
+"""One state in so many is also brought to its end; `bench crash` does it with all."""
 
 
 @pytest.fixture
