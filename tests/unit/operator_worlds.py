@@ -1,12 +1,13 @@
 """Builders of small worlds for the operator's tests: say only what matters."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from os_operator.core.orders import reboot_id
 from os_operator.core.plan import Decision, plan
 from os_operator.core.world import CordonNote, InstanceView, NodeView, Order, OSView, PodView, World
-from warmroot.api.os import OSSpec, OSStatus
+from warmroot.api.os import FailedNode, OSSpec, OSStatus, WaitReason
 from warmroot.api.osinstance import Goal, InstancePhase
 
 NOW = 1_800_000_000.0
@@ -115,3 +116,13 @@ def done(decision: Decision, kind: Any) -> list[Any]:
 
 def reasons(decision: Decision, name: str = "workers") -> dict[str, str]:
     return {row.node: row.reason.value for row in decision.statuses[name].waiting}
+
+
+def fleet(count: int, make: Callable[..., InstanceView] = staged, first: int = 1) -> list[Any]:
+    return [(node(f"node-{n}"), make(f"node-{n}")) for n in range(first, first + count)]
+
+
+def failure(
+    name: str = "node-1", reason: WaitReason = WaitReason.FELL_BACK, at: str = "2027-01-15T07:00:00Z"
+) -> FailedNode:
+    return FailedNode(node=name, digest=NEW, reason=reason, message="seen", at=at)

@@ -15,7 +15,6 @@ from os_operator.core.actions import (
     Uncordon,
     WriteStatus,
 )
-from os_operator.core.plan import PACE
 from os_operator.core.world import EvictionAnswer, EvictionResult, Resolution
 from tests.unit.operator_worlds import (
     NEW,
@@ -25,7 +24,9 @@ from tests.unit.operator_worlds import (
     current,
     decide,
     done,
+    failure,
     fell_back,
+    fleet,
     idle,
     node,
     ordered,
@@ -35,20 +36,12 @@ from tests.unit.operator_worlds import (
     staged,
     trial,
 )
-from warmroot.api.os import FailedNode, OSPhase, OSStatus, WaitReason
+from warmroot.api.os import OSStatus, WaitReason
 from warmroot.api.osinstance import Goal, InstancePhase
-
-
-def fleet(count: int, make=staged, first: int = 1):
-    return [(node(f"node-{n}"), make(f"node-{n}")) for n in range(first, first + count)]
 
 
 def goals(decision):
     return {action.name: action.orders.goal for action in done(decision, SetOrders)}
-
-
-def failure(name="node-1", reason=WaitReason.FELL_BACK, at="2027-01-15T07:00:00Z"):
-    return FailedNode(node=name, digest=NEW, reason=reason, message="seen", at=at)
 
 
 # -- rule 1: the budget -----------------------------------------------------------------------------------
@@ -455,54 +448,3 @@ def test_a_silent_proxy_is_not_believed_and_its_node_not_touched():
 def test_evictions_go_out_for_the_pods_that_count():
     decision = draining(pods=[pod("web-1"), pod("logs", controller="DaemonSet")])
     assert [action.pod.name for action in done(decision, Evict)] == ["web-1"]
-
-
-# -- the status -------------------------------------------------------------------------------------------
-
-
-def test_a_rollout_that_is_done_says_so_once():
-    pairs = [(node(), current())]
-    first = decide(os(), *pairs)
-    status = first.statuses["workers"]
-    assert (status.phase, status.ready, status.waiting_on) == ("Complete", "1/1", "")
-    assert {c.type: c.status.value for c in status.conditions} == {
-        "Ready": "True", "Progressing": "False", "Degraded": "False", "Conflicting": "False",
-        "ReleaseResolved": "True", "Reconciling": "False", "Stalled": "False",
-    }  # fmt: skip
-    assert decide(os(status=status), *pairs, now=NOW + 100).actions == ()
-
-
-def test_progress_alone_waits_for_its_pace():
-    pairs = [(cordoned(), staged()), (node("node-2"), idle("node-2"))]
-    status = decide(os(), *pairs, pods={"node-1": (pod("web-1"),)}).statuses["workers"]
-    known = replace(os(status=status), status_at=NOW)
-    soon = decide(known, *pairs, pods={"node-1": (pod("web-2"),)}, now=NOW + 1)
-    assert done(soon, WriteStatus) == []
-    assert soon.next_deadline <= NOW + PACE
-    late = decide(known, *pairs, pods={"node-1": (pod("web-2"),)}, now=NOW + PACE)
-    assert len(done(late, WriteStatus)) == 1
-
-
-def test_when_the_last_node_of_a_halted_rollout_is_back_in_service_the_status_says_so_at_once():
-    failed = OSStatus(target_digest=NEW, failed=(failure(),))
-    barred = idle(barred=(NEW,))
-    moving = decide(os(status=failed), (cordoned(), barred)).statuses["workers"]
-    known = replace(os(status=moving), status_at=NOW)
-
-    back = decide(known, (node(), barred), now=NOW + 1)
-
-    assert (moving.phase, moving.counts.in_progress) == (OSPhase.HALTED, 1)
-    assert [one.status.counts.in_progress for one in done(back, WriteStatus)] == [0]
-
-
-def test_a_superseded_rollout_stays_in_the_history():
-    first = decide(os(), *fleet(2)).statuses["workers"]
-    second = decide(os(status=first, digest="sha256:" + "2" * 64), *fleet(2)).statuses["workers"]
-    assert [entry.result for entry in second.history] == ["Running", "Superseded"]
-
-
-def test_the_worst_reason_comes_first_and_no_more_than_twenty_are_shown():
-    pairs = [*fleet(30), (cordoned("node-99"), fell_back("node-99"))]
-    waiting = decide(os(), *pairs).statuses["workers"].waiting
-    assert len(waiting) == 20
-    assert waiting[0].node == "node-99"
