@@ -12,7 +12,7 @@ import hypothesis
 import pytest
 
 from testbed.controlplane import build
-from testbed.setup import debian
+from testbed.setup import debian, s3server
 from testbed.setup.cache import cache_dir
 from testbed.setup.debian import Tier
 from warmroot.errors import NotInstalled
@@ -64,8 +64,8 @@ def _control_plane() -> str:
 
 
 def _s3_server() -> str:
-    wanted = cache_dir() / "versitygw" / "versitygw"
-    return "" if wanted.exists() else f"no S3 server: {wanted} is not there"
+    there = s3server.program(cache_dir()).exists()
+    return "" if there else f"versitygw {s3server.VERSION} is not built (run `make setup`)"
 
 
 def pytest_configure(config: pytest.Config) -> None:

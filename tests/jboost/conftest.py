@@ -20,9 +20,10 @@ from botocore.config import Config
 from jboost_server.store.directory import DirectoryStore
 from jboost_server.store.port import ObjectStore
 from jboost_server.store.s3 import S3Store
+from testbed.setup import s3server
 from testbed.setup.cache import cache_dir
 
-VERSITYGW = cache_dir() / "versitygw" / "versitygw"
+VERSITYGW = s3server.program(cache_dir())
 
 
 def s3_client(url: str, key: str = "warmroot", secret: str = "secret", attempts: int = 1) -> Any:

@@ -181,9 +181,9 @@ def test_neither_an_endless_list_nor_an_endless_line_is_held():
     tracemalloc.start()
     for chunk, error in ((b"x" * 4096, LineTooLong), (b"a/B\n" * 1024, TooLarge)):
         with pytest.raises(error):
-            for _ in parse(repeat(chunk), feature=17, class_path=(), limits=Limits(size=2**20)):
+            for _ in parse(repeat(chunk), feature=17, class_path=(), limits=Limits(size=2**18)):
                 pass
-    assert tracemalloc.get_traced_memory()[1] < 2**20
+    assert tracemalloc.get_traced_memory()[1] < 2**17
     tracemalloc.stop()
 
 

@@ -26,6 +26,7 @@ class Misbehaving(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"  # boto3 waits for its 100-continue
     server: Misbehaving
 
     def handle_one(self) -> None:
