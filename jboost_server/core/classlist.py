@@ -204,6 +204,7 @@ def _form(line: str, fields: list[str], feature: int) -> Entry:
     _check(_FORM_NAME.fullmatch(name), line, f"has {_shown(name)} for a form")
     parts = _check(_FORM_TYPE.fullmatch(form_type), line, f"has {_shown(form_type)} for a type")
     parameters = _expanded(parts[1], line)
+    _check(_shortened(parameters) == parts[1], line, "spells its type otherwise than the JDK")
     _check(_usable(owner[1], name, parameters, feature), line, "lacks an object where its form has one")
     _check(name != "newInvokeSpecial" or form_type.endswith("_L"), line, "makes what is no object")
     return Entry(Kind.FORM, line)
@@ -223,15 +224,17 @@ def _usable(holder: str, name: str, parameters: str, feature: int) -> bool:
 
 
 def _expanded(runs: str, line: str) -> str:
-    """One letter an argument. Only the JDK's own spelling passes: two of one form are a duplicate method."""
+    """One letter an argument."""
     found = [(basic, int(repeat or 1)) for basic, repeat in _FORM_RUN.findall(runs)]
     slots = sum(count * (2 if basic in "JD" else 1) for basic, count in found)
     _check(slots <= MAX_SLOTS, line, f"has more than {MAX_SLOTS} slots")
-    parameters = "".join(basic * count for basic, count in found)
+    return "".join(basic * count for basic, count in found)
+
+
+def _shortened(parameters: str) -> str:
+    """As the JDK spells the type of a form. It does not know another spelling for the same method."""
     lengths = ((basic, len(list(run))) for basic, run in groupby(parameters))
-    spelled = "".join(f"{basic}{count}" if count > 2 else basic * count for basic, count in lengths)
-    _check(spelled == runs, line, f"spells {spelled} otherwise than the JDK")
-    return parameters
+    return "".join(f"{basic}{count}" if count > 2 else basic * count for basic, count in lengths)
 
 
 def _check(found: T | None, line: str, what: str) -> T:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from jboost_server.core.classlist import MAX_SLOTS, parse, parse_line
+from jboost_server.core.classlist import MAX_SLOTS, Kind, parse, parse_line
 from jboost_server.core.merge import Merge
 from warmroot.errors import BadLine
 
@@ -24,8 +24,9 @@ public class Hello {
   static class German implements Greeting { public String to(String n) { return "Hallo " + n; } }
   public static void main(String[] args) {
     Supplier<Greeting> chosen = args[0].equals("de") ? German::new : English::new;
-    if (args[0].equals("list"))
-      System.out.println(Stream.of(args).sorted(Comparator.comparing(String::length)).collect(Collectors.toList()));
+    if (args[0].equals("list"))  // concatenation of many types: forms and species of many shapes
+      System.out.println("" + args.length + 2L + 3.0 + 'c' + args + 1f + Stream.of(args)
+        .sorted(Comparator.comparing(String::length)).collect(Collectors.toList()));
     System.out.println(chosen.get().to(args[0]));
   }
 }
@@ -151,10 +152,9 @@ def test_every_form_that_the_grammar_takes_costs_the_dump_nothing(app: App, merg
         if taken(line := f"{prefix}{holder}$Holder {name} {kind}")
     ]
     assert len(lines) > 150
-    lines.append(
-        f"@lambda-form-invoker [SPECIES_RESOLVE] java.lang.invoke.BoundMethodHandle$Species_L{MAX_SLOTS}"
-    )
-    assert taken(lines[-1])
+    species = "@lambda-form-invoker [SPECIES_RESOLVE] java.lang.invoke.BoundMethodHandle$Species_"
+    lines += [f"{species}L{MAX_SLOTS}", f"{species}LLLL", f"{species}L4"]
+    assert all(map(taken, lines))
     dumped = app.dump(merge.render() + "".join(line + "\n" for line in lines).encode())
     assert (dumped.returncode, "[error][cds]" in dumped.stdout) == (0, False), dumped.stdout
 
@@ -181,3 +181,21 @@ def test_a_line_that_the_grammar_refuses_would_have_cost_the_archive(
     )
     dumped = app.dump(merge.render() + others.encode() + line.encode() + b"\n")
     assert dumped.returncode or "[error][cds]" in dumped.stdout
+
+
+@pytest.mark.parametrize("home", [JDK, Path("/usr/lib/jvm/temurin-25-jdk-amd64/bin")])
+def test_the_list_of_a_real_program_is_taken_whole(app: App, home: Path) -> None:
+    """A compiler's own list has forms, species and proxies of many shapes."""
+    if not home.exists():
+        pytest.skip(f"no JDK in {home}")
+    path = app.folder / "javac.lst"
+    subprocess.run(
+        [home / "javac", f"-J-XX:DumpLoadedClassList={path}", "-d", "again", "Hello.java"],
+        cwd=app.folder,
+        check=True,
+    )
+    feature = 17 if home == JDK else 25
+    text = path.read_bytes()
+    entries = list(parse([text], feature=feature, class_path=()))
+    assert len(entries) == sum(not line.startswith(b"#") for line in text.splitlines())
+    assert {entry.kind for entry in entries} >= {Kind.CLASS, Kind.PROXY, Kind.FORM}

@@ -169,6 +169,13 @@ def test_a_form_is_taken_by_the_jdks_that_can_generate_it(form, features):
             assert parse_line(line, feature=feature) == Entry(Kind.FORM, line)
 
 
+@pytest.mark.parametrize("species", ["L", "LLLLLLLL", "LLLIJ", "L8"])
+def test_a_species_may_be_spelled_in_full(species):
+    """The JDK's generator knows the same one in two spellings, unlike the same form."""
+    line = f"@lambda-form-invoker [SPECIES_RESOLVE] java.lang.invoke.BoundMethodHandle$Species_{species}"
+    assert parse_line(line, feature=17) == Entry(Kind.FORM, line)
+
+
 def test_caps_hold_for_bytes_and_for_lines():
     with pytest.raises(TooLarge, match="bytes"):
         read(b"a/B\n" * 10, limits=Limits(size=39))
