@@ -12,7 +12,8 @@ import hypothesis
 import pytest
 
 from testbed.controlplane import build
-from testbed.setup import debian
+from testbed.setup import debian, s3server
+from testbed.setup.cache import cache_dir
 from testbed.setup.debian import Tier
 from warmroot.errors import NotInstalled
 
@@ -40,6 +41,10 @@ def _lacking(marker: str) -> str:
         return _tools(lambda package: package.used_for.startswith("firmware"))
     if marker == "api":
         return _control_plane()
+    if marker == "jvm":
+        return _tools(lambda package: package.used_for.startswith("Java"))
+    if marker == "s3":
+        return _s3_server()
     if marker == "e2e":
         return _control_plane() or _tools(lambda package: package.tier <= Tier.DEMO)
     return ""
@@ -56,6 +61,11 @@ def _control_plane() -> str:
     except NotInstalled as error:
         return str(error)
     return ""
+
+
+def _s3_server() -> str:
+    there = s3server.program(cache_dir()).exists()
+    return "" if there else f"versitygw {s3server.VERSION} is not built (run `make setup`)"
 
 
 def pytest_configure(config: pytest.Config) -> None:

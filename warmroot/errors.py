@@ -28,6 +28,26 @@
     │   ├── NotOnTrial   there is nothing to confirm or to roll back
     │   ├── WrongRelease what runs is not what was ordered
     │   └── Superseded   newer orders came while this one was carried out
+    ├── UploadError      what a pod or a builder sent to the cache service: refused, nothing of it is kept
+    │   ├── NotText      bytes that are no text, where text was promised
+    │   ├── TooLarge     more bytes, lines or entries than the cap
+    │   ├── LineTooLong  a line that the JDK would refuse
+    │   ├── BadLine      a line that breaks the grammar of class lists
+    │   ├── UnknownTag   a line with a tag that this JDK does not write
+    │   ├── ForeignSource  a class from outside the class path
+    │   ├── EmptyRecording  nothing was recorded
+    │   ├── UploadCut    the stream ended before its promised end
+    │   ├── BadKey       a build key that no pod of ours would send
+    │   └── BadRange     a range that the object does not have
+    ├── ArchiveError     an archive's manifest must not be believed; the application starts plainly
+    │   ├── BadManifest  not the canonical form of a manifest
+    │   └── BadSignature  no signature of a key that is valid now
+    ├── StoreError       the cache service's object store
+    │   ├── NoObject     there is nothing of that name
+    │   ├── WriteLost    somebody else wrote first
+    │   ├── StoreFull    no space left
+    │   ├── StoreUnavailable  the store did not answer, or asked to come back later
+    │   └── StoreBroken  the store refuses, or what it holds is not what was written
     ├── ClusterError     the API server said no
     │   ├── NotFound, Conflict, AlreadyExists, Gone, Invalid, Forbidden, TooManyRequests
     ├── MachineError     the machine that set-up and test bed run on
@@ -207,6 +227,120 @@ class WrongRelease(OrderError):
 
 class Superseded(OrderError):
     """Newer orders came while this one was carried out, or the proxy is to end."""
+
+
+class UploadError(WarmrootError):
+    """A pod or a builder sent what the cache service does not take. Nothing of it is kept."""
+
+
+class NotText(UploadError):
+    """Bytes that are no text, where text was promised."""
+
+    default_hint = "send the file that -XX:DumpLoadedClassList wrote, as it is"
+
+
+class TooLarge(UploadError):
+    """More bytes, lines or entries than the cap."""
+
+    default_hint = "raise the cache service's cap if the application really is that large"
+
+
+class LineTooLong(UploadError):
+    """A line that is longer than the JDK reads."""
+
+    default_hint = "the JDK would refuse the whole list; record again"
+
+
+class BadLine(UploadError):
+    """A line that breaks the grammar of class lists."""
+
+    default_hint = "one such line can cost the whole archive; record again with an unpatched JDK"
+
+
+class UnknownTag(UploadError):
+    """A line begins with a tag that this JDK does not write."""
+
+    default_hint = "check that the list was recorded by the JDK that the upload names"
+
+
+class ForeignSource(UploadError):
+    """A class was loaded from a file outside the recorded class path."""
+
+    default_hint = "put the file on the class path, or record without the loader that reads it"
+
+
+class EmptyRecording(UploadError):
+    """Nothing was recorded."""
+
+    default_hint = "a JVM that is killed with SIGKILL leaves an empty recording; end it with SIGTERM"
+
+
+class UploadCut(UploadError):
+    """The stream ended before its promised end."""
+
+    default_hint = "send it again"
+
+
+class BadKey(UploadError):
+    """A build key that no pod of ours would send."""
+
+    default_hint = "use a pod agent of the cache service's version"
+
+
+class BadRange(UploadError):
+    """A range that the object does not have."""
+
+    default_hint = "ask for the whole object"
+
+
+class ArchiveError(WarmrootError):
+    """An archive must not be used."""
+
+    default_hint = "the application starts plainly; the archive has to be built again"
+
+
+class BadManifest(ArchiveError):
+    """Not the canonical form of an archive manifest."""
+
+
+class BadSignature(ArchiveError):
+    """No signature of a key that is valid now."""
+
+    default_hint = "the application starts plainly; give its pods the cache service's current public key"
+
+
+class StoreError(WarmrootError):
+    """Something about the object store of the cache service."""
+
+
+class NoObject(StoreError):
+    """There is nothing of that name in the store."""
+
+    default_hint = "it was never written, or it was deleted"
+
+
+class WriteLost(StoreError):
+    """Somebody else wrote first; nothing was changed."""
+
+    default_hint = "read the object again and decide anew"
+
+
+class StoreFull(StoreError):
+    """No space left; nothing was changed."""
+
+    default_hint = "free space in the store, or give it more"
+
+
+class StoreUnavailable(StoreError):
+    """The store did not answer, or it asked to come back later."""
+
+    default_hint = "it is tried again; check the store and the network to it"
+
+
+class StoreBroken(StoreError):
+    """The store refuses, or what it holds is not what was written."""
+
+    default_hint = "check the store's credentials and rights, and the health of its disk"
 
 
 class ClusterError(WarmrootError):

@@ -9,7 +9,7 @@ import sys
 import time
 
 from testbed.controlplane import build
-from testbed.setup import debian, golang, uv
+from testbed.setup import debian, golang, s3server, uv
 from testbed.setup.cache import REPOSITORY, cache_dir
 from testbed.setup.debian import Tier
 from testbed.setup.plan import Plan, survey
@@ -44,7 +44,10 @@ def carry_out(plan: Plan, tier: Tier, progress: Progress) -> None:
         with progress.step("Install Debian packages") as report:
             debian.install(plan.packages, plan.apt, each_line=lambda line: report(None, line[:80]))
     if tier >= Tier.DEMO:
-        _kubernetes(plan, progress)
+        go = _go(plan, progress)
+        build.build(go, plan.cache, progress)
+        if plan.s3_server:
+            s3server.compile_it(go, plan.cache, progress)
 
 
 def _python_packages(plan: Plan, progress: Progress) -> None:
@@ -60,7 +63,7 @@ def _python_packages(plan: Plan, progress: Progress) -> None:
         run(command, env=env, cwd=REPOSITORY, each_line=lambda line: report(None, line[:80]))
 
 
-def _kubernetes(plan: Plan, progress: Progress) -> None:
+def _go(plan: Plan, progress: Progress) -> golang.Go:
     wanted = build.wanted_go()
     if plan.go:
         with progress.step("Install Go"):
@@ -75,7 +78,7 @@ def _kubernetes(plan: Plan, progress: Progress) -> None:
         raise StepFailed(
             "the Go that was installed does not run", hint="install Go by hand and put it on PATH"
         )
-    build.build(go, plan.cache, progress)
+    return go
 
 
 def main() -> None:

@@ -44,6 +44,12 @@ PACKAGES = (
     Package("ovmf", Tier.TEST, "/usr/share/OVMF/OVMF_CODE*.fd", "firmware tests, UEFI"),
     Package("grub-common", Tier.TEST, "grub-mkimage", "firmware tests"),
     Package("grub-pc-bin", Tier.TEST, "/usr/lib/grub/i386-pc/normal.mod", "firmware tests, BIOS"),
+    Package(
+        "openjdk-17-jdk-headless",
+        Tier.TEST,
+        "/usr/lib/jvm/java-17-openjdk-amd64/bin/javac",
+        "Java archives",
+    ),
     Package("grub-efi-amd64-bin", Tier.TEST, "/usr/lib/grub/x86_64-efi/normal.mod", "firmware tests, UEFI"),
 )
 

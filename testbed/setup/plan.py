@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.controlplane import build
-from testbed.setup import debian, golang, uv
+from testbed.setup import debian, golang, s3server, uv
 from testbed.setup.cache import REPOSITORY
 from testbed.setup.debian import Package, Tier
 
@@ -23,6 +23,7 @@ class Plan:
     apt: list[str] | None
     """The prefix with which apt-get may run; None if set-up may not install packages of the system."""
     kubernetes: bool
+    s3_server: bool
 
     def announcement(self) -> list[str]:
         """What will be installed and from where, one line each."""
@@ -40,6 +41,11 @@ class Plan:
             lines.append(
                 f"Kubernetes {build.VERSION} ({', '.join(build.PROGRAMS)}), compiled from Go modules,"
                 f" into {self.cache / 'kube'}: the long step, once"
+            )
+        if self.s3_server:
+            lines.append(
+                f"versitygw {s3server.VERSION}, an S3 server, compiled from Go modules,"
+                f" into {self.cache / 'versitygw'}"
             )
         return lines
 
@@ -63,4 +69,5 @@ def survey(tier: Tier, cache: Path) -> Plan:
         packages=packages,
         apt=debian.administrator() if packages else None,
         kubernetes=tier >= Tier.DEMO and not (found and (build.home(found, cache) / "kube").exists()),
+        s3_server=tier >= Tier.TEST and not s3server.program(cache).exists(),
     )

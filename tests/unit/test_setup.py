@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.setup import debian, golang, progress, uv
+from testbed.setup import debian, golang, progress, s3server, uv
 from testbed.setup.cache import REPOSITORY, cache_dir, locked
 from testbed.setup.debian import PACKAGES, Tier
 from testbed.setup.plan import Plan
@@ -18,9 +18,25 @@ from testbed.setup.process import run
 from warmroot.errors import StepFailed
 
 NOTHING = Plan(
-    cache=Path("/cache"), uv=False, python=False, go=False, packages=(), apt=None, kubernetes=False
+    cache=Path("/cache"),
+    uv=False,
+    python=False,
+    go=False,
+    packages=(),
+    apt=None,
+    kubernetes=False,
+    s3_server=False,
 )
-ALL = Plan(cache=Path("/cache"), uv=True, python=True, go=True, packages=PACKAGES, apt=[], kubernetes=True)
+ALL = Plan(
+    cache=Path("/cache"),
+    uv=True,
+    python=True,
+    go=True,
+    packages=PACKAGES,
+    apt=[],
+    kubernetes=True,
+    s3_server=True,
+)
 
 
 def test_set_up_runs_on_a_python_without_any_package():
@@ -52,6 +68,7 @@ def test_everything_that_will_be_installed_is_announced_with_its_source():
         "erofs-utils",
         "Kubernetes",
         "/cache/kube",
+        "versitygw",
     ):
         assert word in text
     assert ALL.advice() == []
@@ -222,3 +239,19 @@ def test_each_line_of_a_program_is_seen_when_it_comes():
     seen = []
     run(["sh", "-c", "echo one; echo two"], each_line=seen.append)
     assert seen == ["one", "two"]
+
+
+def test_an_s3_server_that_is_built_is_not_built_again(tmp_path):
+    binary = s3server.program(tmp_path)
+    binary.parent.mkdir(parents=True)
+    binary.write_text("built")
+    nobody = golang.Go(Path("/nowhere/go"), "go version go1.99.0 linux/amd64")
+    assert s3server.compile_it(nobody, tmp_path, progress.Progress(io.StringIO())) == binary
+    assert binary.read_text() == "built"
+
+
+def test_an_s3_server_that_does_not_compile_leaves_none(tmp_path):
+    broken = golang.Go(Path("/bin/false"), "go version go1.99.0 linux/amd64")
+    with pytest.raises(StepFailed, match="false"):
+        s3server.compile_it(broken, tmp_path, progress.Progress(io.StringIO()))
+    assert not s3server.program(tmp_path).exists()

@@ -1,9 +1,7 @@
 """The manifest: what one release is made of. Its sha256 is the release digest.
 
-Encoding: JSON with sorted keys, no white space, UTF-8 without escapes beyond what JSON demands, integers
-only. For these values that is what RFC 8785 prescribes too. `decode` accepts nothing but that form, so one
-manifest has exactly one sequence of bytes and one digest. Frozen dataclasses, because the proxy does not pay
-for pydantic.
+Encoding: canonical JSON (`warmroot.canonical`). `decode` accepts nothing but that form, so one manifest has
+exactly one sequence of bytes and one digest. Frozen dataclasses, because the proxy does not pay for pydantic.
 """
 
 from __future__ import annotations
@@ -12,8 +10,9 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
+from warmroot.canonical import Fields, check, check_integer, encode
 from warmroot.errors import Endless, Tampered
 from warmroot.release.verity import BLOCK, MAX_SALT, tree_size
 
@@ -21,8 +20,6 @@ MAX_MANIFEST = 64 * 1024
 """No manifest is longer than this many bytes; a reader stops there."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,62}")
 _KUBERNETES = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}")
-_HEX = re.compile(r"(?:[0-9a-f]{2})*")
-_MAX_INTEGER = 2**53 - 1
 
 
 @dataclass(frozen=True)
@@ -35,11 +32,11 @@ class Root:
     root_hash: bytes
 
     def __post_init__(self) -> None:
-        _check_integer("root.dataBlocks", self.data_blocks, least=1)
-        _check(len(self.salt) <= MAX_SALT, f"root.salt is longer than {MAX_SALT} bytes")
-        _check(len(self.root_hash) == 32, "root.rootHash is not a sha256")
+        check_integer("root.dataBlocks", self.data_blocks, least=1)
+        check(len(self.salt) <= MAX_SALT, f"root.salt is longer than {MAX_SALT} bytes")
+        check(len(self.root_hash) == 32, "root.rootHash is not a sha256")
         expected = self.data_blocks * BLOCK + tree_size(self.data_blocks)
-        _check(
+        check(
             self.size == expected,
             f"root.size is {self.size}, but {self.data_blocks} blocks and their tree make {expected} bytes",
         )
@@ -63,8 +60,8 @@ class Boot:
     sha256: bytes
 
     def __post_init__(self) -> None:
-        _check_integer("boot.size", self.size, least=1)
-        _check(len(self.sha256) == 32, "boot.sha256 is not a sha256")
+        check_integer("boot.size", self.size, least=1)
+        check(len(self.sha256) == 32, "boot.sha256 is not a sha256")
 
     @property
     def path(self) -> str:
@@ -81,8 +78,8 @@ class Skew:
 
     def __post_init__(self) -> None:
         for name, value in (("min", self.min), ("max", self.max)):
-            _check(bool(_KUBERNETES.fullmatch(value)), f"kubernetes.{name} {value!r} is not major.minor")
-        _check(_minor(self.min) <= _minor(self.max), "kubernetes.min is above kubernetes.max")
+            check(bool(_KUBERNETES.fullmatch(value)), f"kubernetes.{name} {value!r} is not major.minor")
+        check(_minor(self.min) <= _minor(self.max), "kubernetes.min is above kubernetes.max")
 
     def allows(self, version: str) -> bool:
         """Whether a control plane of this version (`1.36`, `v1.36.2`) may be served.
@@ -121,12 +118,12 @@ class Manifest:
     def __post_init__(self) -> None:
         for name in ("product", "arch", "version", "kernel", "kubelet"):
             check_name(name, getattr(self, name))
-        _check_integer("releaseSeq", self.release_seq, least=1)
-        _check_integer("minSeq", self.min_seq, least=0)
-        _check(self.min_seq <= self.release_seq, "minSeq is above releaseSeq")
-        _check_integer("configSchema", self.config_schema, least=1)
+        check_integer("releaseSeq", self.release_seq, least=1)
+        check_integer("minSeq", self.min_seq, least=0)
+        check(self.min_seq <= self.release_seq, "minSeq is above releaseSeq")
+        check_integer("configSchema", self.config_schema, least=1)
         if self.allow_downgrade_from is not None:
-            _check_integer("allowDowngradeFrom", self.allow_downgrade_from, least=self.release_seq + 1)
+            check_integer("allowDowngradeFrom", self.allow_downgrade_from, least=self.release_seq + 1)
 
     @property
     def target(self) -> str:
@@ -155,7 +152,7 @@ class Manifest:
         }
         if self.allow_downgrade_from is not None:
             tree["allowDowngradeFrom"] = self.allow_downgrade_from
-        return json.dumps(tree, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+        return encode(tree)
 
 
 def decode(data: bytes) -> Manifest:
@@ -198,15 +195,15 @@ def check_name(field: str, value: str) -> None:
     Raises:
         ValueError: names the field and what is allowed.
     """
-    _check(
+    check(
         bool(_NAME.fullmatch(value)),
         f"{field} {value!r} must be 1-63 of A-Z a-z 0-9 . _ + - and begin with a letter or digit",
     )
 
 
 def _manifest(tree: object) -> Manifest:
-    top = _Fields("manifest", tree)
-    root, boot, skew = (_Fields(name, top.take(name)) for name in ("root", "boot", "kubernetes"))
+    top = Fields("manifest", tree)
+    root, boot, skew = (Fields(name, top.take(name)) for name in ("root", "boot", "kubernetes"))
     manifest = Manifest(
         product=top.text("product"),
         arch=top.text("arch"),
@@ -229,46 +226,6 @@ def _manifest(tree: object) -> Manifest:
     for fields in (top, root, boot, skew):
         fields.finish()
     return manifest
-
-
-class _Fields:
-    """One JSON object, from which every key must be taken, each with its type."""
-
-    def __init__(self, where: str, tree: object) -> None:
-        _check(isinstance(tree, dict), f"{where} is not an object")
-        self.where = where
-        self.left = dict(cast("dict[str, object]", tree))
-
-    def take(self, key: str) -> object:
-        _check(key in self.left, f"{self.where} lacks {key}")
-        return self.left.pop(key)
-
-    def text(self, key: str) -> str:
-        value = self.take(key)
-        _check(isinstance(value, str), f"{self.where}.{key} is not a string")
-        return cast("str", value)
-
-    def integer(self, key: str) -> int:
-        value = self.take(key)
-        _check(type(value) is int, f"{self.where}.{key} is not an integer")
-        return cast("int", value)
-
-    def hex(self, key: str) -> bytes:
-        value = self.text(key)
-        _check(bool(_HEX.fullmatch(value)), f"{self.where}.{key} is not lower-case hex")
-        return bytes.fromhex(value)
-
-    def finish(self) -> None:
-        _check(not self.left, f"{self.where} has unknown {', '.join(sorted(self.left))}")
-
-
-def _check(holds: bool, message: str) -> None:
-    if not holds:
-        raise ValueError(message)
-
-
-def _check_integer(field: str, value: int, *, least: int) -> None:
-    _check(least <= value <= _MAX_INTEGER, f"{field} {value} is outside {least}..{_MAX_INTEGER}")
 
 
 def _minor(version: str) -> tuple[int, int]:
