@@ -150,6 +150,15 @@ def test_a_machine_that_never_comes_back_stays_dark(make_machine):
     assert booted(machine) == []
 
 
+def test_a_slow_machine_comes_up_on_its_trial_only_later(make_machine):
+    machine = make_machine(TRIAL_OF_B, Timing(firmware=0, panic=0, watchdog=0, boot_guard=60, slow=0.5))
+    machine.faults.add(Fault.SLOW)
+    began = time.monotonic()
+    machine.power_on()
+    until(lambda: machine.power is Power.UP)
+    assert (booted(machine), time.monotonic() - began >= 0.5) == ([Slot.B], True)
+
+
 def test_with_nothing_bootable_a_machine_stays_dark(make_machine):
     machine = make_machine(TRIAL_OF_B, a="panic", b="panic")
     machine.power_on()
