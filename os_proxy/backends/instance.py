@@ -83,7 +83,7 @@ class ClusterInstance:
         delay = FIRST_DELAY
         while not ended():
             try:
-                self._follow_once(cluster)
+                self._follow_once(cluster, ended)
                 delay = FIRST_DELAY
             except Gone:
                 continue
@@ -92,13 +92,15 @@ class ClusterInstance:
                 threading.Event().wait(delay * random.uniform(0.5, 1.0))  # noqa: S311 - spreads a fleet
                 delay = min(MAX_DELAY, delay * 2)
 
-    def _follow_once(self, cluster: Cluster) -> None:
+    def _follow_once(self, cluster: Cluster, ended: Callable[[], bool]) -> None:
         fields = f"metadata.name={self._node}"
         listing = cluster.list(OSINSTANCE, fields=fields)
         self._take(listing.items[0] if listing.items else None)
         version = listing.resource_version
-        while True:
+        while not ended():
             for event in cluster.watch(OSINSTANCE, version, fields=fields, timeout=WATCH_SECONDS):
+                if ended():
+                    return
                 version = event.object["metadata"]["resourceVersion"]
                 if event.type in ("ADDED", "MODIFIED"):
                     self._take(event.object)

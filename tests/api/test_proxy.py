@@ -80,7 +80,9 @@ def test_new_orders_are_seen_by_the_watch(cluster, connect, instance, node):
     while instance.orders() is None or instance.orders().goal is not Goal.STAGE:
         instance.wait(30)
     over.set()
-    assert instance.orders().release == TWO.release
+    order(cluster, node, TWO, Goal.NONE)  # the watch brings it, and with it the end
+    thread.join(30)
+    assert (instance.orders().release, thread.is_alive()) == (TWO.release, False)
 
 
 def test_no_object_is_no_orders_and_nothing_is_written(kinds, connect, node):  # noqa: F811

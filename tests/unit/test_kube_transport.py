@@ -173,3 +173,18 @@ def test_the_kubeconfigs_token_wins_over_a_netrc_file(against, monkeypatch, tmp_
     with against(reply) as cluster:
         cluster.get(NODE, "any")
     assert sent == ["Bearer from-the-kubeconfig"]
+
+
+def test_a_token_file_that_is_gone_is_a_network_error_and_no_crash(tmp_path):
+    config = kubeconfig("http://127.0.0.1:1")
+    config["users"][0]["user"] = {"tokenFile": "token"}
+    path = tmp_path / "config"
+    path.write_text(yaml.safe_dump(config))
+    transport = RequestsTransport(str(path))
+
+    with pytest.raises(errors.NetworkError, match="token"):
+        transport.request("GET", "/version")
+    with pytest.raises(errors.NetworkError, match="token"), transport.stream("/x", query={}, timeout=1):
+        pass
+
+    transport.close()

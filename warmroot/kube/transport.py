@@ -109,10 +109,10 @@ class RequestsTransport:
         content_type: str = "application/json",
         timeout: float = 30.0,
     ) -> Response:
-        import requests
 
-        headers = {"Content-Type": content_type, "Accept": "application/json", **self._headers()}
+        headers = {"Content-Type": content_type, "Accept": "application/json"}
         try:
+            headers |= self._headers()
             answer = self._session.request(
                 method,
                 self.server + path,
@@ -122,7 +122,7 @@ class RequestsTransport:
                 timeout=timeout,
                 verify=self._verify,
             )
-        except requests.RequestException as error:
+        except OSError as error:  # a RequestException, or a certificate or token file that is gone
             raise NetworkError(f"{method} {path}: {error}") from error
         return Response(answer.status_code, answer.content)
 
@@ -130,7 +130,6 @@ class RequestsTransport:
     def stream(
         self, path: str, *, query: Mapping[str, str], timeout: float
     ) -> Iterator[tuple[int, Iterator[bytes]]]:
-        import requests
         from urllib3.exceptions import HTTPError
 
         try:
@@ -143,7 +142,7 @@ class RequestsTransport:
                 verify=self._verify,
             ) as answer:
                 yield answer.status_code, _lines(answer.raw)
-        except (requests.RequestException, HTTPError) as error:
+        except (OSError, HTTPError) as error:
             raise NetworkError(f"watch {path}: {error}") from error
 
     def close(self) -> None:
