@@ -92,7 +92,7 @@ def _settled(fleet: World) -> World:
     return replace(fleet, oses={"workers": os})
 
 
-def measure(size: int, rounds: int = 5) -> float:
+def measure(size: int, rounds: int = 15) -> float:
     """Milliseconds of processor time of one plan, the best of `rounds`: others may use the machine."""
     fleet = _settled(world(size))
     best = float("inf")

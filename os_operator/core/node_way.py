@@ -18,6 +18,9 @@ from warmroot.api.osinstance import Goal, InstancePhase
 
 CONFIRM_GRACE = 120.0
 """Seconds past the health deadline in which an ordered confirm may still arrive."""
+_STAGE, _NONE, _FAILED = Goal.STAGE, Goal.NONE, InstancePhase.FAILED
+"""Members by a name of their own: looking one up on its class costs more than all else that is done for a
+node that stands still, and there are ten thousand of those."""
 MAX_BARRED = 32
 """An OSInstance bars at most this many releases; then nothing new is written to the node."""
 
@@ -100,7 +103,7 @@ def in_orders(instance: InstanceView | None) -> bool:
     if instance is None:
         return False
     goal = instance.goal
-    if goal is Goal.STAGE or goal is Goal.NONE:
+    if goal is _STAGE or goal is _NONE:
         return False
     return not (instance.confirmed and instance.booted_digest == instance.digest)
 
@@ -119,7 +122,7 @@ def examine(
     if instance.node_uid != node.uid:
         return BACK_OUT if node.note is not None else REPLACED
     goal = instance.goal
-    if goal is not Goal.STAGE and goal is not Goal.NONE and in_orders(instance):
+    if goal is not _STAGE and goal is not _NONE and in_orders(instance):
         return _ordered(node, instance, ready_seconds, now)
     if node.note is not None:
         return _cordoned(node, instance, target, failed)
@@ -141,10 +144,10 @@ def _standing(
         return TOO_MANY_BARS
     if not fresh:
         return SILENT
-    if instance.goal is not Goal.STAGE or instance.digest != target:
+    if instance.goal is not _STAGE or instance.digest != target:
         return WANTS_STAGE
     phase = instance.phase
-    if phase is InstancePhase.FAILED and instance.observed:
+    if phase is _FAILED and instance.observed:
         return _staging_failed(instance)
     if phase is InstancePhase.FELL_BACK and instance.observed:
         return FORGIVEN_IN_VAIN
