@@ -19,8 +19,8 @@ from warmroot.api.osinstance import Goal, InstancePhase
 CONFIRM_GRACE = 120.0
 """Seconds past the health deadline in which an ordered confirm may still arrive."""
 _STAGE, _NONE, _FAILED = Goal.STAGE, Goal.NONE, InstancePhase.FAILED
-"""Members by a name of their own: looking one up on its class costs more than all else that is done for a
-node that stands still, and there are ten thousand of those."""
+"""Members by a name of their own: a look-up on an enum's class is dear beside the little else that is done
+for a node that stands still, and `bench plan` has thousands of those."""
 MAX_BARRED = 32
 """An OSInstance bars at most this many releases; then nothing new is written to the node."""
 
