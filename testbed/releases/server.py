@@ -34,7 +34,7 @@ class Manner(StrEnum):
 
 @dataclass
 class Counters:
-    """What was asked and what was sent. `body_bytes` counts blobs and metadata alike."""
+    """What was asked and what was sent or tried to be. `body_bytes` counts blobs and metadata alike."""
 
     requests: int = 0
     body_bytes: int = 0
@@ -165,8 +165,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._write(bytes(_PIECE))
 
     def _write(self, piece: bytes) -> None:
-        self.wfile.write(piece)
+        # Counted before it is sent: whoever has read the answer finds it counted.
         self.server.release_server.count(body_bytes=len(piece))
+        self.wfile.write(piece)
 
 
 def _resolve(root: Path, url_path: str) -> Path | None:
