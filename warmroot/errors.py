@@ -37,8 +37,17 @@
     │   ├── ForeignSource  a class from outside the class path
     │   ├── EmptyRecording  nothing was recorded
     │   ├── UploadCut    the stream ended before its promised end
+    │   ├── WrongDigest  bytes that are not those of the digest that was named
     │   ├── BadKey       a build key that no pod of ours would send
+    │   ├── BadRequest   a request that is not in the protocol's form
+    │   ├── NoLease      a recording without a lease of this key
+    │   ├── NoOrder      there is no such build order, or it is over
+    │   ├── Held         another builder has the order
     │   └── BadRange     a range that the object does not have
+    ├── AccessError      who asks the cache service is not known, or may not ask
+    │   ├── NoToken      no token, where one is needed
+    │   ├── WrongToken   a token that the API server, or the token file, does not confirm
+    │   └── Unbound      a token that is bound to no pod
     ├── ArchiveError     an archive's manifest must not be believed; the application starts plainly
     │   ├── BadManifest  not the canonical form of a manifest
     │   └── BadSignature  no signature of a key that is valid now
@@ -287,10 +296,62 @@ class BadKey(UploadError):
     default_hint = "use a pod agent of the cache service's version"
 
 
+class WrongDigest(UploadError):
+    """Bytes that are not those of the digest that was named."""
+
+    default_hint = "they changed on the way, or were written while they were sent; send them again"
+
+
+class BadRequest(UploadError):
+    """A request that is not in the form that the protocol prescribes."""
+
+    default_hint = "use a pod agent of the cache service's version; docs/jboost-protocol.md has the form"
+
+
+class NoLease(UploadError):
+    """A recording of somebody whom nobody asked to record."""
+
+    default_hint = "look up again; the answer has a lease when a recorder is wanted"
+
+
+class NoOrder(UploadError):
+    """There is no such build order, or it is over."""
+
+    default_hint = "ask for an order again"
+
+
+class Held(UploadError):
+    """Another builder has the order."""
+
+    default_hint = "nothing to do: it builds, or its order ends by itself"
+
+
 class BadRange(UploadError):
     """A range that the object does not have."""
 
     default_hint = "ask for the whole object"
+
+
+class AccessError(WarmrootError):
+    """Who asks the cache service is not known, or may not ask."""
+
+
+class NoToken(AccessError):
+    """No token, where one is needed."""
+
+    default_hint = "send `Authorization: Bearer …` with the projected token, or the one of --token-file"
+
+
+class WrongToken(AccessError):
+    """A token that is not confirmed: expired, of another audience, of a deleted pod, or no token at all."""
+
+    default_hint = "project a token with audience jboost.warmroot.io; a kubelet renews it in place"
+
+
+class Unbound(AccessError):
+    """A token that is bound to no pod."""
+
+    default_hint = "use a projected volume; a token of a Secret or of `kubectl create token` alone won't do"
 
 
 class ArchiveError(WarmrootError):
