@@ -1,0 +1,80 @@
+"""Requests of several kinds to a running application, over one connection, in an order that a seed decides."""
+
+from __future__ import annotations
+
+import http.client
+import random
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from testbed.apps.application import Application, Request
+from warmroot.errors import ProgramDied
+
+TIMEOUT = 30.0
+"""Seconds for one answer: a JVM that ends a recording stands still for several."""
+
+
+@dataclass
+class Served:
+    """What was answered: milliseconds of each request, in order."""
+
+    latencies: list[float] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
+    """Kind, wanted and given status of each answer that was another."""
+
+    @property
+    def slowest(self) -> float:
+        """Milliseconds."""
+        return max(self.latencies)
+
+    def percentile(self, share: float) -> float:
+        """Milliseconds below which `share` (0 to 1) of the requests were answered."""
+        ordered = sorted(self.latencies)
+        return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+def send(
+    application: Application,
+    port: int,
+    *,
+    seconds: float = TIMEOUT,
+    count: int | None = None,
+    seed: int = 1,
+    kinds: Sequence[str] | None = None,
+) -> Served:
+    """Sends requests for `seconds`, or `count` of them, or those of some `kinds` alone.
+
+    Raises:
+        ProgramDied: the connection broke.
+    """
+    served = Served()
+    link = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
+    end = time.perf_counter() + seconds
+    try:
+        for request in _choose(application, seed, kinds):
+            began = time.perf_counter()
+            if began >= end or len(served.latencies) == count:
+                return served
+            headers = {"Content-Type": "application/json"} if request.body else {}
+            link.request(request.method, request.path, request.body, headers)
+            answer = link.getresponse()
+            answer.read()
+            served.latencies.append((time.perf_counter() - began) * 1000)
+            if answer.status != request.status:
+                served.unexpected.append(f"{request.kind}: {request.status} wanted, {answer.status} given")
+    except (OSError, http.client.HTTPException) as error:
+        raise ProgramDied(
+            f"{application.name} stopped answering: {error!r}", hint="look at its log"
+        ) from error
+    finally:
+        link.close()
+    return served
+
+
+def _choose(application: Application, seed: int, kinds: Sequence[str] | None) -> Iterator[Request]:
+    dice = random.Random(seed)  # noqa: S311 - an order of requests, no secret
+    while True:
+        request = dice.choice(application.requests)(dice)
+        if kinds is None or request.kind in kinds:
+            yield request
