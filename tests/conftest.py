@@ -15,6 +15,7 @@ from testbed.controlplane import build
 from testbed.setup import debian, s3server
 from testbed.setup.cache import cache_dir
 from testbed.setup.debian import Tier
+from tests.java_world import Java
 from warmroot.errors import NotInstalled
 
 if TYPE_CHECKING:
@@ -46,13 +47,17 @@ def _lacking(marker: str) -> str:
     if marker == "s3":
         return _s3_server()
     if marker == "e2e":
-        return _control_plane() or _tools(lambda package: package.tier <= Tier.DEMO)
+        return _control_plane() or _tools(_of_images)
     return ""
 
 
 def _tools(wanted: Callable[[debian.Package], bool]) -> str:
     missing = [package for package in debian.missing(Tier.TEST) if wanted(package)]
     return f"{debian.names(missing)} not installed; {debian.command(missing)}" if missing else ""
+
+
+def _of_images(package: debian.Package) -> bool:
+    return package.tier <= Tier.DEMO and not package.used_for.startswith("Java")
 
 
 def _control_plane() -> str:
@@ -119,6 +124,12 @@ def tally(request: pytest.FixtureRequest) -> Callable[[str, int], None]:
         counts[what] = counts.get(what, 0) + count
 
     return add
+
+
+@pytest.fixture(scope="session")
+def java() -> Java:
+    """JDKs and Java applications; what is missing skips the test that asks for it."""
+    return Java()
 
 
 @pytest.fixture(scope="session")

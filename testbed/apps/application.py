@@ -25,7 +25,8 @@ class Request:
     status: int = 200
     method: str = "GET"
     body: str | None = None
-    """JSON."""
+    content: str = "application/json"
+    """The body's type."""
 
 
 Maker = Callable[[random.Random], Request]

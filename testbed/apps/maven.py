@@ -1,4 +1,4 @@
-"""Maven: builds our applications and fetches foreign ones, from Maven Central or the mirror that it is set to."""
+"""Maven: builds our application and fetches foreign ones, from Maven Central or the mirror it is set to."""
 
 from __future__ import annotations
 
@@ -47,13 +47,17 @@ class Artifact:
         """As Maven's command line wants them."""
         return f"{self.group}:{self.name}:{self.version}:jar"
 
+    def file(self, folder: Path) -> Path:
+        """Where `fetch` puts it."""
+        return folder / f"{self.name}-{self.version}.jar"
+
     def fetch(self, folder: Path, java_home: Path) -> Path:
         """Copies the jar into `folder` unless it is there.
 
         Raises:
             NotInstalled, StepFailed: see `run_maven`.
         """
-        jar = folder / f"{self.name}-{self.version}.jar"
+        jar = self.file(folder)
         if jar.exists():
             return jar
         folder.mkdir(parents=True, exist_ok=True)

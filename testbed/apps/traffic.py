@@ -1,4 +1,4 @@
-"""Requests of several kinds to a running application, over one connection, in an order that a seed decides."""
+"""Requests of several kinds to a running application, over one connection, in an order set by a seed."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ def send(
     link = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
     end = time.perf_counter() + seconds
     try:
-        for request in _choose(application, seed, kinds):
+        for request in choose(application, seed, kinds, count):
             began = time.perf_counter()
-            if began >= end or len(served.latencies) == count:
-                return served
-            headers = {"Content-Type": "application/json"} if request.body else {}
+            if began >= end:
+                break
+            headers = {"Content-Type": request.content} if request.body else {}
             link.request(request.method, request.path, request.body, headers)
             answer = link.getresponse()
             answer.read()
@@ -72,9 +72,14 @@ def send(
     return served
 
 
-def _choose(application: Application, seed: int, kinds: Sequence[str] | None) -> Iterator[Request]:
+def choose(
+    application: Application, seed: int, kinds: Sequence[str] | None, count: int | None
+) -> Iterator[Request]:
+    """The requests of a seed, in order: `count` of them, or without end; of some `kinds` alone, or of all."""
     dice = random.Random(seed)  # noqa: S311 - an order of requests, no secret
-    while True:
+    made = 0
+    while made != count:
         request = dice.choice(application.requests)(dice)
         if kinds is None or request.kind in kinds:
+            made += 1
             yield request

@@ -8,8 +8,9 @@ import shutil
 import sys
 import time
 
+from testbed.apps import prepare
 from testbed.controlplane import build
-from testbed.setup import debian, golang, s3server, uv
+from testbed.setup import debian, golang, jdk_install, s3server, uv
 from testbed.setup.cache import REPOSITORY, cache_dir
 from testbed.setup.debian import Tier
 from testbed.setup.plan import Plan, survey
@@ -48,6 +49,18 @@ def carry_out(plan: Plan, tier: Tier, progress: Progress) -> None:
         build.build(go, plan.cache, progress)
         if plan.s3_server:
             s3server.compile_it(go, plan.cache, progress)
+        _java(plan, tier, progress)
+
+
+def _java(plan: Plan, tier: Tier, progress: Progress) -> None:
+    program = uv.find(plan.cache)
+    assert program is not None
+    for runtime in plan.runtimes if not plan.no_runtimes else ():
+        jdk_install.install(runtime.feature, plan.cache, program, progress)
+    if plan.other_build:
+        jdk_install.install_other_build(plan.cache, program, progress)
+    if plan.applications and not prepare.lacking():
+        prepare.prepare(tier, plan.cache, progress)
 
 
 def _python_packages(plan: Plan, progress: Progress) -> None:

@@ -44,12 +44,8 @@ PACKAGES = (
     Package("ovmf", Tier.TEST, "/usr/share/OVMF/OVMF_CODE*.fd", "firmware tests, UEFI"),
     Package("grub-common", Tier.TEST, "grub-mkimage", "firmware tests"),
     Package("grub-pc-bin", Tier.TEST, "/usr/lib/grub/i386-pc/normal.mod", "firmware tests, BIOS"),
-    Package(
-        "openjdk-17-jdk-headless",
-        Tier.TEST,
-        "/usr/lib/jvm/java-17-openjdk-amd64/bin/javac",
-        "Java archives",
-    ),
+    Package("openjdk-17-jdk-headless", Tier.DEMO, "/usr/lib/jvm/*17*/bin/javac", "Java archives"),
+    Package("maven", Tier.DEMO, "mvn", "Java applications"),
     Package("grub-efi-amd64-bin", Tier.TEST, "/usr/lib/grub/x86_64-efi/normal.mod", "firmware tests, UEFI"),
 )
 
@@ -60,8 +56,7 @@ def present(proof: str) -> bool:
     """Whether a program (also in sbin, which a user's PATH may lack) or a path exists."""
     if not proof.startswith("/"):
         return shutil.which(proof, path=os.pathsep.join((os.environ.get("PATH", ""), *_SBIN))) is not None
-    folder, name = os.path.split(proof)
-    return any(Path(folder).glob(name))
+    return any(Path("/").glob(proof.removeprefix("/")))
 
 
 def missing(tier: Tier, has: Callable[[str], bool] = present) -> tuple[Package, ...]:

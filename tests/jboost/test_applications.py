@@ -1,0 +1,47 @@
+"""The applications that tests and benchmarks start do answer, in each layout, on each Java."""
+
+from __future__ import annotations
+
+import pytest
+
+from testbed.apps import traffic
+from testbed.apps.application import Layout
+from testbed.apps.running import running
+from testbed.apps.spring import EXTRACTED_AT
+
+pytestmark = pytest.mark.jvm
+
+
+def named(java, name):
+    return next(one for one in java.applications() if one.name == name)
+
+
+@pytest.mark.parametrize("name", ["spring", "wiremock", "fuseki"])
+@pytest.mark.parametrize("feature", [17, 25])
+def test_an_application_gets_ready_and_answers_every_kind_of_request_as_expected(
+    java, feature, name, tmp_path
+):
+    application = named(java, name)
+    with running(application, java.jdk(feature).java, tmp_path) as one:
+        served = traffic.send(application, one.port, count=6 * len(application.requests))
+    assert served.unexpected == []
+    assert len(served.latencies) == 6 * len(application.requests)
+
+
+def test_the_fat_jar_answers_too(java, tmp_path):
+    application = named(java, "spring")
+    with running(application, java.jdk(17).java, tmp_path, layout=Layout.FAT) as one:
+        assert one.ready.cpu > 0
+        assert one.ready.resident > 0
+
+
+def test_jars_have_a_time_that_does_not_tell_when_they_were_built(java):
+    application = named(java, "spring")
+    assert {jar.stat().st_mtime for jar in application.jars.values()} == {EXTRACTED_AT}
+
+
+def test_one_seed_makes_one_order_of_requests(java):
+    application = named(java, "spring")
+    first, second = (list(traffic.choose(application, 7, None, 50)) for _ in range(2))
+    assert first == second
+    assert len({request.kind for request in first}) == len(application.requests)
