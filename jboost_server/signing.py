@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -73,6 +74,20 @@ def create(path: Path) -> Signer:
     except OSError as error:
         raise UserError(f"{path} can't be written: {error.strerror}") from error
     return Signer((key,))
+
+
+def write_publics(signer: Signer, path: Path) -> None:
+    """Writes the public keys for agents: one in base64 a line, replaced by rename.
+
+    Raises:
+        UserError: the file can't be written.
+    """
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        new.write_text("".join(base64.b64encode(public).decode() + "\n" for public in signer.publics))
+        new.replace(path)
+    except OSError as error:
+        raise UserError(f"{path} can't be written: {error.strerror}") from error
 
 
 def _load(path: Path) -> Ed25519PrivateKey:

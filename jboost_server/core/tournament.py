@@ -1,10 +1,11 @@
 """The tournament of binary recordings (24 and later), which can't be merged: one of them is the archive.
 
-Before anything is built, a recording is worth what it saw: nearly all classes, then requests served, then
-time. Requests come before time because an archive trained only by starting up is as fast to ready as one
-trained by traffic, but serves fewer requests after it. Once caches are built and measured, the start decides
-as far as it can be told from noise; among equals, traffic does again. The last good one stays until a
-measured one is better by these rules.
+Before anything is built, a recording is worth what it saw: nearly everything, then requests served, then
+time. The server never opens a recording, so its size tells how many classes and profiles are in it.
+Requests come before time because an archive trained only by starting up is as fast to ready as one trained
+by traffic, but serves fewer requests after it. Once caches are built and measured, the start decides as far
+as it can be told from noise; among equals, traffic does again. The last good one stays until a measured one
+is better by these rules.
 """
 
 from __future__ import annotations
@@ -14,28 +15,28 @@ from dataclasses import dataclass
 
 from warmroot.canonical import check, check_integer
 
-THIN = 98
-"""Percent of the most classes seen; below it a recording lacks parts of the application."""
+THIN = 90
+"""Percent of the largest recording's size; below it a recording lacks parts of the application."""
 NOISE = 3
 """Percent within which two measured starts are the same."""
 
 
 @dataclass(frozen=True)
 class Recording:
-    """One run: distinct classes, its length in seconds, requests served in it.
+    """One run: the recording's size in bytes, the run's length in seconds, requests served in it.
 
     `start` is the median start of the cache built of it, in milliseconds; None before it was measured.
     """
 
     digest: str
-    classes: int
+    size: int
     seconds: int
     requests: int
     start: int | None = None
 
     def __post_init__(self) -> None:
         check(bool(self.digest), "a recording without a digest")
-        check_integer("classes", self.classes, least=1)
+        check_integer("size", self.size, least=1)
         check_integer("seconds", self.seconds, least=0)
         check_integer("requests", self.requests, least=0)
         if self.start is not None:
@@ -66,7 +67,7 @@ def rank(recordings: Iterable[Recording]) -> tuple[Place, ...]:
     """
     known = tuple(recordings)
     check(len({recording.digest for recording in known}) == len(known), "a recording is there twice")
-    most = max((recording.classes for recording in known), default=0)
+    most = max((recording.size for recording in known), default=0)
     return tuple(Place(each, _seen(each, most)) for each in sorted(known, key=lambda r: _worth(r, most)))
 
 
@@ -89,7 +90,7 @@ def judge(recordings: Iterable[Recording], last_good: str | None = None) -> Verd
         return Verdict(best, _reason(best, equals))
     if holder == best:
         return Verdict(holder, f"the last good one stays: {_reason(holder, equals)}")
-    most = max(place.recording.classes for place in places)
+    most = max(place.recording.size for place in places)
     return Verdict(best, f"replaces {holder.digest[:12]}: {_reason(best, equals)} ({_seen(best, most)})")
 
 
@@ -103,7 +104,7 @@ def _slower(start: int, than: int) -> bool:
 
 
 def _thin(recording: Recording, most: int) -> bool:
-    return recording.classes * 100 < most * THIN
+    return recording.size * 100 < most * THIN
 
 
 def _worth(recording: Recording, most: int) -> tuple[bool, int, int, int, str]:
@@ -111,18 +112,14 @@ def _worth(recording: Recording, most: int) -> tuple[bool, int, int, int, str]:
         _thin(recording, most),
         -recording.requests,
         -recording.seconds,
-        -recording.classes,
+        -recording.size,
         recording.digest,
     )
 
 
 def _seen(recording: Recording, most: int) -> str:
-    what = f"{recording.classes} classes, {recording.requests} requests in {recording.seconds} s"
-    return (
-        f"{what}; fewer than {THIN} % of the {most} classes that another saw"
-        if _thin(recording, most)
-        else what
-    )
+    what = f"{recording.size} bytes, {recording.requests} requests in {recording.seconds} s"
+    return f"{what}; fewer than {THIN} % of the {most} bytes of another" if _thin(recording, most) else what
 
 
 def _reason(winner: Recording, equals: list[Recording]) -> str:

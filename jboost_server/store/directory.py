@@ -187,13 +187,14 @@ class DirectoryStore:
         _sync_folder(folder.parent)
 
 
-def _tail(handle: BinaryIO, name: str) -> tuple[int, str]:
-    """Size and etag of an object's file."""
-    size = os.fstat(handle.fileno()).st_size - _TAIL
+def _tail(handle: BinaryIO, name: str) -> tuple[int, str, int]:
+    """Size, etag and time of an object's file."""
+    found = os.fstat(handle.fileno())
+    size = found.st_size - _TAIL
     if size >= 0:
         tail = os.pread(handle.fileno(), _TAIL, size)
         if tail.endswith(_MARK):
-            return size, tail[: -len(_MARK)].hex()
+            return size, tail[: -len(_MARK)].hex(), int(found.st_mtime)
     raise StoreBroken(f"the file of {name} is no whole object")
 
 

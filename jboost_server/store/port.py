@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 from warmroot.canonical import check
 from warmroot.errors import TooLarge, UploadCut
@@ -23,11 +23,15 @@ _PREFIX = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._-]{0,127}/){0,8}")
 
 @dataclass(frozen=True)
 class Stat:
-    """One object: its name, size in bytes and `etag`, which is equal only for equal bytes."""
+    """One object: its name, size in bytes and `etag`, which is equal only for equal bytes.
+
+    `modified` in seconds since 1970 by the store's clock; 0 where a write returned this.
+    """
 
     name: str
     size: int
     etag: str
+    modified: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,14 @@ class ObjectStore(Protocol):
 
     def delete(self, name: str) -> None:
         """Takes an object away; it is no error if there is none."""
+
+
+@runtime_checkable
+class PresigningStore(Protocol):
+    """A store that whoever has an address may read from directly."""
+
+    def presigned(self, name: str) -> str:
+        """An address from which the object can be read for a few minutes, without credentials."""
 
 
 def check_name(name: str) -> None:

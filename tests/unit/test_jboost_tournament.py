@@ -5,22 +5,22 @@ import pytest
 
 from jboost_server.core.tournament import Recording, judge, rank
 
-TRAFFIC = Recording("t" * 64, classes=15_500, seconds=600, requests=9_000)
-START = Recording("s" * 64, classes=15_400, seconds=30, requests=3)
-THIN = Recording("f" * 64, classes=9_000, seconds=900, requests=50_000)
+TRAFFIC = Recording("t" * 64, size=15_500, seconds=600, requests=9_000)
+START = Recording("s" * 64, size=15_400, seconds=30, requests=3)
+THIN = Recording("f" * 64, size=9_000, seconds=900, requests=50_000)
 
 
 def digests(places) -> list[str]:
     return [place.recording.digest[0] for place in places]
 
 
-def test_requests_served_decide_among_recordings_that_saw_nearly_all_classes():
+def test_requests_served_decide_among_recordings_that_saw_nearly_everything():
     assert digests(rank([START, THIN, TRAFFIC])) == ["t", "s", "f"]
 
 
-def test_a_longer_run_decides_among_equal_traffic_then_classes():
+def test_a_longer_run_decides_among_equal_traffic_then_size():
     longer = replace(START, digest="l" * 64, seconds=31)
-    wider = replace(START, digest="w" * 64, classes=15_401)
+    wider = replace(START, digest="w" * 64, size=15_401)
     assert digests(rank([START, wider, longer])) == ["l", "w", "s"]
 
 
@@ -32,7 +32,7 @@ def test_the_order_of_arrival_makes_no_difference():
 def test_each_place_says_why():
     thin = rank([TRAFFIC, THIN])[1]
     assert thin.because == (
-        "9000 classes, 50000 requests in 900 s; fewer than 98 % of the 15500 classes that another saw"
+        "9000 bytes, 50000 requests in 900 s; fewer than 90 % of the 15500 bytes of another"
     )
 
 
@@ -84,7 +84,7 @@ def test_a_recording_counts_once():
 
 
 @pytest.mark.parametrize(
-    "odd", [{"classes": 0}, {"seconds": -1}, {"requests": -1}, {"start": 0}, {"digest": ""}]
+    "odd", [{"size": 0}, {"seconds": -1}, {"requests": -1}, {"start": 0}, {"digest": ""}]
 )
 def test_a_recording_of_nothing_is_none(odd):
     with pytest.raises(ValueError, match=next(iter(odd))):

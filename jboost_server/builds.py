@@ -1,0 +1,376 @@
+"""What builders ask and tell: orders, inputs, archives, results.
+
+An archive exists before the object that says who names it, that before its manifest, and the manifest
+before the order ends. A service that dies in between leaves an archive that nobody is told of, or an order
+that its holder ends by telling the result once more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from jboost_server import uploads
+from jboost_server.catalogue import Catalogue
+from jboost_server.core import classlist, layout, leases, merge, orders, promotion, publication, tournament
+from jboost_server.core.buildkey import BuildKey
+from jboost_server.core.layout import KeyPlace
+from jboost_server.core.lookup import Scope
+from jboost_server.core.manifest import ArchiveManifest
+from jboost_server.core.merge import Merge
+from jboost_server.core.naming import Naming
+from jboost_server.core.orders import Book, Ended, Form, Learned, Order
+from jboost_server.core.publication import Publication, State
+from jboost_server.core.tournament import NOISE, Recording
+from jboost_server.records import change, read, write_new, write_over
+from jboost_server.store.port import CHUNK
+from warmroot.errors import (
+    BadRequest,
+    Bug,
+    Held,
+    NoObject,
+    NoOrder,
+    StoreUnavailable,
+    TooLarge,
+    UploadError,
+    WriteLost,
+)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a builder measured: its archive, flags that are needed beside ours, starts in milliseconds."""
+
+    digest: str
+    flags: tuple[str, ...]
+    plain: tuple[int, ...]
+    warm: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Input:
+    """What an order is built of."""
+
+    size: int
+    chunks: Iterator[bytes]
+
+
+class Builds:
+    """The service's part for builders."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._store = catalogue.store
+        self._policy = catalogue.policy
+
+    def order(self, scope: Scope, key: BuildKey, holder: str) -> Order | None:
+        """Something to build for this key, None if there is nothing. Asked again by its holder, the same.
+
+        Raises:
+            Held: another builder has it.
+            StoreError: the store can't be read or written.
+        """
+        place = KeyPlace(scope, key.digest)
+        now = self._catalogue.now()
+        found = read(self._store, place.build, orders.decode)
+        book = found.value if found else Book()
+        if book.order is not None and book.order.live(now):
+            if book.order.holder != holder:
+                raise Held(f"{book.order.holder} builds this since it asked before")
+            return book.order
+        if book.order is not None:
+            book = book.closed(Ended(book.order.id, "failed", 0, "its builder never came back"), failed=True)
+        chosen = self._next(place, key, book)
+        if chosen is None:
+            return None
+        form, digest, size = chosen
+        nonce, until = secrets.token_hex(16), now + self._policy.order
+        order = Order(orders.make_id(place, nonce), form, digest, size, holder, until)
+        data = replace(book, order=order).encode()
+        try:
+            write_over(self._store, place.build, data, found.etag if found else None)
+        except WriteLost:
+            raise Held("another builder was first") from None
+        return order
+
+    @contextmanager
+    def input(self, tenant: str, order: str) -> Iterator[Input]:
+        """What to build of.
+
+        Raises:
+            NoOrder: the order is over.
+            StoreError: the store can't be read.
+        """
+        place, found = self._of(tenant, order)
+        if found.form is Form.AOT:
+            with self._store.get(place.recording(found.input)) as opened:
+                yield Input(opened.stat.size, opened.chunks)
+            return
+        merged = read(self._store, place.merge, merge.decode)
+        data = merged.value.render() if merged else b""
+        if hashlib.sha256(data).hexdigest() != found.input:
+            raise NoOrder("the merge went on since this order was given")
+        yield Input(len(data), (data[at : at + CHUNK] for at in range(0, len(data), CHUNK)))
+
+    def archive(self, tenant: str, order: str, digest: str, size: int, chunks: Iterable[bytes]) -> bool:
+        """Takes the archive of an order; False if these very bytes are there.
+
+        Raises:
+            NoOrder: the order is over.
+            UploadError: its leaves say what is wrong with the upload; nothing of it is kept.
+            StoreError: it can't be written.
+        """
+        place, _ = self._of(tenant, order)
+        cap = self._policy.caps.archive
+        if size > cap:
+            raise TooLarge(f"an archive of {size} bytes, more than {cap}")
+        if size == 0:
+            raise BadRequest("an archive of 0 bytes")
+        name = layout.archive(tenant, digest)
+        new = True
+        if self._is_there(name):
+            uploads.drain(chunks)
+            size, new = self._store.stat(name).size, False
+        else:
+            try:
+                self._store.put_new(name, uploads.of_digest(chunks, digest), size)
+            except WriteLost:
+                size, new = self._store.stat(name).size, False
+        self._book(place, lambda book: _uploaded(book, book.of(order, self._catalogue.now()), digest, size))
+        return new
+
+    def failed(self, tenant: str, order: str, why: str) -> Ended:
+        """The builder gives the order back.
+
+        Raises:
+            NoOrder: the order is over.
+            StoreError: it can't be written.
+        """
+        place = orders.place_of(order, tenant)
+        ended = Ended(order, "failed", 0, why)
+        return self._end(place, order, ended, failed=True)
+
+    def result(self, tenant: str, order: str, result: Result) -> Ended:
+        """Judges an archive by what was measured, and publishes it if it is worth it. Told again, the same.
+
+        Raises:
+            NoOrder: the order is over, or another archive was uploaded for it.
+            BadRequest: what was measured is no measurement.
+            StoreError: it can't be written.
+        """
+        place = orders.place_of(order, tenant)
+        now = self._catalogue.now()
+        found = read(self._store, place.build, orders.decode)
+        book = found.value if found else Book()
+        if book.ended is not None and book.ended.id == order:
+            return book.ended
+        current = book.of(order, now)
+        if current.uploaded != result.digest:
+            raise NoOrder("another archive, or none, was uploaded for this order")
+        published = self._published(place, current, result, now)
+        state = "serving" if published.state is State.SERVING else "refused"
+        return self._end(place, order, Ended(order, state, published.gain, published.why))
+
+    def publications(self, place: KeyPlace) -> list[Publication]:
+        """What became of every archive of a key, as it stands in the store."""
+        found = []
+        for stat in self._store.list(f"{place.folder}manifests/"):
+            record = read(self._store, stat.name, publication.decode)
+            if record is not None:
+                found.append(record.value)
+        return found
+
+    def learned(self, place: KeyPlace) -> Learned:
+        """What there is of a key to build of."""
+        now = self._catalogue.now()
+        starts = {each.input: each.warm for each in self.publications(place)}
+        recordings = [
+            Recording(digest, facts.size, facts.seconds, facts.requests, starts.get(digest) or None)
+            for digest, facts in self._catalogue.recordings(place)
+        ]
+        live = 0
+        for slot in range(self._policy.recorders):
+            lease = read(self._store, place.lease(slot), leases.decode)
+            live += lease is not None and lease.value.live(now)
+        return Learned(recordings, live, self._policy.recorders)
+
+    def _next(self, place: KeyPlace, key: BuildKey, book: Book) -> tuple[Form, str, int] | None:
+        learned, built = self.learned(place), self.publications(place)
+        if Form.of(key.jvm.feature) is Form.AOT:
+            recording = orders.next_recording(learned, book, built)
+            return (Form.AOT, recording.digest, recording.size) if recording else None
+        if not learned.enough:
+            return None
+        data = self._merged(place, key, learned).render()
+        digest = hashlib.sha256(data).hexdigest()
+        if not orders.worth_building(digest, learned, book, built):
+            return None
+        return Form.CLASS_LIST, digest, len(data)
+
+    def _merged(self, place: KeyPlace, key: BuildKey, learned: Learned) -> Merge:
+        """The merge with every recording in it. Folding is a set operation: it matters to none who folds."""
+
+        def decide(old: Merge | None) -> Merge:
+            result = old or Merge(key.jvm.feature)
+            for recording in sorted(learned.recordings, key=lambda each: each.digest):
+                if recording.digest not in result.recordings:
+                    result = self._folded(place, key, result, recording.digest)
+            return result
+
+        merged = change(self._store, place.merge, merge.decode, Merge.encode, decide)
+        assert merged is not None
+        return merged
+
+    def _folded(self, place: KeyPlace, key: BuildKey, old: Merge, digest: str) -> Merge:
+        paths = frozenset(jar.path for jar in key.class_path)
+        try:
+            with self._store.get(place.recording(digest)) as opened:
+                entries = classlist.parse(opened.chunks, feature=key.jvm.feature, class_path=paths)
+                return old.fold(digest, entries)
+        except (UploadError, NoObject) as error:  # it was taken by another version's rules, or it is gone
+            log.warning("a recording is left out", extra={"recording": digest, "why": str(error)})
+            return old
+
+    def _published(self, place: KeyPlace, order: Order, result: Result, now: int) -> Publication:
+        others = [each for each in self.publications(place) if each.archive != result.digest]
+        there = read(self._store, place.manifest(result.digest), publication.decode)
+        new = there.value if there else self._new(place, order, result, others, now)
+        if new.state is State.SERVING:
+            self._name(place, result.digest)
+        if there is None:  # or else it is told again, after the order's end was lost
+            write_new(self._store, place.manifest(result.digest), new.encode())
+            self._catalogue.views.forget(place.scope)
+        if new.state is State.SERVING:
+            self._must_be_there(place, result.digest)
+            for other in others:
+                if other.state is State.SERVING:
+                    self._replace(place, other.archive, result.digest)
+        return new
+
+    def _new(
+        self, place: KeyPlace, order: Order, result: Result, others: Sequence[Publication], now: int
+    ) -> Publication:
+        verdict = self._judge(place, order, result, others)
+        envelope = b""
+        if verdict.serve:
+            key = self._catalogue.key(place)
+            signed = ArchiveManifest(place.scope, key, result.flags, result.digest, order.uploaded_size)
+            envelope = self._catalogue.signer.sign(signed)
+        return Publication(
+            archive=result.digest,
+            size=order.uploaded_size,
+            input=order.input,
+            state=State.SERVING if verdict.serve else State.REFUSED,
+            why=verdict.why[: publication.MAX_WHY],
+            built=now,
+            plain=verdict.plain,
+            warm=verdict.warm,
+            gain=verdict.gain,
+            envelope=envelope,
+        )
+
+    def _judge(
+        self, place: KeyPlace, order: Order, result: Result, others: Sequence[Publication]
+    ) -> promotion.Judgement:
+        """Against the plain start, then against the archive that serves now."""
+        try:
+            verdict = promotion.judge(
+                result.plain, result.warm, min_gain=self._policy.min_gain, samples=self._policy.samples
+            )
+        except ValueError as error:
+            raise BadRequest(str(error)) from error
+        serving = [other for other in others if other.state is State.SERVING]
+        if not verdict.serve or not serving:
+            return verdict
+        if order.form is Form.AOT:
+            return self._tournament(place, order, verdict, serving)
+        best = min(other.warm for other in serving)
+        if verdict.warm * 100 > best * (100 + NOISE):
+            why = f"{verdict.why}; but the archive that serves starts in {best} ms"
+            return replace(verdict, serve=False, why=why)
+        return verdict
+
+    def _tournament(
+        self, place: KeyPlace, order: Order, verdict: promotion.Judgement, serving: Sequence[Publication]
+    ) -> promotion.Judgement:
+        recordings = {each.digest: each for each in self.learned(place).recordings}
+        ours = recordings.get(order.input)
+        if ours is None:
+            return replace(verdict, serve=False, why="its recording is gone")
+        recordings[order.input] = replace(ours, start=verdict.warm)
+        served = [recordings[each.input] for each in serving if each.input in recordings]
+        last_good = served[0].digest if served else None
+        found = tournament.judge([recordings[order.input], *served], last_good)
+        if found.winner is None or found.winner.digest != order.input:
+            return replace(verdict, serve=False, why=f"{verdict.why}; but {found.because}")
+        return replace(verdict, why=f"{verdict.why}; {found.because}")
+
+    def _name(self, place: KeyPlace, digest: str) -> None:
+        change(
+            self._store,
+            layout.named_by(place.scope.tenant, digest),
+            Naming.decode,
+            Naming.encode,
+            lambda old: (old or Naming()).plus(place.scope.group, place.key),
+        )
+
+    def _must_be_there(self, place: KeyPlace, digest: str) -> None:
+        """Takes the publication back if the archive is being swept: the sweeper says so before it looks."""
+        tenant = place.scope.tenant
+        swept = self._is_there(layout.doomed(tenant, digest))
+        if swept or not self._is_there(layout.archive(tenant, digest)):
+            self._store.delete(place.manifest(digest))
+            self._catalogue.views.forget(place.scope)
+            raise StoreUnavailable(
+                "the archive was swept while it was published", hint="upload it again under a new order"
+            )
+
+    def _replace(self, place: KeyPlace, old: str, new: str) -> None:
+        def decide(found: Publication | None) -> Publication | None:
+            if found is None or found.state is not State.SERVING:
+                return None
+            return found.become(State.REPLACED, f"by {new[:12]}")
+
+        change(self._store, place.manifest(old), publication.decode, Publication.encode, decide)
+        self._catalogue.views.forget(place.scope)
+
+    def _end(self, place: KeyPlace, order: str, ended: Ended, *, failed: bool = False) -> Ended:
+        def close(book: Book) -> Book:
+            if book.ended is not None and book.ended.id == order:
+                return book
+            book.of(order, self._catalogue.now())
+            return book.closed(ended, failed=failed)
+
+        book = self._book(place, close)
+        assert book.ended is not None
+        return book.ended
+
+    def _book(self, place: KeyPlace, decide: Callable[[Book], Book]) -> Book:
+        found = change(
+            self._store, place.build, orders.decode, Book.encode, lambda old: decide(old or Book())
+        )
+        if found is None:
+            raise Bug("a book of orders was left unwritten")
+        return found
+
+    def _of(self, tenant: str, order: str) -> tuple[KeyPlace, Order]:
+        place = orders.place_of(order, tenant)
+        found = read(self._store, place.build, orders.decode)
+        return place, (found.value if found else Book()).of(order, self._catalogue.now())
+
+    def _is_there(self, name: str) -> bool:
+        try:
+            self._store.stat(name)
+        except NoObject:
+            return False
+        return True
+
+
+def _uploaded(book: Book, order: Order, digest: str, size: int) -> Book:
+    return replace(book, order=replace(order, uploaded=digest, uploaded_size=size))

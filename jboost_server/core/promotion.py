@@ -1,0 +1,117 @@
+"""Promotion: whether an archive serves, by the starts that its builder measured with and without it.
+
+Two things must hold. It must be worth it: the medians differ by at least the wanted gain. And it must be no
+accident: if the archive were no better, so clear a result would come up in at most one of a hundred such
+measurements. The second is the exact one-sided Wilcoxon-Mann-Whitney test: it asks only how often a warm
+start was faster than a plain one, so it needs no assumption about how starts spread, one outlier does not
+decide, and with five starts a side it can tell already. Equal starts count for the plain side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import comb
+from statistics import median
+
+from warmroot.canonical import check, check_integer
+
+CONFIDENCE = 99
+"""Percent; one in a hundred useless archives may pass the second rule, if it passes the first as well."""
+MIN_SAMPLES = 5
+"""A side. Four starts a side can't reach the confidence whatever they are."""
+MAX_SAMPLES = 100
+"""A side; what is beyond tells nothing more."""
+MAX_MS = 3_600_000
+"""A start of an hour is none."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Whether to serve, and why. `gain` in percent of the plain median, rounded down; below zero if slower.
+
+    `plain` and `warm` are medians in milliseconds, `confidence` the percent that was reached, rounded down.
+    """
+
+    serve: bool
+    gain: int
+    confidence: int
+    plain: int
+    warm: int
+    why: str
+
+
+def judge(
+    plain: Sequence[int], warm: Sequence[int], *, min_gain: int, samples: int = MIN_SAMPLES
+) -> Judgement:
+    """The verdict on starts without (`plain`) and with the archive (`warm`), in milliseconds.
+
+    `min_gain` in percent of the plain median. `samples` is how many starts a side are wanted.
+
+    Raises:
+        ValueError: a start is not 1 ms to an hour, or there are more than MAX_SAMPLES a side.
+    """
+    check_integer("minGain", min_gain, least=0)
+    for name, starts in (("plain", plain), ("warm", warm)):
+        check(len(starts) <= MAX_SAMPLES, f"{name} has more than {MAX_SAMPLES} starts")
+        check(all(1 <= start <= MAX_MS for start in starts), f"{name} has what is no start in milliseconds")
+    wanted = max(samples, MIN_SAMPLES)
+    fewest = min(len(plain), len(warm))
+    if fewest < wanted:
+        return Judgement(False, 0, 0, 0, 0, f"{fewest} starts a side were measured; {wanted} are needed")
+    before, after = median(plain), median(warm)
+    gain = int((before - after) * 100 // before)
+    chance = chance_of(wins(plain, warm), len(plain), len(warm))
+    confidence = int(100 * (1 - chance))
+    what = f"{after:g} ms instead of {before:g} ms, {gain} % faster"
+    if gain < 0:
+        what = f"{after:g} ms instead of {before:g} ms, slower"
+    clear = chance * 100 <= 100 - CONFIDENCE
+    why = f"{what}, with a confidence of {confidence} %"
+    if gain < min_gain:
+        why += f"; {min_gain} % are wanted"
+    elif not clear:
+        why += f"; {CONFIDENCE} % are wanted: measure more starts, or on a quieter machine"
+    return Judgement(clear and gain >= min_gain, gain, confidence, int(before), int(after), why)
+
+
+def wins(plain: Sequence[int], warm: Sequence[int]) -> int:
+    """In how many pairs of a plain and a warm start the warm one was faster."""
+    return sum(fast < slow for slow in plain for fast in warm)
+
+
+def chance_of(won: int, plain: int, warm: int) -> float:
+    """How likely at least `won` pairs are, among `plain` and `warm` starts that do not differ; 0 to 1."""
+    counts = _arrangements(plain, warm)
+    return sum(counts[won:]) / comb(plain + warm, plain)
+
+
+@lru_cache(16)
+def _arrangements(first: int, second: int) -> tuple[int, ...]:
+    """How many of the orders of two samples have 0, 1, 2 … pairs won: Mann and Whitney's recursion.
+
+    Built up by rows, in exact integers: the coefficients of the Gaussian binomial.
+    """
+    counts = [1]
+    for step in range(1, first + 1):
+        longer = second + step
+        counts = _times(counts, longer)
+        counts = _divided(counts, step)
+    return tuple(counts)
+
+
+def _times(counts: list[int], power: int) -> list[int]:
+    """The polynomial times 1 - x^power."""
+    result = counts + [0] * power
+    for index, value in enumerate(counts):
+        result[index + power] -= value
+    return result
+
+
+def _divided(counts: list[int], power: int) -> list[int]:
+    """The polynomial over 1 - x^power, which divides it."""
+    result = list(counts)
+    for index in range(power, len(result)):
+        result[index] += result[index - power]
+    return result[: len(result) - power]

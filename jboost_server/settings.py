@@ -1,0 +1,61 @@
+"""What the operator of a cache service decides about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jboost_server.core.leases import MAX_SLOTS
+from jboost_server.core.promotion import MAX_SAMPLES, MIN_SAMPLES
+from warmroot.errors import UserError
+
+
+@dataclass(frozen=True)
+class Caps:
+    """The most that one request may bring, in bytes, and how many keys a group may learn at one time."""
+
+    class_list: int = 64 * 2**20
+    aot: int = 512 * 2**20
+    archive: int = 4 * 2**30
+    keys: int = 200
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How the service learns and promotes.
+
+    `recorders` a key has at most; `settle` is how many seconds a recorder goes on after it is ready, `lease`
+    how many it has in all, and `order` a builder. `min_gain` in percent, `samples` starts a side.
+    `waive_after` pods with a good preflight, the others need none; `withdraw_after` pods whose JVM refused an
+    archive, it is withdrawn. `fresh` is for how many seconds an answer may be made of what was read before.
+
+    Raises:
+        UserError: a value that makes no sense.
+    """
+
+    recorders: int = 1
+    settle: int = 60
+    lease: int = 1800
+    order: int = 3600
+    min_gain: int = 10
+    samples: int = MIN_SAMPLES
+    waive_after: int = 5
+    withdraw_after: int = 3
+    fresh: float = 1.0
+    caps: Caps = Caps()
+
+    def __post_init__(self) -> None:
+        for name, least, most in (
+            ("recorders", 0, MAX_SLOTS),
+            ("settle", 0, 86_400),
+            ("lease", 1, 7 * 86_400),
+            ("order", 1, 7 * 86_400),
+            ("min_gain", 0, 99),
+            ("samples", MIN_SAMPLES, MAX_SAMPLES),
+            ("waive_after", 1, 64),
+            ("withdraw_after", 1, 64),
+        ):
+            if not least <= getattr(self, name) <= most:
+                option = "--" + name.replace("_", "-")
+                raise UserError(
+                    f"{option} {getattr(self, name)} makes no sense", hint=f"{least} to {most} do"
+                )

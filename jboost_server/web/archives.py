@@ -1,0 +1,122 @@
+"""Archives over HTTP: whole or one range, compressed if wished, told apart by their digest."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from anyio import to_thread
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from jboost_server.store.port import ObjectStore
+from warmroot.errors import BadRange
+
+_RANGE = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})")
+PATIENCE = 60.0
+"""Seconds for which a reader may take nothing; then its connection is closed."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Bytes from `start` up to but not including `end`; all of them if `whole`."""
+
+    start: int
+    end: int
+    whole: bool
+
+
+def wanted(headers: Headers, size: int, etag: str) -> Part:
+    """What the headers ask for. A form that is not understood asks for everything, as RFC 9110 has it.
+
+    Raises:
+        BadRange: the range is none of the object's.
+    """
+    match = _RANGE.fullmatch(headers.get("range", "").strip())
+    condition = headers.get("if-range")
+    everything = Part(0, size, True)
+    if match is None or match.groups() == ("", "") or condition not in {None, etag}:
+        return everything
+    first, last = match.groups()
+    if not first:
+        start, end = max(0, size - int(last)), size
+    else:
+        start, end = int(first), min(int(last) + 1, size) if last else size
+        if last and int(last) < start:
+            return everything
+    if start >= size or start >= end:
+        raise BadRange(f"the archive has {size} bytes, none of {match[0]}")
+    return Part(start, end, False)
+
+
+def matches(header: str, etag: str) -> bool:
+    """Whether an If-None-Match names this version."""
+    tags = {tag.strip().removeprefix("W/") for tag in header.split(",")}
+    return "*" in tags or etag in tags
+
+
+def takes_zstd(header: str) -> bool:
+    """Whether an Accept-Encoding takes zstd."""
+    for item in header.lower().split(","):
+        name, _, parameters = item.partition(";")
+        if name.strip() == "zstd":
+            return re.fullmatch(r"\s*q\s*=\s*0(\.0*)?\s*", parameters) is None
+    return False
+
+
+class Bytes(Response):
+    """An ASGI response that streams an object, or a part of it, from the store."""
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        name: str,
+        part: Part,
+        status: int,
+        headers: dict[str, str],
+        sent: Callable[[int], None],
+    ) -> None:
+        super().__init__(status_code=status, headers=headers)
+        self.raw_headers = [item for item in self.raw_headers if item[0] != b"content-length"]
+        self.raw_headers.append((b"content-length", str(part.end - part.start).encode()))
+        self._store = store
+        self._name = name
+        self._part = part
+        self._sent = sent
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends it; no more than two chunks are in memory."""
+        with ExitStack() as stack:
+            chunks = await to_thread.run_sync(self._open, stack)
+            start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+            await send(start)
+            if scope["method"] != "HEAD":
+                await self._stream(chunks, receive, send)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _open(self, stack: ExitStack) -> Iterator[bytes]:
+        part = self._part
+        bounds = (0, None) if part.whole else (part.start, part.end)
+        return stack.enter_context(self._store.get(self._name, *bounds)).chunks
+
+    async def _stream(self, chunks: Iterator[bytes], receive: Receive, send: Send) -> None:
+        gone = asyncio.ensure_future(_hung_up(receive))
+        try:
+            while not gone.done():
+                chunk = await to_thread.run_sync(next, chunks, None)
+                if chunk is None:
+                    return
+                async with asyncio.timeout(PATIENCE):
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                self._sent(len(chunk))
+        finally:
+            gone.cancel()
+
+
+async def _hung_up(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

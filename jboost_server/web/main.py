@@ -1,0 +1,274 @@
+"""Runs the cache service: reads options, opens store and keys, listens, ends cleanly at SIGTERM."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import logging
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from jboost_server import signing
+from jboost_server.settings import Policy
+from jboost_server.signing import Signer
+from jboost_server.store.directory import DirectoryStore
+from jboost_server.web.app import create_app
+from jboost_server.web.service import Settings
+from jboost_server.web.tenancy import Local, Tenants, TokenReview
+from warmroot.errors import UserError
+
+if TYPE_CHECKING:
+    from jboost_server.store.port import ObjectStore
+
+KEY = "signing.pem"
+PUBLIC = "public.keys"
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+GRACE = 20
+"""Seconds that requests under way have to end after SIGTERM."""
+log = logging.getLogger("jboost_server")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a person chose. `store` is a folder or `s3://bucket/prefix`; `listen` is `host:port`.
+
+    `keys` are files of one or two private keys; without one, the directory store gets its own on first use.
+    `tenancy` is `local` or `kubernetes`.
+    """
+
+    store: str
+    listen: str = "127.0.0.1:8780"
+    keys: tuple[Path, ...] = ()
+    public_keys: Path | None = None
+    s3_endpoint: str = ""
+    tenancy: str = "local"
+    token_file: Path | None = None
+    kubeconfig: Path | None = None
+    redirect: bool = False
+    policy: Policy = field(default_factory=Policy)
+
+
+def serve(options: Options) -> None:
+    """Serves until SIGTERM or SIGINT.
+
+    Raises:
+        UserError: options that can't be, or an address that can't be listened on.
+        StoreError: the store can't be opened.
+    """
+    _log_json()
+    host, port = _address(options.listen)
+    tenants = _tenants(options, host)
+    store = open_store(options)
+    signer = open_keys(options)
+    app = create_app(
+        Settings(
+            store,
+            signer,
+            tenants,
+            clock=time.time,
+            monotonic=time.monotonic,
+            policy=options.policy,
+            redirect=options.redirect,
+        )
+    )
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=GRACE,
+        backlog=2048,
+    )
+    with _listening(host, port) as listener:
+        address = listener.getsockname()
+        log.info(
+            "listening",
+            extra={
+                "address": f"{address[0]}:{address[1]}",
+                "store": options.store,
+                "tenancy": options.tenancy,
+            },
+        )
+        _Server(config).run(sockets=[listener])
+    log.info("ended")
+
+
+class _Server(uvicorn.Server):
+    """Ends at SIGTERM with code 0; uvicorn would raise the signal once more when it is done."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Asks the server to end at SIGTERM and SIGINT, where this thread may."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in _SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def open_store(options: Options) -> ObjectStore:
+    """The store that the options name; a directory is swept of what killed writers left.
+
+    Raises:
+        UserError: an address that names no bucket.
+        StoreError: it can't be opened, or it does not honour conditional writes.
+    """
+    if not options.store.startswith("s3://"):
+        store = DirectoryStore(Path(options.store))
+        store.sweep()
+        return store
+    return _bucket(options)
+
+
+def open_keys(options: Options) -> Signer:
+    """The keys to sign with. Makes one beside a directory store that has none, with its public half.
+
+    Raises:
+        UserError: a key can't be read or made, or an S3 store was given none.
+    """
+    paths = options.keys
+    folder = None if options.store.startswith("s3://") else Path(options.store)
+    if not paths:
+        if folder is None:
+            raise UserError(
+                "an S3 store needs --key", hint="make one with `openssl genpkey -algorithm ed25519`"
+            )
+        paths = (folder / KEY,)
+        if not paths[0].exists():
+            signing.create(paths[0])
+            log.info("made a signing key", extra={"key": str(paths[0]), "next": "keep it; back it up"})
+    signer = signing.load(paths)
+    public = options.public_keys or (folder and folder / PUBLIC)
+    if public is not None:
+        signing.write_publics(signer, public)
+        log.info("public keys for agents", extra={"keys": str(public)})
+    return signer
+
+
+def _bucket(options: Options) -> ObjectStore:
+    import boto3
+    from botocore.config import Config
+
+    from jboost_server.store.s3 import S3Store
+
+    bucket, _, prefix = options.store.removeprefix("s3://").partition("/")
+    if not bucket:
+        raise UserError(f"{options.store} names no bucket", hint="use s3://bucket or s3://bucket/prefix")
+    client = boto3.client(
+        "s3",
+        endpoint_url=options.s3_endpoint or None,
+        config=Config(
+            signature_version="s3v4",
+            connect_timeout=5,
+            read_timeout=30,
+            max_pool_connections=50,
+            retries={"total_max_attempts": 3, "mode": "standard"},
+            s3={"addressing_style": "path"} if options.s3_endpoint else {},
+        ),
+    )
+    store = S3Store(client, bucket, f"{prefix.strip('/')}/" if prefix.strip("/") else "")
+    store.probe()
+    return store
+
+
+def _tenants(options: Options, host: str) -> Tenants:
+    if options.tenancy == "kubernetes":
+        from warmroot.kube.cluster import connect
+        from warmroot.kube.transport import RequestsTransport
+
+        kubeconfig = str(options.kubeconfig) if options.kubeconfig else None
+        return TokenReview(connect(RequestsTransport, kubeconfig), monotonic=time.monotonic)
+    if options.tenancy != "local":
+        raise UserError(f"no tenancy {options.tenancy!r}", hint="local or kubernetes")
+    if options.token_file is None:
+        if not _loopback(host):
+            raise UserError(
+                f"{host} can be reached by others, who would all be one tenant",
+                hint="listen on 127.0.0.1, or give --tenancy kubernetes or --token-file",
+            )
+        return Local()
+    try:
+        token = options.token_file.read_text().strip()
+    except OSError as error:
+        raise UserError(f"{options.token_file} can't be read: {error.strerror}") from error
+    if len(token) < 16:
+        raise UserError(f"{options.token_file} holds no token of 16 characters or more")
+    return Local(token)
+
+
+def _address(listen: str) -> tuple[str, int]:
+    host, colon, port = listen.rpartition(":")
+    if not colon or not host or not port.isdecimal() or int(port) > 65535:
+        raise UserError(f"--listen {listen} is no address", hint="use host:port, such as 127.0.0.1:8780")
+    return host.strip("[]"), int(port)
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(2048)
+        except OSError:
+            listener.close()
+            raise
+    except OSError as error:
+        raise UserError(
+            f"{host}:{port} can't be listened on: {error.strerror or error}", hint="name another --listen"
+        ) from error
+    return listener
+
+
+class _Json(logging.Formatter):
+    """One line of JSON a record, with what `extra` gave."""
+
+    _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "taskName", "color_message"}
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line |= {name: value for name, value in vars(record).items() if name not in self._STANDARD}
+        if record.exc_info:
+            line["trace"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str, ensure_ascii=False)
+
+
+def _log_json() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Json())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    for noisy in ("uvicorn.error", "botocore", "urllib3"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -1,0 +1,371 @@
+"""The requests of pods, builders and people. Each reads what was sent, asks, and renders the answer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.responses import JSONResponse, RedirectResponse
+from starlette.responses import StreamingResponse
+
+from jboost_server.builds import Result
+from jboost_server.catalogue import Accepted, Answer
+from jboost_server.core import buildkey, layout
+from jboost_server.core.buildkey import MAX_KEY, BuildKey
+from jboost_server.core.flags import allowed
+from jboost_server.core.orders import Order
+from jboost_server.core.outcome import Outcome
+from jboost_server.outcomes import Report
+from jboost_server.store.port import PresigningStore
+from jboost_server.views import GroupView
+from jboost_server.web import archives, bodies
+from jboost_server.web.bodies import fields
+from jboost_server.web.service import Service, place_of, scope_of
+from warmroot.canonical import Fields, check
+from warmroot.errors import BadKey, BadRequest
+
+MAX_REPORT = 64 * 1024
+"""Bytes of an outcome or a result."""
+MAX_LOOKUP = MAX_KEY + 1024
+MAX_HOLDER = 253
+Digest = Annotated[str, Query(pattern=r"^[0-9a-f]{64}$")]
+PathDigest = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")]
+Group = Annotated[str, Query(max_length=128)]
+Count = Annotated[int, Query(ge=0, le=2**53 - 1)]
+OrderId = Annotated[str, Path(pattern=r"^[0-9a-f]{1,400}$")]
+
+
+def _json_body(*required: str) -> dict[str, Any]:
+    schema = {"type": "object", "required": list(required)}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+_BYTES = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+_ERROR = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["reason", "message", "hint"],
+            "properties": {name: {"type": "string"} for name in ("reason", "message", "hint")},
+        }
+    },
+}
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: {"description": what, "content": {"application/json": {"schema": _ERROR}}}
+    for status, what in {
+        400: "Not in the form of the protocol, or what was uploaded is no good",
+        401: "Who asks is not known",
+        403: "No lease",
+        404: "There is none, or it is another tenant's",
+        409: "Another builder has it",
+        413: "Too large",
+        416: "No such range",
+        503: "Not now",
+        507: "The store is full",
+    }.items()
+}
+
+
+class Parsed:
+    """Lookups by their bytes: two hundred pods of one Deployment send the same."""
+
+    SIZE = 64 * 1024
+    COUNT = 256
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[bytes, tuple[str, BuildKey, bool]] = OrderedDict()
+
+    def get(self, data: bytes) -> tuple[str, BuildKey, bool] | None:
+        """What these bytes are, if they came before."""
+        return self._known.get(hashlib.sha256(data).digest())
+
+    def parse(self, data: bytes) -> tuple[str, BuildKey, bool]:
+        """Group, key and whether the pod would record.
+
+        Raises:
+            BadRequest, BadKey: it is no lookup.
+        """
+        with _refusing():
+            request = fields(data)
+            group, record = request.text("group"), request.boolean("record")
+            found = (group, _key(request), record)
+            request.finish()
+        if len(data) <= self.SIZE:
+            self._known[hashlib.sha256(data).digest()] = found
+            while len(self._known) > self.COUNT:
+                self._known.popitem(last=False)
+        return found
+
+
+def router(service: Service) -> APIRouter:
+    """Every route of protocol version 1."""
+    routes = APIRouter(prefix="/v1", responses=REFUSALS)
+    _for_pods(routes, service)
+    _for_recorders(routes, service)
+    _for_builders(routes, service)
+    _for_people(routes, service)
+    return routes
+
+
+def _for_pods(routes: APIRouter, service: Service) -> None:
+    parsed = Parsed()
+
+    @routes.post("/lookup", openapi_extra=_json_body("group", "key", "record"))
+    async def lookup(request: Request) -> Response:
+        """Which archives fit, or why none does."""
+        identity = await service.who(request)
+        data = await bodies.whole(request, MAX_LOOKUP)
+        found = parsed.get(data)
+        if found is None:
+            slow = len(data) > Parsed.SIZE  # a key of megabytes is not parsed while all others wait
+            found = await service.waiting(parsed.parse, data) if slow else parsed.parse(data)
+        group, key, record = found
+        scope = scope_of(identity, group)
+        view = service.catalogue.views.peek(scope)
+        answer = service.catalogue.answer(scope, key, view) if view else None
+        if view is None or answer is None or not _final(service, answer, record, key, view):
+            answer = await service.waiting(
+                service.catalogue.lookup, scope, key, record=record, pod=identity.pod
+            )
+        service.metrics.lookups.labels(answer.outcome.value).inc()
+        return Response(_rendered(answer), media_type="application/json")
+
+    @routes.get("/archives/{digest}")
+    @routes.head("/archives/{digest}", include_in_schema=False)
+    async def archive(request: Request, digest: PathDigest) -> Response:
+        """The bytes of an archive that a manifest of the asking tenant names."""
+        identity = await service.who(request)
+        size = await service.waiting(service.archives.size, identity.tenant, digest)
+        etag = f'"{digest}"'
+        headers = {
+            "ETag": etag,
+            "Accept-Ranges": "bytes",
+            "Cache-Control": "private",
+            "Vary": "Accept-Encoding",
+        }
+        if archives.matches(request.headers.get("if-none-match", ""), etag):
+            return Response(status_code=304, headers=headers)
+        name = layout.archive(identity.tenant, digest)
+        store = service.store
+        if service.settings.redirect and isinstance(store, PresigningStore):
+            return RedirectResponse(await service.waiting(store.presigned, name), 307)
+        return await _bytes(service, request, identity.tenant, digest, size, headers)
+
+    @routes.post("/outcomes", status_code=204, openapi_extra=_json_body("group", "key", "outcome"))
+    async def outcome(request: Request) -> Response:
+        """How a start ended."""
+        identity = await service.who(request)
+        with _refusing():
+            sent = fields(await bodies.whole(request, MAX_REPORT))
+            place = place_of(identity, sent.text("group"), sent.text("key"))
+            archive, why = sent.text("archive"), sent.text("why")
+            result, spent = Outcome(sent.text("outcome")), Fields("ms", sent.take("ms"))
+            sent.finish()
+            check(not archive or layout.is_digest(archive), "archive is no sha256")
+            spent_on = {step: spent.integer(step) for step in tuple(spent.left)}
+        service.metrics.reported.labels(result.value).inc()
+        report = Report(result, archive, why, spent_on.get("preflight", 0) > 0)
+        if result is Outcome.PREFLIGHT and archive:
+            await service.waiting(service.catalogue.doubt, place, archive, identity.pod, why)
+        service.outcomes.add(place, identity.pod, report)
+        return Response(status_code=204)
+
+
+def _for_recorders(routes: APIRouter, service: Service) -> None:
+    @routes.put("/recordings/{digest}", status_code=201, openapi_extra=_BYTES)
+    async def recording(
+        request: Request,
+        digest: PathDigest,
+        group: Group,
+        key: Digest,
+        lease: Annotated[str, Query(max_length=64)],
+        seconds: Count = 0,
+        requests: Count = 0,
+    ) -> Response:
+        """Takes what a recorder recorded."""
+        identity = await service.who(request)
+        place = place_of(identity, group, key)
+        caps = service.settings.policy.caps
+        size = bodies.length(request, max(caps.aot, caps.class_list))
+
+        def record(chunks: Iterator[bytes]) -> Accepted:
+            return service.catalogue.record(place, lease, digest, size, chunks, run=(seconds, requests))
+
+        accepted = await service.uploads.take(request, size, record)
+        state = "known" if accepted.known else "accepted"
+        service.metrics.recordings.labels(state).inc()
+        return JSONResponse(
+            {"state": state, "recordings": accepted.recordings}, 200 if accepted.known else 201
+        )
+
+
+def _for_builders(routes: APIRouter, service: Service) -> None:
+    @routes.post("/builds", openapi_extra=_json_body("group", "key", "holder"))
+    async def order(request: Request) -> Response:
+        """Something to build, 204 if there is nothing."""
+        identity = await service.who(request)
+        data = await bodies.whole(request, MAX_LOOKUP)
+        group, key, holder = await service.waiting(_asked, data)
+        found = await service.waiting(service.builds.order, scope_of(identity, group), key, holder)
+        if found is None:
+            return Response(status_code=204)
+        return JSONResponse({"order": _order(found, service)})
+
+    @routes.get("/builds/{order}/input")
+    async def build_input(request: Request, order: OrderId) -> Response:
+        """The merged class list, or the recording."""
+        identity = await service.who(request)
+        stack = ExitStack()
+        found = await service.waiting(stack.enter_context, service.builds.input(identity.tenant, order))
+        headers = {"Content-Length": str(found.size)}
+        return StreamingResponse(
+            _closing(stack, found.chunks), media_type="application/octet-stream", headers=headers
+        )
+
+    @routes.put("/builds/{order}/archive", status_code=201, openapi_extra=_BYTES)
+    async def built(request: Request, order: OrderId, digest: Digest) -> Response:
+        """Takes the archive."""
+        identity = await service.who(request)
+        size = bodies.length(request, service.settings.policy.caps.archive)
+
+        def take(chunks: Iterator[bytes]) -> bool:
+            return service.builds.archive(identity.tenant, order, digest, size, chunks)
+
+        new = await service.uploads.take(request, size, take)
+        return JSONResponse({"state": "accepted" if new else "known"}, 201)
+
+    @routes.post("/builds/{order}/result", openapi_extra=_json_body())
+    async def result(request: Request, order: OrderId) -> Response:
+        """Judges what was measured."""
+        identity = await service.who(request)
+        sent = _result(await bodies.whole(request, MAX_REPORT))
+        if isinstance(sent, str):
+            ended = await service.waiting(service.builds.failed, identity.tenant, order, sent)
+        else:
+            ended = await service.waiting(service.builds.result, identity.tenant, order, sent)
+        service.metrics.results.labels(ended.state).inc()
+        return JSONResponse({"state": ended.state, "gain": ended.gain, "why": ended.why})
+
+
+def _for_people(routes: APIRouter, service: Service) -> None:
+    @routes.get("/status")
+    async def status(
+        request: Request, group: Annotated[str | None, Query(max_length=128)] = None
+    ) -> Response:
+        """What every key of the asking tenant has come to."""
+        identity = await service.who(request)
+        if group is not None:
+            scope_of(identity, group)
+        return JSONResponse(await service.waiting(service.status.of, identity.tenant, group))
+
+
+async def _bytes(
+    service: Service, request: Request, tenant: str, digest: str, size: int, headers: dict[str, str]
+) -> Response:
+    part = archives.wanted(request.headers, size, headers["ETag"])
+    name, status = layout.archive(tenant, digest), 200
+    if not part.whole:
+        status = 206
+        headers["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{size}"
+    elif archives.takes_zstd(request.headers.get("accept-encoding", "")):
+        size = await service.waiting(service.archives.compressed, tenant, digest)
+        name = layout.compressed(tenant, digest)
+        part = archives.Part(0, size, whole=True)
+        headers |= {"Content-Encoding": "zstd", "ETag": f'"{digest}-zstd"'}
+    headers["Content-Type"] = "application/octet-stream"
+    return archives.Bytes(service.store, name, part, status, headers, service.metrics.sent.inc)
+
+
+def _final(service: Service, answer: Answer, record: bool, key: BuildKey, view: GroupView) -> bool:
+    """Whether a view's answer needs no more work: there is something to propose, or nobody is to record."""
+    return bool(answer.proposals) or not record or not service.catalogue.wants_recorder(key.digest, view)
+
+
+def _rendered(answer: Answer) -> bytes:
+    """The answer's JSON. Envelopes are JSON already, and stand in it as they were signed."""
+    recorder = answer.recorder
+    tree = {
+        "outcome": answer.outcome.value,
+        "why": list(answer.why),
+        "recorder": recorder
+        and {"lease": recorder.lease, "form": recorder.form.value, "settle": recorder.settle},
+    }
+    head = json.dumps(tree, ensure_ascii=False, separators=(",", ":")).encode()
+    return head[:-1] + b',"proposals":[' + b",".join(answer.proposals) + b"]}"
+
+
+def _order(order: Order, service: Service) -> dict[str, Any]:
+    policy = service.settings.policy
+    return {
+        "id": order.id,
+        "form": order.form.value,
+        "input": order.input,
+        "size": order.size,
+        "minGain": policy.min_gain,
+        "samples": policy.samples,
+    }
+
+
+def _asked(data: bytes) -> tuple[str, BuildKey, str]:
+    with _refusing():
+        request = fields(data)
+        group, key, holder = request.text("group"), _key(request), request.text("holder")
+        request.finish()
+        check(0 < len(holder) <= MAX_HOLDER, f"holder has not 1 to {MAX_HOLDER} characters")
+        check(holder.isprintable(), "holder is not printable")
+    return group, key, holder
+
+
+def _result(data: bytes) -> Result | str:
+    with _refusing():
+        sent = fields(data)
+        if "failed" in sent.left:
+            why = sent.text("failed")
+            sent.finish()
+            return why or "no reason given"
+        result = Result(
+            sent.text("digest"), sent.texts("flags"), _starts(sent, "plain"), _starts(sent, "warm")
+        )
+        sent.finish()
+        check(layout.is_digest(result.digest), "digest is no sha256")
+        check(all(map(allowed, result.flags)), "flags holds what no archive needs")
+    return result
+
+
+def _starts(sent: Fields, name: str) -> tuple[int, ...]:
+    values = sent.items(name)
+    check(all(type(value) is int for value in values), f"{name} is not a list of integers")
+    return tuple(value for value in values if isinstance(value, int))
+
+
+def _key(request: Fields) -> BuildKey:
+    tree = request.take("key")
+    try:
+        return buildkey.from_tree(tree)
+    except ValueError as error:
+        raise BadKey(f"not a build key: {error}") from error
+
+
+def _closing(stack: ExitStack, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    with stack:
+        yield from chunks
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise BadRequest(str(error)) from error

@@ -1,0 +1,118 @@
+"""What the routes share: the service's parts, who asks, and threads for what waits."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar
+
+from anyio import to_thread
+from fastapi import Request
+
+from jboost_server.archives import Archives
+from jboost_server.builds import Builds
+from jboost_server.catalogue import Catalogue
+from jboost_server.core import layout
+from jboost_server.core.layout import KeyPlace
+from jboost_server.core.lookup import Scope
+from jboost_server.outcomes import Outcomes
+from jboost_server.settings import Policy
+from jboost_server.signing import Signer
+from jboost_server.status import Status
+from jboost_server.store.port import ObjectStore
+from jboost_server.web.bodies import Uploads
+from jboost_server.web.metrics import Metrics
+from jboost_server.web.tenancy import Identity, Tenants
+from warmroot.errors import BadRequest
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What an application is made of. `redirect`: send readers to the S3 store itself.
+
+    `clock` gives seconds since 1970, `monotonic` those of a clock that never jumps.
+    """
+
+    store: ObjectStore
+    signer: Signer
+    tenants: Tenants
+    clock: Callable[[], float]
+    monotonic: Callable[[], float]
+    policy: Policy = field(default_factory=Policy)
+    redirect: bool = False
+
+
+class Service:
+    """One running service."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.store = settings.store
+        self.catalogue = Catalogue(
+            settings.store,
+            settings.signer,
+            settings.policy,
+            clock=settings.clock,
+            monotonic=settings.monotonic,
+        )
+        self.builds = Builds(self.catalogue)
+        self.outcomes = Outcomes(self.catalogue)
+        self.archives = Archives(self.catalogue)
+        self.status = Status(self.catalogue, self.builds, self.outcomes)
+        self.uploads = Uploads()
+        self.metrics = Metrics()
+
+    async def who(self, request: Request) -> Identity:
+        """Who asks.
+
+        Raises:
+            AccessError: it is not known; NetworkError, ClusterError: nobody says.
+        """
+        header = request.headers.get("authorization", "")
+        identity = self.settings.tenants.known(header)
+        if identity is None:
+            identity = await to_thread.run_sync(self.settings.tenants.identify, header)
+        _must_be_tenant(identity)
+        return identity
+
+    async def waiting(self, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
+        """Runs what waits for the store in a thread."""
+        return await to_thread.run_sync(partial(function, *arguments, **named))
+
+
+def scope_of(identity: Identity, group: str) -> Scope:
+    """The asking tenant's group.
+
+    Raises:
+        BadRequest: no group can have this name.
+    """
+    scope = Scope(identity.tenant, group)
+    try:
+        layout.check_scope(scope)
+    except ValueError as error:
+        raise BadRequest(str(error)) from error
+    return scope
+
+
+def place_of(identity: Identity, group: str, key: str) -> KeyPlace:
+    """The asking tenant's key.
+
+    Raises:
+        BadRequest: the group or the digest is none.
+    """
+    try:
+        return KeyPlace(scope_of(identity, group), key)
+    except ValueError as error:
+        raise BadRequest(str(error)) from error
+
+
+def _must_be_tenant(identity: Identity) -> None:
+    try:
+        layout.tenant_folder(identity.tenant)
+    except ValueError as error:
+        raise BadRequest(str(error), hint="run the application in another namespace") from error

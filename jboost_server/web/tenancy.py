@@ -1,0 +1,159 @@
+"""Who asks: the tenant whose objects a request may touch, and the pod that it came from.
+
+No request names its tenant. With Kubernetes it follows from the projected token, which the API server
+reviews; without, there is one tenant, and whoever reaches the address or knows the shared token is it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from warmroot.errors import ClusterError, Forbidden, NetworkError, NoToken, Unbound, WrongToken
+from warmroot.kube.cluster import Cluster, Kind, Object
+
+AUDIENCE = "jboost.warmroot.io"
+LOCAL = "local"
+MAX_TOKEN = 16 * 1024
+"""Characters of a token; those of an API server have about one thousand."""
+_REVIEW = Kind("authentication.k8s.io", "v1", "tokenreviews", "TokenReview", namespaced=False)
+_POD_NAME = "authentication.kubernetes.io/pod-name"
+_POD_UID = "authentication.kubernetes.io/pod-uid"
+_ACCOUNT = "system:serviceaccount:"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The tenant, and what tells its pods apart."""
+
+    tenant: str
+    pod: str
+
+
+class Tenants(Protocol):
+    """Says who asks."""
+
+    def known(self, authorization: str) -> Identity | None:
+        """The same as `identify` if that needs no waiting, else None."""
+
+    def identify(self, authorization: str) -> Identity:
+        """Who asks, by the header `Authorization` (empty if there is none). May wait for the API server.
+
+        Raises:
+            AccessError: it is not known.
+            NetworkError, ClusterError: the API server does not say.
+        """
+
+
+class Local:
+    """One tenant, `local`. Every request counts as a pod of its own: a start is all that a laptop has."""
+
+    def __init__(self, token: str = "") -> None:
+        """With a `token`, whoever asks has to know it."""
+        self._token = token.encode()
+
+    def known(self, authorization: str) -> Identity | None:
+        """As the port says."""
+        return self.identify(authorization)
+
+    def identify(self, authorization: str) -> Identity:
+        """As the port says."""
+        if self._token and not hmac.compare_digest(_bearer(authorization).encode(), self._token):
+            raise WrongToken("this is not the shared token", hint="use the one of the service's --token-file")
+        return Identity(LOCAL, secrets.token_hex(8))
+
+
+class TokenReview:
+    """Tenants of a Kubernetes cluster: a namespace is one.
+
+    A token that was confirmed is believed for `fresh` seconds of the clock `monotonic`, so a pod that is
+    deleted may go on to read its own namespace's archives for as long. Refusals are asked anew each time.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        *,
+        monotonic: Callable[[], float],
+        fresh: float = 30.0,
+        remembered: int = 10_000,
+    ) -> None:
+        self._cluster = cluster
+        self._monotonic = monotonic
+        self._fresh = fresh
+        self._remembered = remembered
+        self._lock = threading.Lock()
+        self._seen: OrderedDict[bytes, tuple[float, Identity]] = OrderedDict()
+
+    def known(self, authorization: str) -> Identity | None:
+        """As the port says."""
+        name = hashlib.sha256(_bearer(authorization).encode()).digest()
+        with self._lock:
+            seen = self._seen.get(name)
+        return seen[1] if seen and self._monotonic() - seen[0] < self._fresh else None
+
+    def identify(self, authorization: str) -> Identity:
+        """As the port says."""
+        if (identity := self.known(authorization)) is not None:
+            return identity
+        token = _bearer(authorization)
+        identity = _identity(self._review(token))
+        name = hashlib.sha256(token.encode()).digest()
+        with self._lock:
+            self._seen[name] = (self._monotonic(), identity)
+            self._seen.move_to_end(name)
+            while len(self._seen) > self._remembered:
+                self._seen.popitem(last=False)
+        return identity
+
+    def _review(self, token: str) -> Object:
+        body = {
+            "apiVersion": _REVIEW.api_version,
+            "kind": _REVIEW.kind,
+            "spec": {"token": token, "audiences": [AUDIENCE]},
+        }
+        try:
+            return self._cluster.create(_REVIEW, body)
+        except Forbidden as error:
+            raise ClusterError(
+                f"the cache service may not review tokens: {error.message}",
+                status=error.status,
+                hint="give its service account the cluster role system:auth-delegator",
+            ) from error
+        except NetworkError as error:
+            raise NetworkError(f"the API server does not review the token: {error.message}") from error
+
+
+def _identity(review: Object) -> Identity:
+    status = review.get("status") or {}
+    if not status.get("authenticated"):
+        raise WrongToken(
+            f"the API server does not confirm this token: {status.get('error') or 'no reason given'}"
+        )
+    if AUDIENCE not in (status.get("audiences") or ()):
+        raise WrongToken(f"this token is not for {AUDIENCE}")
+    user = status.get("user") or {}
+    name, extra = str(user.get("username", "")), user.get("extra") or {}
+    namespace, _, account = name.removeprefix(_ACCOUNT).partition(":")
+    if not name.startswith(_ACCOUNT) or not namespace or not account:
+        raise WrongToken("this token is of no service account")
+    match extra.get(_POD_UID), extra.get(_POD_NAME):
+        case [[str(uid)], [str()]] if uid:
+            return Identity(namespace, uid)
+    raise Unbound("this token is bound to no pod")
+
+
+def _bearer(authorization: str) -> str:
+    scheme, _, token = authorization.partition(" ")
+    token = token.strip()
+    if scheme.lower() != "bearer" or not token:
+        raise NoToken("no token was sent")
+    if len(token) > MAX_TOKEN:
+        raise WrongToken(f"a token of more than {MAX_TOKEN} characters")
+    return token
