@@ -8,7 +8,7 @@ help: ## Show this list.
 setup: ## Install whatever is missing here, and say what before.
 	@scripts/setup
 
-demo: ## Roll releases over five machines. ARGS="--keep", ARGS="--output json", ARGS="--help".
+demo: ## Roll releases over five machines, then start Java pods warm. ARGS="--help".
 	@scripts/demo $(ARGS)
 
 test: ## Everything that CI checks: lint and all tests. ARGS go to pytest.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import shutil
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -17,10 +18,13 @@ from rich.console import Console
 
 from testbed.demo import summary as shown
 from testbed.demo.bed import Bed, BedSpec, foreign_kubeconfig
+from testbed.demo.java import show as java_shown
+from testbed.demo.java.bed import JavaBed, jdks
+from testbed.demo.java.story import JavaStory, JavaSummary
 from testbed.demo.keep import end_kept, hand_over, outlive
 from testbed.demo.objects import Pace, Run
 from testbed.demo.reporter import PLAIN_WIDTH, Reporter
-from testbed.demo.story import Bad, Story, Summary, as_json, judge
+from testbed.demo.story import Bad, Story, Summary, judge
 from testbed.setup.cache import cache_dir
 from warmroot.errors import WarmrootError
 
@@ -30,6 +34,13 @@ class Output(StrEnum):
 
     TEXT = "text"
     JSON = "json"
+
+
+class Half(StrEnum):
+    """What the demo shows."""
+
+    NODES = "nodes"
+    JAVA = "java"
 
 
 def register(app: typer.Typer) -> None:
@@ -42,14 +53,17 @@ def demo(
     machines: Annotated[int, typer.Option(min=2, max=50, help="How many machines.")] = 5,
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything up, in the background.")] = False,
     end: Annotated[bool, typer.Option("--end", help="End what --keep left up, and do nothing else.")] = False,
+    only: Annotated[Half | None, typer.Option(help="One half alone: machines, or Java pods.")] = None,
     output: Annotated[
         Output, typer.Option("--output", "-o", help="text, or json: one document on standard output.")
     ] = Output.TEXT,
 ) -> None:
-    """Roll a good release over machines, and see a bad one taken back.
+    """Roll a good release over machines, and see a bad one taken back; then start Java pods warm.
 
-    With KUBECONFIG set, in that cluster; nothing is touched there but what the demo makes.
+    With KUBECONFIG set, the machines are in that cluster; nothing is touched there but what the demo makes.
     """
+    if keep and only is Half.JAVA:
+        raise typer.BadParameter("it keeps machines up; leave out --only java, or --keep")
     runs = cache_dir() / "run"
     if end:
         end_kept(runs)
@@ -60,12 +74,42 @@ def demo(
     directory = runs / run.os
     reporter = Reporter(_console(output))
     spec = BedSpec(directory=directory, run=run, kubeconfig=foreign_kubeconfig())
-    with _ended_by_signals(), _kept_on_failure(directory, reporter), Bed(spec, reporter) as bed:
-        summary = Story(bed, Pace()).tell(bad)
-        _finish(summary, output, reporter)
-        judge(summary)
+    with _ended_by_signals(), _kept_on_failure(directory, reporter), ExitStack() as up:
+        told: dict[str, object] = {}
+        try:
+            if only is not Half.JAVA:
+                bed = up.enter_context(Bed(spec, reporter))
+                summary = _tell_nodes(bed, bad, reporter)
+                told |= summary.wire()
+                judge(summary.findings)
+                if not keep:
+                    up.close()  # what machines still do would be in the Java pods' figures
+            if only is not Half.NODES:
+                java = _tell_java(directory / "java", reporter)
+                told["java"] = java.wire()
+                judge(java.findings)
+        finally:
+            if output is Output.JSON and told:
+                print(json.dumps(told, indent=2), flush=True)  # noqa: T201
         if keep:
             _hold(bed, directory)
+
+
+def _tell_nodes(bed: Bed, bad: Bad, reporter: Reporter) -> Summary:
+    summary = Story(bed, Pace()).tell(bad)
+    shown.show(summary, reporter.console)
+    return summary
+
+
+def _tell_java(folder: Path, reporter: Reporter) -> JavaSummary:
+    runtimes = jdks()
+    folder.mkdir(parents=True)
+    with ExitStack() as up:
+        with reporter.phase("cache service"):
+            bed = up.enter_context(JavaBed(folder))
+        summary = JavaStory(bed, reporter).tell(runtimes)
+    java_shown.show(summary, reporter.console)
+    return summary
 
 
 def _name() -> str:
@@ -77,12 +121,6 @@ def _console(output: Output) -> Console:
     if output is Output.JSON:
         return Console(stderr=True, width=None if sys.stderr.isatty() else PLAIN_WIDTH)
     return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
-
-
-def _finish(summary: Summary, output: Output, reporter: Reporter) -> None:
-    shown.show(summary, reporter.console)
-    if output is Output.JSON:
-        print(as_json(summary), flush=True)  # noqa: T201
 
 
 def _hold(bed: Bed, directory: Path) -> None:

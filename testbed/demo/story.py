@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -236,17 +235,12 @@ _TELLING = ("kernel: panic", "flips", "no tries left", "never comes up", "boot-g
 """Words in a console's lines that say why a release was given up."""
 
 
-def as_json(summary: Summary) -> str:
-    """The summary as one JSON document."""
-    return json.dumps(summary.wire(), indent=2)
-
-
-def judge(summary: Summary) -> None:
+def judge(findings: Sequence[Finding]) -> None:
     """Nothing if all claims hold.
 
     Raises:
         StepFailed: names the claims that do not.
     """
-    broken = [f"{finding.claim} ({finding.detail})" for finding in summary.findings if not finding.holds]
-    if broken or not summary.findings:
+    broken = [f"{finding.claim} ({finding.detail})" for finding in findings if not finding.holds]
+    if broken or not findings:
         raise StepFailed(f"the outcome is not what the demo claims: {'; '.join(broken) or 'nothing checked'}")

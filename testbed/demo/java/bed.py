@@ -1,0 +1,136 @@
+"""What the second half runs on: the cache service, an application's own copy, JDKs, the pod agent."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+import time
+import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import requests
+from jboost_agent.build import agent_jar
+
+from testbed.apps import spring
+from testbed.apps.application import Application, Layout
+from testbed.apps.running import free_port
+from testbed.controlplane.processes import Program
+from testbed.demo.java.pod import Pod, Service
+from testbed.setup import jdk
+from testbed.setup.cache import cache_dir
+from testbed.setup.jdk import Jdk
+from warmroot.errors import NotInstalled, ProgramDied
+
+START_SECONDS = 30.0
+
+
+class JavaBed:
+    """A context manager: the service is up within its block. `folder` is the demo's own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        self.application = _own_copy(spring.application(cache_dir()), self.folder / "app")
+        self.agent = agent_jar()
+        self.service = self._stack.enter_context(_serving(self.folder))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    @property
+    def store(self) -> Path:
+        """The service's object store."""
+        return self.folder / "store"
+
+    def pod(self, name: str, jdk: Jdk) -> Pod:
+        """A pod of the application; pods of one JDK are of one group."""
+        folder = self.folder / "pods" / name
+        return Pod(self.application, jdk, f"orders-{jdk.feature}", folder, self.service, self.agent)
+
+
+def jdks() -> list[Jdk]:
+    """The JDKs of the demo: 17 and 25.
+
+    Raises:
+        NotInstalled: one of them is missing.
+    """
+    found = {feature: jdk.find(feature) for feature in (17, 25)}
+    if missing := [str(feature) for feature, one in found.items() if one is None]:
+        raise NotInstalled(f"Java {' and '.join(missing)} not found", hint="run `make setup`")
+    return [one for one in found.values() if one is not None]
+
+
+def _own_copy(application: Application, folder: Path) -> Application:
+    """The extracted layout with a jar of our own to change; its libraries are the cache's.
+
+    Entries of that jar are stored as they are, so that changed content can keep its size.
+    """
+    cached = application.jar(Layout.EXTRACTED)
+    shutil.copytree(cached.parent / "lib", folder / "lib", copy_function=_link)
+    jar = folder / cached.name
+    write_stored(jar, read_entries(cached))
+    shutil.copystat(cached, jar)
+    return replace(application, jars={Layout.EXTRACTED: jar})
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copy2(source, target)
+
+
+def read_entries(jar: Path) -> list[tuple[zipfile.ZipInfo, bytes]]:
+    """The entries of a jar in their order."""
+    with zipfile.ZipFile(jar) as file:
+        return [(entry, file.read(entry)) for entry in file.infolist()]
+
+
+def write_stored(jar: Path, entries: list[tuple[zipfile.ZipInfo, bytes]]) -> None:
+    """Writes a jar whose entries are not compressed."""
+    with zipfile.ZipFile(jar, "w", zipfile.ZIP_STORED) as file:
+        for entry, content in entries:
+            file.writestr(zipfile.ZipInfo(entry.filename, entry.date_time), content)
+
+
+@contextlib.contextmanager
+def _serving(folder: Path) -> Iterator[Service]:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = ["jboost-server", "-m", "jboost_server.web", "--store", str(folder / "store")]
+    command += ["--key", str(folder / "signing.key"), "--listen", f"127.0.0.1:{port}"]
+    program = Program.start(
+        command,
+        executable=Path(sys.executable),
+        log=folder / "jboost-server.log",
+        pid_file=folder / "jboost-server.pid",
+        dies_with_us=True,
+        env=os.environ,
+    )
+    try:
+        _await(url, program)
+        yield Service(url, folder / "public.keys")
+    finally:
+        program.end(10.0)
+
+
+def _await(url: str, program: Program) -> None:
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end:
+        program.check()
+        with contextlib.suppress(requests.RequestException):
+            if requests.get(f"{url}/readyz", timeout=2).ok:
+                return
+        time.sleep(0.05)
+    raise ProgramDied(f"the cache service is not ready after {START_SECONDS:.0f} s", hint="see its log")

@@ -1,0 +1,228 @@
+"""The acts of one JDK: a cold start, training under real requests, a build, warm starts; then three refusals.
+
+What is claimed is looked at where it shows: in the files that the JVM has mapped, and in what the application
+answers.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from jboost_server.core.outcome import Outcome
+from testbed.apps import traffic
+from testbed.apps.running import Running
+from testbed.demo.java.bed import JavaBed, read_entries, write_stored
+from testbed.demo.java.pod import Decided, Pod
+from testbed.demo.reporter import Reporter
+from testbed.demo.verdict import Finding
+from testbed.setup import jdk as jdks
+from testbed.setup.jdk import Jdk
+from warmroot.errors import NotInstalled, StepFailed
+
+STARTS = 3
+"""Plain and warm starts each, one after the other in turn; their medians are told."""
+SAMPLES = 5
+"""Starts of each kind that the builder measures before the service signs."""
+TRAINING_SECONDS = 8.0
+NEEDLE, CHANGED = b"article \x01", b"product \x01"
+"""A constant of the application that shows in its answers, and another of the same length."""
+SHOWS_IT = "/articles/1"
+
+
+@dataclass(frozen=True)
+class Start:
+    """One start of the application: the table's row. Seconds; `plain` without an archive."""
+
+    jdk: str
+    what: str
+    outcome: str
+    why: str = ""
+    plain: float | None = None
+    warm: float | None = None
+    fetch: float | None = None
+
+
+@dataclass
+class JavaSummary:
+    """What the second half ends with."""
+
+    starts: list[Start] = field(default_factory=list)
+    refusals: list[Start] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    built: dict[str, list[str]] = field(default_factory=dict)
+    """The builder's words by JDK."""
+
+    def wire(self) -> dict[str, Any]:
+        """The summary as JSON has it."""
+        return {"holds": all(finding.holds for finding in self.findings), **asdict(self)}
+
+
+class JavaStory:
+    """The second half on a bed."""
+
+    def __init__(self, bed: JavaBed, reporter: Reporter) -> None:
+        self.bed = bed
+        self.reporter = reporter
+        self.summary = JavaSummary()
+
+    def tell(self, runtimes: list[Jdk]) -> JavaSummary:
+        """All acts; what does not hold in the end is in the summary's findings.
+
+        Raises:
+            StepFailed, ProgramDied: a step did not come to its end.
+            NotInstalled: no second build of a JDK is there.
+        """
+        for jdk in runtimes:
+            self._learn(jdk)
+            self._warm(jdk)
+        self._another_build(runtimes[-1])
+        self._flipped_byte(runtimes[-1])
+        self._changed_jar(runtimes[0])
+        return self.summary
+
+    def _learn(self, jdk: Jdk) -> None:
+        name = f"JDK {jdk.version}"
+        pod = self.bed.pod(f"{jdk.feature}-recorder", jdk)
+        with self.reporter.phase(f"{name}: starts cold, and records under real requests"):
+            decided = pod.fetch("--record")
+            self._claim(decided.outcome is Outcome.LEARNING, f"{name}: the first pod records", decided)
+            with pod.application_container() as running:
+                served = traffic.send(pod.application, running.port, seconds=TRAINING_SECONDS)
+            self._claim(not served.unexpected, f"{name}: it answers well meanwhile", decided)
+            pod.record()
+        self.reporter.say(f"    recorded under {len(served.latencies)} requests")
+        with self.reporter.phase(f"{name}: an archive is built, tried, measured and signed"):
+            self.summary.built[jdk.version] = lines = pod.build(SAMPLES)
+        for line in lines[-1:]:
+            self.reporter.say(f"    {line}")
+
+    def _warm(self, jdk: Jdk) -> None:
+        """Plain and warm starts in turn, so that a busy moment hits both."""
+        name = f"JDK {jdk.version}"
+        plain, warm, fetched = [], [], []
+        decided = None
+        with self.reporter.phase(f"{name}: {STARTS} plain and {STARTS} warm starts, in turn"):
+            for number in range(STARTS):
+                with self._started_plainly(self.bed.pod(f"{jdk.feature}-plain-{number}", jdk)) as running:
+                    plain.append(running.ready.seconds)
+                pod = self.bed.pod(f"{jdk.feature}-warm-{number}", jdk)
+                decided = pod.fetch()
+                fetched.append(decided.seconds)
+                hit = decided.outcome is Outcome.HIT
+                self._claim(hit, f"{name}: pod {number + 1} starts from the archive", decided)
+                with pod.application_container() as running:
+                    warm.append(running.ready.seconds)
+                    used = decided.report.archive in maps(running)
+                self._claim(used, f"{name}: the JVM of pod {number + 1} has it mapped", decided)
+        assert decided is not None
+        before, after = statistics.median(plain), statistics.median(warm)
+        self._claim(after < before, f"{name}: a warm start is faster", decided)
+        what = f"{STARTS} starts each, medians"
+        row = Start(name, what, decided.outcome, plain=before, warm=after, fetch=statistics.median(fetched))
+        self.summary.starts.append(row)
+
+    def _another_build(self, jdk: Jdk) -> None:
+        other = jdks.other_build()
+        if other is None:
+            raise NotInstalled(f"no second build of Java {jdk.feature}", hint="run `make setup`")
+        pod = self.bed.pod("other-build", other)
+        self._refused(pod, f"another build: {other.version}", Outcome.BUILD)
+
+    def _flipped_byte(self, jdk: Jdk) -> None:
+        pod = self.bed.pod("flipped-byte", jdk)
+        for archive in self._archives(pod):
+            flip(archive)
+        self._refused(pod, "a byte of the archive flipped in the store", Outcome.SIGNATURE)
+
+    def _archives(self, pod: Pod) -> list[Path]:
+        """The stored archive that a pod of this kind gets."""
+        report = pod.fetch().report
+        found = [path for path in self.bed.store.rglob(report.archive) if path.is_file()]
+        if not report.archive or not found:
+            raise StepFailed(f"no archive of {pod.jdk.version} in the store", hint="see the service's log")
+        for local in (pod.folder / "archives").iterdir():
+            local.unlink()
+        return found
+
+    def _changed_jar(self, jdk: Jdk) -> None:
+        """The change shows in an answer: so a class from the archive would give itself away."""
+        change(self.bed.application.jar())
+        pod = self.bed.pod("changed-jar", jdk)
+        body = self._refused(pod, "a changed jar of the same size and time", Outcome.CLASSPATH)
+        new = b"product 1" in body and b"article 1" not in body
+        self.summary.findings.append(Finding(new, "a changed jar runs its new classes"))
+
+    def _refused(self, pod: Pod, what: str, outcome: Outcome) -> bytes:
+        """A start that gets no archive, and what the application then shows."""
+        with self.reporter.phase(f"JDK {pod.jdk.version}: {what}"):
+            decided = pod.fetch()
+            self._claim(decided.outcome is outcome, f"{what}: the outcome is {outcome.value}", decided)
+            untouched = pod.options.read_text().strip() == ""
+            self._claim(untouched, f"{what}: no option of ours reaches the JVM", decided)
+            with pod.application_container() as running:
+                served = traffic.send(pod.application, running.port, count=40)
+                body = _get(running, SHOWS_IT)
+            self._claim(not served.unexpected, f"{what}: the application answers well", decided)
+        row = Start(
+            f"JDK {pod.jdk.version}",
+            what,
+            decided.outcome,
+            "; ".join(decided.report.why),
+            plain=running.ready.seconds,
+            fetch=decided.seconds,
+        )
+        self.summary.refusals.append(row)
+        self.reporter.say(f"    {row.outcome}: {row.why}")
+        return body
+
+    @contextmanager
+    def _started_plainly(self, pod: Pod) -> Iterator[Running]:
+        pod.options.write_text("")
+        with pod.application_container() as running:
+            yield running
+
+    def _claim(self, holds: bool, claim: str, decided: Decided) -> None:
+        detail = f"{decided.outcome}: {'; '.join(decided.report.why)}"
+        self.summary.findings.append(Finding(holds, claim, "" if holds else detail))
+
+
+def maps(running: Running) -> str:
+    """The files that a process has mapped; a JVM that refuses an archive unmaps it."""
+    return Path(f"/proc/{running.process.pid}/maps").read_text()
+
+
+def flip(path: Path) -> None:
+    """Changes one bit in the middle of a file."""
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 2)
+        byte = file.read(1)[0]
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte ^ 1]))
+
+
+def change(jar: Path) -> None:
+    """Changes what the application shows; size and time of its jar stay.
+
+    Raises:
+        StepFailed: the jar does not hold what is changed, or its size did not stay.
+    """
+    before = jar.stat()
+    entries = [(entry, content.replace(NEEDLE, CHANGED)) for entry, content in read_entries(jar)]
+    new = jar.with_suffix(".new")
+    write_stored(new, entries)
+    os.utime(new, ns=(before.st_atime_ns, before.st_mtime_ns))
+    if new.read_bytes() == jar.read_bytes() or new.stat().st_size != before.st_size:
+        raise StepFailed(f"{jar.name} could not be changed", hint="the application's sources are others now")
+    new.replace(jar)
+
+
+def _get(running: Running, path: str) -> bytes:
+    return requests.get(f"http://127.0.0.1:{running.port}{path}", timeout=20).content
