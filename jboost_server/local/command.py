@@ -51,6 +51,12 @@ class JavaCommand:
         """The same with more options, over which the person's own win."""
         return JavaCommand(self.java, (*options, *self.options), self.target, self.arguments)
 
+    def without_options(self, options: Sequence[str]) -> JavaCommand:
+        """The same without the options that were put first."""
+        count = len(options)
+        assert self.options[:count] == tuple(options)
+        return JavaCommand(self.java, self.options[count:], self.target, self.arguments)
+
     def with_jar(self, jar: Path) -> JavaCommand:
         """The same with another jar."""
         return JavaCommand(self.java, self.options, (_JAR, str(jar)), self.arguments)

@@ -36,6 +36,12 @@ class Ended:
     status: int
     signal: int
 
+    def words(self) -> str:
+        """For a person."""
+        if self.signal:
+            return f"killed by {signal.Signals(self.signal).name}"
+        return f"exit status {self.status}"
+
 
 class Child:
     """A program that runs beside us; signals that are meant for it are passed on while we wait."""

@@ -1,0 +1,68 @@
+"""Building an archive here and now, with a person watching who may not want to wait."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import NoReturn
+
+from jboost_server.local.agent import Agent, Ready, Service
+from jboost_server.local.command import JavaCommand
+from jboost_server.local.say import progress, say
+
+
+class ToldToEnd(Exception):
+    """Somebody sent a signal that ends us, but for the interrupt of a terminal."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+@dataclass(frozen=True)
+class Built:
+    """Whether an archive is served, or there was nothing to do; and the agent's last word."""
+
+    good: bool
+    words: str
+
+
+def build(agent: Agent, service: Service, command: JavaCommand, ready: Ready) -> Built:
+    """Builds, measures and publishes. The agent's lines are shown as they come.
+
+    Raises:
+        KeyboardInterrupt, ToldToEnd: the person, or a signal, ended it; nothing half built is left.
+        OSError: the agent can't be started.
+    """
+    lines: list[str] = []
+    with told_to_end(), progress() as shown, agent.build(service, command, ready) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            words = line.rstrip().removeprefix("jboost: ")
+            if words and not words.startswith("NOTE: Picked up"):
+                lines.append(words)
+                shown.show(words.strip())
+        code = process.wait()
+    if code:
+        for words in lines[-12:]:
+            say(words)
+    return Built(code == 0, lines[-1] if lines else "")
+
+
+@contextmanager
+def told_to_end() -> Iterator[None]:
+    """SIGTERM and SIGHUP raise ToldToEnd in the block."""
+
+    def told(number: int, _: FrameType | None) -> NoReturn:
+        raise ToldToEnd(number)
+
+    chosen = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, told) for number in chosen]
+    try:
+        yield
+    finally:
+        for number, handler in zip(chosen, before, strict=True):
+            signal.signal(number, handler)

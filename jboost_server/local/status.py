@@ -1,0 +1,129 @@
+"""`jboost status`: what the service knows, as a table or as the protocol's JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from jboost_server.builds import Builds
+from jboost_server.local.home import Home
+from jboost_server.local.service import LOCAL, opened, token_of
+from jboost_server.outcomes import Outcomes
+from jboost_server.status import Status
+from warmroot.errors import NetworkError, UserError
+
+FIRST_STEP = "jboost run --ready-url http://127.0.0.1:8080/ -- java -jar app.jar"
+PATIENCE = 30.0
+"""Seconds for one answer."""
+_MAX_ANSWER = 64 * 2**20
+
+
+def here(home: Home, group: str | None) -> dict[str, Any]:
+    """The same of this machine's folder, read without a service.
+
+    Raises:
+        StoreError, UserError: it can't be read.
+    """
+    if not home.store.exists():
+        return {"groups": []}
+    catalogue = opened(home)
+    return Status(catalogue, Builds(catalogue), Outcomes(catalogue)).of(LOCAL, group)
+
+
+def ask(server: str, token: Path | None, group: str | None) -> dict[str, Any]:
+    """The service's answer to `GET /v1/status`.
+
+    Raises:
+        NetworkError: it does not answer, or not sensibly.
+        UserError: the token can't be read.
+    """
+    if not server.startswith(("http://", "https://")):
+        raise UserError(f"{server} is no address", hint="give --server as http://host:port")
+    query = "?" + urllib.parse.urlencode({"group": group}) if group else ""
+    request = urllib.request.Request(f"{server}/v1/status{query}")  # noqa: S310 - http or https, below
+    if token is not None:
+        request.add_header("Authorization", f"Bearer {token_of(token)}")
+    try:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310
+            found = json.loads(answer.read(_MAX_ANSWER))
+    except urllib.error.HTTPError as error:
+        raise NetworkError(
+            f"{server} answers {error.code}: {error.read(2000).decode(errors='replace')}",
+            hint="401 and 403: show it another token with --token",
+        ) from error
+    except (OSError, ValueError) as error:
+        raise NetworkError(
+            f"{server} does not answer sensibly: {error}", hint="check its address and its log"
+        ) from error
+    if not isinstance(found, dict) or not isinstance(found.get("groups"), list):
+        raise NetworkError(f"{server} is no cache service of ours", hint="check the address")
+    return found
+
+
+def show(home: Home, server: str | None, token: Path | None, group: str | None, *, as_json: bool) -> None:
+    """Prints what is known.
+
+    Raises:
+        NetworkError, UserError, StoreError: nothing can be known.
+    """
+    found = ask(server.rstrip("/"), token, group) if server is not None else here(home, group)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    rows = [(one["group"], key) for one in found["groups"] for key in one["keys"]]
+    if not rows:
+        where = f"for {group} " if group else ""
+        typer.echo(f"nothing is known {where}yet in {server or home.root}; next: {FIRST_STEP}")
+        return
+    Console(highlight=False, soft_wrap=not sys.stdout.isatty()).print(_table(rows))
+    for name, key in rows:
+        if key.get("why"):
+            typer.echo(f"{name} on {key['jdk']}: {key['why']}")
+
+
+def _table(rows: list[tuple[str, dict[str, Any]]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("GROUP", "JDK", "STATE"):
+        table.add_column(title, overflow="fold")
+    for title in ("RECORDINGS", "ARCHIVE", "PLAIN → WARM", "HITS"):
+        table.add_column(title, justify="right", overflow="fold")
+    table.add_column("MISSES", overflow="fold")
+    for group, key in rows:
+        archive = key.get("archive")
+        table.add_row(
+            *(escape(str(each)) for each in (group, f"{key['jdk']} {key['arch']}", key["state"])),
+            str(key["recordings"]),
+            size(archive["size"]) if archive else "–",
+            gain(archive) if archive else "–",
+            str(key["hits"]),
+            escape(", ".join(f"{name} {count}" for name, count in sorted(key["misses"].items()))) or "–",
+        )
+    return table
+
+
+def size(count: int) -> str:
+    """Bytes as a person reads them."""
+    number = float(count)
+    for unit in ("B", "kB", "MB"):
+        if number < 1000:
+            return f"{number:.0f} {unit}"
+        number /= 1000
+    return f"{number:.1f} GB"
+
+
+def gain(archive: dict[str, Any]) -> str:
+    """`4.62 s → 2.44 s (-47 %)`, or nothing where nothing was measured."""
+    plain, warm = archive.get("plain"), archive.get("warm")
+    if not plain or not warm:
+        return "–"
+    return f"{plain / 1000:.2f} s → {warm / 1000:.2f} s ({(warm - plain) * 100 / plain:+.0f} %)"
