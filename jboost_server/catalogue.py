@@ -214,7 +214,7 @@ class Catalogue:
             return answer
         if place.key not in view.keys:
             if len(view.keys) >= self.policy.caps.keys:
-                why = f"{len(view.keys)} keys of this group are known, the most there may be; gc deletes old ones"
+                why = f"{len(view.keys)} keys of this group are known, no more may be; gc deletes old ones"
                 return replace(answer, why=(*answer.why, why))
             write_new(self.store, place.build_key, key.encode())
         lease = self._lease(place, pod)

@@ -131,6 +131,25 @@ class Found:
     """The digest or number in the name."""
 
 
+@dataclass(frozen=True)
+class FoundArchive:
+    """An archive's name taken apart. `what` is `bytes`, `zst`, `json` or `gone`."""
+
+    tenant: str
+    digest: str
+    what: str
+
+
+def take_archive_apart(name: str) -> FoundArchive | None:
+    """What an object beside an archive is; None for every other name."""
+    match name.split("/"):
+        case [tenant, folder, file] if folder == ARCHIVES:
+            digest, _, kind = file.partition(".")
+            if is_digest(digest) and kind in {"", "zst", "json", "gone"}:
+                return FoundArchive(tenant, digest, kind or "bytes")
+    return None
+
+
 def take_apart(name: str) -> Found | None:
     """What an object of a group is; None for archives, and for names that are none of ours."""
     tenant, _, rest = name.partition("/")
