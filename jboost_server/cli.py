@@ -244,6 +244,17 @@ def public_key(
         typer.echo(line)
 
 
+@app.command()
+def gc(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and keep it.")] = False,
+    home: HomeOption = None,
+) -> None:
+    """Delete what no start will use any more, and say what, why, and how many bytes that is."""
+    from jboost_server.local import collect
+
+    collect.show(_home(home), dry_run=dry_run)
+
+
 def _home(chosen: Path | None) -> Home:
     from jboost_server.local.home import Home, default_home
 
@@ -263,6 +274,8 @@ def _settings(
     from jboost_server.local.agent import Ready
     from jboost_server.local.run import Settings
 
+    if name is not None:
+        _check_name(name)
     if ready_url and ready_log:
         raise UserError(
             "--ready-url and --ready-log exclude each other", hint="give the one that comes later"
@@ -276,6 +289,16 @@ def _settings(
         ready=Ready(ready_url, ready_log),
         extract=extract,
     )
+
+
+def _check_name(name: str) -> None:
+    from jboost_server.core.layout import check_scope
+    from jboost_server.core.lookup import Scope
+
+    try:
+        check_scope(Scope("local", name))
+    except ValueError as error:
+        raise UserError(f"--name {name} can't be: {error}", hint="such as orders, or orders.v2") from error
 
 
 def main() -> None:

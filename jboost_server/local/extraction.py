@@ -34,6 +34,7 @@ def extracted(home: Home, command: JavaCommand) -> JavaCommand:
         folder = home.extracted() / _digest(jar)[:32]
         if not folder.is_dir():
             _extract(command.java, jar, folder)
+        os.utime(folder)  # `jboost gc` goes by when it was used last
     return command.with_jar(folder / jar.name)
 
 

@@ -24,7 +24,7 @@ from jboost_server.local.command import JavaCommand, feature, is_fat_jar, parse
 from jboost_server.local.home import Home
 from jboost_server.local.say import say
 from jboost_server.local.service import quick, reach, where
-from warmroot.errors import NodeError, NotInstalled, UserError, WarmrootError
+from warmroot.errors import AccessError, NetworkError, UserError, WarmrootError
 
 OLDEST = 17
 _WAITS_FOR_A_BUILD = {Outcome.LEARNING, Outcome.MISSING}
@@ -92,9 +92,7 @@ def _decide(
     try:
         return _prepare(settings, command, environment, held)
     except WarmrootError as error:
-        outcome = (
-            Outcome.SERVER if not isinstance(error, UserError | NotInstalled | NodeError) else Outcome.OFF
-        )
+        outcome = Outcome.SERVER if isinstance(error, NetworkError | AccessError) else Outcome.OFF
         return Start(command, outcome, (str(error),))
     except Exception as error:  # noqa: BLE001 - an entry point: no mistake of ours costs anybody's start
         return Start(command, Outcome.OFF, (f"our own mistake, please report it: {error!r}",))
