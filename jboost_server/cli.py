@@ -15,6 +15,7 @@ import typer
 from warmroot.errors import UserError
 
 if TYPE_CHECKING:
+    from jboost_server.local.agent import Ready
     from jboost_server.local.home import Home
     from jboost_server.local.run import Settings
 
@@ -77,11 +78,18 @@ TokenOption = Annotated[
 ]
 ReadyUrl = Annotated[
     str | None,
-    typer.Option("--ready-url", metavar="URL", help="The application is ready when this answers with 200."),
+    typer.Option(
+        "--ready-url",
+        metavar="URL",
+        help="The application is ready when this answers with 200. Spring Boot's own log is known.",
+    ),
 ]
 ReadyLog = Annotated[
     str | None,
     typer.Option("--ready-log", metavar="REGEX", help="… or when a line of its output matches."),
+]
+UntilExit = Annotated[
+    bool, typer.Option("--until-exit", help="… or it is a program that does its work and ends by itself.")
 ]
 ExtractOption = Annotated[
     bool,
@@ -96,6 +104,7 @@ def run(
     name: NameOption = None,
     ready_url: ReadyUrl = None,
     ready_log: ReadyLog = None,
+    until_exit: UntilExit = False,
     extract: ExtractOption = False,
     build: Annotated[
         Build, typer.Option(help="Build an archive after a recording: it starts the application some times.")
@@ -120,8 +129,9 @@ def run(
     Input, output, signals and exit status are the application's own. Whatever of ours fails, it starts.
     """
     from jboost_server.local import run as running
+    from jboost_server.local.agent import Ready
 
-    settings = _settings(home, name, server, keys, token, ready_url, ready_log, extract)
+    settings = _settings(home, name, server, keys, token, Ready(ready_url, ready_log, until_exit), extract)
     chosen = running.with_run(settings, settle=settle, build=build is Build.AUTO, report=report)
     raise typer.Exit(running.run(chosen, command, os.environ))
 
@@ -132,6 +142,7 @@ def build(
     name: NameOption = None,
     ready_url: ReadyUrl = None,
     ready_log: ReadyLog = None,
+    until_exit: UntilExit = False,
     extract: ExtractOption = False,
     home: HomeOption = None,
     server: ServerOption = None,
@@ -143,8 +154,9 @@ def build(
     It starts the application some times, with the archive and without, and ends it each time.
     """
     from jboost_server.local import run as running
+    from jboost_server.local.agent import Ready
 
-    settings = _settings(home, name, server, keys, token, ready_url, ready_log, extract)
+    settings = _settings(home, name, server, keys, token, Ready(ready_url, ready_log, until_exit), extract)
     raise typer.Exit(0 if running.build(settings, command, os.environ) else 1)
 
 
@@ -180,8 +192,9 @@ def explain(
     With a command everything is looked at anew, and nothing is changed.
     """
     from jboost_server.local import explain as explaining
+    from jboost_server.local.agent import Ready
 
-    settings = _settings(home, name, server, keys, token, None, None, extract)
+    settings = _settings(home, name, server, keys, token, Ready(), extract)
     if command:
         explaining.command(settings, command, os.environ)
     else:
@@ -267,26 +280,22 @@ def _settings(
     server: str | None,
     keys: Path | None,
     token: Path | None,
-    ready_url: str | None,
-    ready_log: str | None,
+    ready: Ready,
     extract: bool,
 ) -> Settings:
-    from jboost_server.local.agent import Ready
     from jboost_server.local.run import Settings
 
     if name is not None:
         _check_name(name)
-    if ready_url and ready_log:
-        raise UserError(
-            "--ready-url and --ready-log exclude each other", hint="give the one that comes later"
-        )
+    if sum(map(bool, (ready.url, ready.log, ready.ends))) > 1:
+        raise UserError("--ready-url, --ready-log and --until-exit exclude one another", hint="give one")
     return Settings(
         home=_home(home),
         name=name,
         server=server,
         keys=keys,
         token=token,
-        ready=Ready(ready_url, ready_log),
+        ready=ready,
         extract=extract,
     )
 

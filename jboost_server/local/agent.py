@@ -23,13 +23,16 @@ PATIENCE = 20.0
 
 @dataclass(frozen=True)
 class Ready:
-    """How one sees that the application is ready: an address that answers 200, or a line of its output.
-
-    Neither means that it is a program which ends by itself.
+    """How one sees that the application is ready: an address answers 200, a line of its output matches, or it
+    ends by itself. None of the three: a person did not say.
     """
 
     url: str | None = None
     log: str | None = None
+    ends: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.url or self.log or self.ends)
 
     def words(self) -> list[str]:
         """For the agent's `build`."""

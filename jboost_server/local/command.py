@@ -125,6 +125,15 @@ def feature(java: Path) -> int:
     return int(match[1])
 
 
+def is_spring_boot(jar: Path) -> bool:
+    """Whether Spring Boot starts it, extracted or not."""
+    try:
+        with zipfile.ZipFile(jar) as archive:
+            return b"Spring-Boot-Version:" in archive.read("META-INF/MANIFEST.MF")
+    except (OSError, KeyError, zipfile.BadZipFile):
+        return False
+
+
 def is_fat_jar(jar: Path) -> bool:
     """Whether this is Spring Boot's single jar, whose classes lie in jars inside of it."""
     try:

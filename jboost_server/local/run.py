@@ -20,13 +20,15 @@ from jboost_server.core.outcome import Outcome
 from jboost_server.local import building, extraction, launch
 from jboost_server.local.agent import Agent, Ready, Report
 from jboost_server.local.building import ToldToEnd
-from jboost_server.local.command import JavaCommand, feature, is_fat_jar, parse
+from jboost_server.local.command import JavaCommand, feature, is_fat_jar, is_spring_boot, parse
 from jboost_server.local.home import Home
 from jboost_server.local.say import say
 from jboost_server.local.service import quick, reach, where
 from warmroot.errors import AccessError, NetworkError, UserError, WarmrootError
 
 OLDEST = 17
+STARTED = r"Started \S+ in [0-9.]+ seconds"
+"""What Spring Boot logs once it is ready."""
 _WAITS_FOR_A_BUILD = {Outcome.LEARNING, Outcome.MISSING}
 
 
@@ -177,7 +179,8 @@ def _stay(settings: Settings, start: Start, agent: Agent, environment: Mapping[s
             if report.learning:
                 _finish_recording(settings, agent, recorder, app.pid, ended, seconds)
             if settings.build:
-                build_now(settings, agent, start.command.without_options(report.flags))
+                command = start.command.without_options(report.flags)
+                build_now(settings, agent, command, _ready(settings.ready, command, ended))
         except (KeyboardInterrupt, ToldToEnd):
             say("interrupted; `jboost build -- java …` with the same command goes on from here")
         except WarmrootError as error:
@@ -232,13 +235,31 @@ def build(settings: Settings, words: Sequence[str], environment: Mapping[str, st
     if settings.extract and command.jar is not None and is_fat_jar(command.jar):
         command = extraction.extracted(settings.home, command)
     try:
-        return build_now(settings, agent, command)
+        return build_now(settings, agent, command, _ready(settings.ready, command, None))
     except (KeyboardInterrupt, ToldToEnd):
         say("interrupted; the same command begins again")
         return False
 
 
-def build_now(settings: Settings, agent: Agent, command: JavaCommand) -> bool:
+def _ready(chosen: Ready, command: JavaCommand, ended: launch.Ended | None) -> Ready:
+    """How a build sees that the application is ready, where nobody said it.
+
+    Raises:
+        UserError: it can't be guessed.
+    """
+    if chosen:
+        return chosen
+    if command.jar is not None and is_spring_boot(command.jar):
+        return Ready(log=STARTED)
+    if ended is not None and ended.status == 0:
+        return Ready(ends=True)
+    raise UserError(
+        "no archive is built: nobody said how the application shows that it is ready",
+        hint="`jboost build --ready-url URL -- java …` builds it; --ready-log and --until-exit do, too",
+    )
+
+
+def build_now(settings: Settings, agent: Agent, command: JavaCommand, ready: Ready) -> bool:
     """Builds what there is to build; whether an archive is served then, or there was nothing to do.
 
     Raises:
@@ -246,7 +267,7 @@ def build_now(settings: Settings, agent: Agent, command: JavaCommand) -> bool:
         WarmrootError, OSError: it could not even begin.
     """
     with reach(settings.home, settings.server, settings.keys, settings.token) as service:
-        built = building.build(agent, service, command, settings.ready)
+        built = building.build(agent, service, command, ready)
     say(built.words or ("built" if built.good else "no archive was built"))
     return built.good
 
