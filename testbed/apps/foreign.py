@@ -16,6 +16,8 @@ from testbed.setup.progress import Progress
 
 WIREMOCK = Artifact("org.wiremock", "wiremock-standalone", "3.13.2")
 FUSEKI = Artifact("org.apache.jena", "jena-fuseki-server", "5.6.0")
+OPENTELEMETRY = Artifact("io.opentelemetry.javaagent", "opentelemetry-javaagent", "2.20.1")
+"""A Java agent that rewrites many classes while they are loaded."""
 _SPARQL = "SELECT ?s (COUNT(*) AS ?n) WHERE { ?s ?p ?o } GROUP BY ?s ORDER BY ?s LIMIT 5"
 
 
@@ -53,11 +55,16 @@ def fetch(jdk: Jdk, cache: Path, progress: Progress) -> tuple[Application, ...]:
     """
     folder = _folder(cache)
     with locked(cache / "apps" / "lock", lambda: progress.say("  another set-up fetches; waiting for it")):
-        for artifact in APPLICATIONS:
+        for artifact in (*APPLICATIONS, OPENTELEMETRY):
             if not artifact.file(folder).exists():
                 with progress.step(f"Fetch {artifact.name} {artifact.version}"):
                     artifact.fetch(folder, jdk.home)
     return tuple(make(cache) for make in APPLICATIONS.values())
+
+
+def opentelemetry(cache: Path) -> Path:
+    """The agent's jar; it is there after `fetch`."""
+    return OPENTELEMETRY.file(_folder(cache))
 
 
 def _folder(cache: Path) -> Path:

@@ -20,6 +20,7 @@ def missing(tier: Tier, cache: Path) -> tuple[str, ...]:
     names = [] if tier < Tier.DEMO or spring.files(cache).exists() else ["our Spring Boot service"]
     if tier >= Tier.TEST:
         there = {make(cache).name: make(cache).jar().exists() for make in foreign.APPLICATIONS.values()}
+        there["opentelemetry-javaagent"] = foreign.opentelemetry(cache).exists()
         names += [name for name, exists in there.items() if not exists]
     return tuple(names)
 

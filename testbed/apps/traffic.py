@@ -33,6 +33,16 @@ class Served:
         ordered = sorted(self.latencies)
         return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
 
+    def first(self, seconds: float) -> Served:
+        """Those that were asked in the first seconds: one connection asks one after the other."""
+        began, count = 0.0, 0
+        for latency in self.latencies:
+            if began >= seconds * 1000:
+                break
+            began += latency
+            count += 1
+        return Served(self.latencies[:count], self.unexpected)
+
 
 def send(
     application: Application,
