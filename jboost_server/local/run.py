@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from jboost_server.core.options import FIRST_AOT
 from jboost_server.core.outcome import Outcome
-from jboost_server.local import building, extraction, launch
+from jboost_server.local import building, extraction, launch, status
 from jboost_server.local.agent import Agent, Ready, Report
 from jboost_server.local.building import ToldToEnd
 from jboost_server.local.command import JavaCommand, feature, is_fat_jar, is_spring_boot, parse
@@ -29,7 +29,6 @@ from warmroot.errors import AccessError, NetworkError, UserError, WarmrootError
 OLDEST = 17
 STARTED = r"Started \S+ in [0-9.]+ seconds"
 """What Spring Boot logs once it is ready."""
-_WAITS_FOR_A_BUILD = {Outcome.LEARNING, Outcome.MISSING}
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ def run(settings: Settings, words: Sequence[str], environment: Mapping[str, str]
     with contextlib.ExitStack() as held:
         start = _decide(settings, command, environment, held)
         _announce(settings, start)
-        if start.agent is None or start.outcome not in _WAITS_FOR_A_BUILD:
+        if start.agent is None or not _something_to_do(settings, start):
             held.close()
             _become(start.command.words, environment)
         return _stay(settings, start, start.agent, environment)
@@ -146,6 +145,21 @@ def open_agent(settings: Settings, command: JavaCommand, environment: Mapping[st
     folder = settings.home.agent(group)
     folder.mkdir(parents=True, exist_ok=True)
     return Agent(agent_jar(), command.java, group, folder, environment)
+
+
+def _something_to_do(settings: Settings, start: Start) -> bool:
+    """Whether we are needed after the application has ended: to take its recording in, or to build."""
+    report = start.report
+    if report is None or report.outcome is not Outcome.MISSING or not settings.build:
+        return report is not None and report.learning
+    if settings.server is not None:
+        return False
+    try:
+        known = status.here(settings.home, start.agent.group if start.agent else None)
+    except WarmrootError:
+        return False
+    keys = [key for group in known["groups"] for key in group["keys"] if key["key"] == report.key]
+    return any(key["state"] == "Learning" and key["recordings"] for key in keys)
 
 
 def _announce(settings: Settings, start: Start) -> None:
