@@ -62,7 +62,8 @@ class JavaSummary:
 
     def wire(self) -> dict[str, Any]:
         """The summary as JSON has it."""
-        return {"holds": all(finding.holds for finding in self.findings), **asdict(self)}
+        holds = bool(self.findings) and all(finding.holds for finding in self.findings)
+        return {"holds": holds, **asdict(self)}
 
 
 class JavaStory:
