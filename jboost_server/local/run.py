@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from jboost_server.core.options import FIRST_AOT
 from jboost_server.core.outcome import Outcome
-from jboost_server.local import building, extraction, launch, status
+from jboost_server.local import building, extraction, launch
 from jboost_server.local.agent import Agent, Ready, Report
 from jboost_server.local.building import ToldToEnd
 from jboost_server.local.command import JavaCommand, feature, is_fat_jar, is_spring_boot, parse
@@ -154,8 +154,10 @@ def _something_to_do(settings: Settings, start: Start) -> bool:
         return report is not None and report.learning
     if settings.server is not None:
         return False
+    from jboost_server.local.known import here
+
     try:
-        known = status.here(settings.home, start.agent.group if start.agent else None)
+        known = here(settings.home, start.agent.group if start.agent else None)
     except WarmrootError:
         return False
     keys = [key for group in known["groups"] for key in group["keys"] if key["key"] == report.key]

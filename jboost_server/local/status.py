@@ -15,29 +15,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from jboost_server.builds import Builds
 from jboost_server.local.home import Home
-from jboost_server.local.service import LOCAL, opened, token_of
-from jboost_server.outcomes import Outcomes
-from jboost_server.status import Status
+from jboost_server.local.known import here
+from jboost_server.local.service import token_of
 from warmroot.errors import NetworkError, UserError
 
 FIRST_STEP = "jboost run --ready-url http://127.0.0.1:8080/ -- java -jar app.jar"
 PATIENCE = 30.0
 """Seconds for one answer."""
 _MAX_ANSWER = 64 * 2**20
-
-
-def here(home: Home, group: str | None) -> dict[str, Any]:
-    """The same of this machine's folder, read without a service.
-
-    Raises:
-        StoreError, UserError: it can't be read.
-    """
-    if not home.store.exists():
-        return {"groups": []}
-    catalogue = opened(home)
-    return Status(catalogue, Builds(catalogue), Outcomes(catalogue)).of(LOCAL, group)
 
 
 def ask(server: str, token: Path | None, group: str | None) -> dict[str, Any]:
