@@ -1,0 +1,112 @@
+package io.warmroot.jboost;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+
+/** Takes the first proposal that is signed, fits, is whole, and that the JVM accepts: the server only proposes. */
+final class Choice {
+    /** An archive that may be used, and every flag of ours that it takes. */
+    static final class Chosen {
+        final Manifest manifest;
+        final Path archive;
+        final List<String> flags;
+
+        Chosen(Manifest manifest, Path archive, List<String> flags) {
+            this.manifest = manifest;
+            this.archive = archive;
+            this.flags = flags;
+        }
+    }
+
+    private final FetchOptions options;
+    private final Service service;
+    private final TrustedKeys keys;
+    private final Inspection facts;
+    private final Report report;
+    private final Archives archives;
+    private Deadline fetching;
+    private Deadline trying;
+
+    Choice(FetchOptions options, Service service, TrustedKeys keys, Inspection facts, Report report) {
+        this.options = options;
+        this.service = service;
+        this.keys = keys;
+        this.facts = facts;
+        this.report = report;
+        this.archives = new Archives(options.dir());
+    }
+
+    /**
+     * The first proposal that holds.
+     *
+     * @throws Refusal none does: the outcome of the first, and the words of all
+     */
+    Chosen first(List<Envelope> proposals) throws Refusal {
+        Outcome outcome = null;
+        List<String> why = new ArrayList<>();
+        for (Envelope envelope : proposals) {
+            try {
+                Manifest manifest = verified(envelope);
+                Path archive = archives.path(facts.jvm.feature, manifest);
+                bring(manifest, archive);
+                return tried(manifest, archive);
+            } catch (Refusal refusal) {
+                outcome = outcome == null ? refusal.outcome : outcome;
+                why.add(refusal.getMessage());
+                if (refusal.outcome == Outcome.BUDGET) {
+                    break;
+                }
+            }
+        }
+        throw new Refusal(outcome, String.join("; ", why));
+    }
+
+    /** The manifest, signed and for exactly this start. */
+    Manifest verified(Envelope envelope) throws Refusal {
+        try {
+            Manifest manifest = Manifest.of(keys.verified(envelope), options.group(), facts.key);
+            report.archive = manifest.digest;
+            return manifest;
+        } finally {
+            report.step("verify");
+        }
+    }
+
+    /** Has the archive on the disk, verified. */
+    private void bring(Manifest manifest, Path archive) throws Refusal {
+        fetching = fetching == null ? Deadline.in(options.fetchMs()) : fetching;
+        try {
+            new Download(service, archives, manifest, archive, fetching).run(fetching);
+        } finally {
+            report.step("fetch");
+        }
+    }
+
+    /** Whether the archive is on the disk, and whole. Changes nothing. */
+    boolean atHand(Manifest manifest) throws IOException {
+        return archives.atHand(archives.path(facts.jvm.feature, manifest), manifest, false);
+    }
+
+    /** The flags for an archive that is at hand, once the JVM has accepted it. */
+    Chosen tried(Manifest manifest, Path archive) throws Refusal {
+        List<String> flags = new ArrayList<>(facts.common);
+        flags.addAll(manifest.flags);
+        flags.add(Flags.use(facts.jvm.feature, archive));
+        if (!manifest.waived) {
+            trying = trying == null ? Deadline.in(options.preflightMs()) : trying;
+            try {
+                Preflight.run(facts, flags, trying);
+            } finally {
+                report.step("preflight");
+            }
+        }
+        flags.addAll(Flags.quiet(facts.application));
+        return new Chosen(manifest, archive, flags);
+    }
+
+    Path path(Manifest manifest) {
+        return archives.path(facts.jvm.feature, manifest);
+    }
+}

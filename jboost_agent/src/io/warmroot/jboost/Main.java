@@ -1,0 +1,58 @@
+package io.warmroot.jboost;
+
+import java.time.Instant;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/** The pod agent. One verb, its options, and after `--` the application's own command. */
+final class Main {
+    private static final String USAGE = "jboost agent: give a verb: fetch, record, build or doctor"
+            + " (docs/jboost-protocol.md, the agent's command line)";
+
+    private Main() {}
+
+    /** Entry point. */
+    public static void main(String[] arguments) {
+        List<String> words = Arrays.asList(arguments);
+        String verb = words.isEmpty() ? "" : words.get(0);
+        int code = verb.equals("fetch") ? 0 : 1;
+        try {
+            code = run(verb, words.isEmpty() ? words : words.subList(1, words.size()), System.getenv());
+        } finally {
+            // Threads that hang in the network or on a disk are left behind, and `fetch` never fails a start.
+            Runtime.getRuntime().halt(code);
+        }
+    }
+
+    private static int run(String verb, List<String> words, Map<String, String> environment) {
+        switch (verb) {
+            case "fetch":
+                return Fetch.run(words, environment, new Report(begin()));
+            case "doctor":
+                return Doctor.run(words, environment, new Report(begin()));
+            case "record":
+            case "build":
+                return learn(verb, words);
+            default:
+                System.err.println(USAGE);
+                return 2;
+        }
+    }
+
+    private static int learn(String verb, List<String> words) {
+        try {
+            return verb.equals("record") ? new Record(RecordOptions.of(words)).run() : new Build(BuildOptions.of(words)).run();
+        } catch (Failure failure) {
+            System.err.println("jboost " + verb + ": " + failure);
+            return 2;
+        }
+    }
+
+    /** When this process was started: what a JVM takes for itself is part of what we cost. */
+    private static long begin() {
+        Optional<Instant> start = ProcessHandle.current().info().startInstant();
+        return start.isPresent() ? start.get().toEpochMilli() : System.currentTimeMillis();
+    }
+}

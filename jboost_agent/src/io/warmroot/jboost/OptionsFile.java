@@ -1,0 +1,78 @@
+package io.warmroot.jboost;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.List;
+
+/**
+ * {@code java.opts}, which the application's JVM reads through JDK_JAVA_OPTIONS: the image's own options first,
+ * then ours or nothing. A missing file would stop that JVM, and a half-written one, too.
+ */
+final class OptionsFile {
+    static final String NAME = "java.opts";
+
+    private final Path path;
+    private final CommandLine image;
+
+    OptionsFile(Path folder, CommandLine image) {
+        this.path = folder.resolve(NAME);
+        this.image = image;
+    }
+
+    /** Writes the image's own options and these, and puts the file in place by rename. */
+    void write(List<String> ours) throws IOException {
+        replace(path, text(ours));
+    }
+
+    /**
+     * Like {@link #write} without any of ours. A file that is there already counts as written if the disk is full
+     * and the image has no options of its own: an empty one needs no space.
+     */
+    void plain() throws IOException {
+        try {
+            write(List.of());
+        } catch (IOException error) {
+            if (!image.options.isEmpty() || image.unread != null) {
+                throw error;
+            }
+            Files.write(path, new byte[0]);
+        }
+    }
+
+    String text(List<String> ours) {
+        StringBuilder text = new StringBuilder();
+        for (String option : image.options) {
+            text.append(Words.quoted(option)).append('\n');
+        }
+        if (image.unread != null) {
+            // The launcher takes no file inside of a file. The JVM itself does, and ends if it can't read it:
+            // better than a start that lacks the image's options in silence.
+            text.append(Words.quoted("-XX:VMOptionsFile=" + image.unread)).append('\n');
+        }
+        for (String word : image.target) {
+            text.append(Words.quoted(word)).append('\n');
+        }
+        for (String word : image.arguments) {
+            text.append(Words.quoted(word)).append('\n');
+        }
+        for (String option : ours) {
+            text.append(Words.quoted(option)).append('\n');
+        }
+        return text.toString();
+    }
+
+    /** Writes a file beside its name, then gives it the name. */
+    static void replace(Path path, String text) throws IOException {
+        Path partial = path.resolveSibling("." + path.getFileName() + "." + ProcessHandle.current().pid());
+        try {
+            Files.write(partial, text.getBytes(StandardCharsets.UTF_8));
+            Files.move(partial, path, StandardCopyOption.ATOMIC_MOVE);
+        } catch (IOException error) {
+            Files.deleteIfExists(partial);
+            throw error;
+        }
+    }
+}
