@@ -101,7 +101,8 @@ final class Record {
         String query = "?group=" + URLEncoder.encode(options.group(), StandardCharsets.UTF_8) + "&key=" + lease.key() + "&lease=" + lease.lease()
                 + "&seconds=" + seconds + "&requests=0";
         try {
-            URI uri = options.server().resolve("/v1/recordings/" + Digest.sha256(file.path(), size) + query);
+            URI uri = new Service(options.server(), options.token())
+                    .uri("/v1/recordings/" + file.sha256(size) + query);
             Retry.Reply reply = new Retry(options.token(), options.upload())
                     .send("PUT", uri, Retry.Body.of(file.path(), size));
             if (!reply.good()) {

@@ -1,13 +1,15 @@
 package io.warmroot.jboost;
 
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.RandomAccessFile;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.MessageDigest;
 
 /** A recording on the disk, while a JVM writes it and afterwards. */
 final class RecordFile {
-    private static final int BLOCK = 8192;
+    private static final int BLOCK = 1 << 16;
     private static final String KILLED = "a JVM that is killed with SIGKILL leaves nothing; end it with SIGTERM";
 
     private final Path path;
@@ -77,6 +79,23 @@ final class RecordFile {
         } catch (IOException error) {
             throw empty(path + " can't be read: " + error.getMessage(), "run record as the application's user");
         }
+    }
+
+    /** The sha256 of its first {@code size} bytes, in hex. A list may grow meanwhile. */
+    String sha256(long size) throws IOException {
+        MessageDigest digest = Hashing.sha256();
+        byte[] block = new byte[BLOCK];
+        try (InputStream in = Files.newInputStream(path)) {
+            for (long left = size; left > 0; ) {
+                int count = in.read(block, 0, (int) Math.min(block.length, left));
+                if (count < 0) {
+                    throw new IOException("it became shorter");
+                }
+                digest.update(block, 0, count);
+                left -= count;
+            }
+        }
+        return Hex.of(digest.digest());
     }
 
     private static long wholeLines(RandomAccessFile file, long size) throws IOException {
