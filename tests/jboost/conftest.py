@@ -22,6 +22,9 @@ from jboost_server.store.port import ObjectStore
 from jboost_server.store.s3 import S3Store
 from testbed.setup import s3server
 from testbed.setup.cache import cache_dir
+from tests.jboost.agent_pod import classes, home, offered, pod, runtime, server, trained
+
+__all__ = ["classes", "home", "offered", "pod", "runtime", "server", "trained"]  # fixtures of the pod agent
 
 VERSITYGW = s3server.program(cache_dir())
 
