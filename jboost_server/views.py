@@ -52,9 +52,13 @@ class KeyView:
 
 @dataclass(frozen=True)
 class GroupView:
-    """One group, as it was read at `at` seconds of a monotonic clock. `size` in bytes of memory, about."""
+    """One group, as it was read at `at` seconds of a monotonic clock. `size` in bytes of memory, about.
+
+    Two views with the same `version`, as an object, say the same.
+    """
 
     at: float
+    version: object
     keys: Mapping[str, KeyView]
     candidates: tuple[Candidate, ...]
     objects: Mapping[str, tuple[str, Lease | Published]]
@@ -87,18 +91,35 @@ class Views:
         view = entry.view if entry else None
         return view if view and self._monotonic() - view.at < self._fresh else None
 
+    def aging(self, scope: Scope) -> bool:
+        """Whether the view is old enough to be read anew before anybody has to wait for that."""
+        entry = self._entries.get(scope)
+        view = entry.view if entry else None
+        return view is not None and self._monotonic() - view.at > self._fresh / 2
+
+    def refresh(self, scope: Scope) -> None:
+        """Reads the view anew if it is aging.
+
+        Raises:
+            StoreError: it can't be read.
+        """
+        self._get(scope, self._fresh / 2)
+
     def get(self, scope: Scope) -> GroupView:
         """The view, read anew unless it is fresh.
 
         Raises:
             StoreError: it can't be read.
         """
+        return self._get(scope, self._fresh)
+
+    def _get(self, scope: Scope, age: float) -> GroupView:
         with self._guard:
             entry = self._entries.setdefault(scope, _Entry())
             self._entries.move_to_end(scope)
         with entry.lock:
-            view = self.peek(scope)
-            if view is not None:
+            view = entry.view
+            if view is not None and self._monotonic() - view.at < age:
                 return view
             version = entry.version
             view = self._load(scope, entry.view)
@@ -149,7 +170,9 @@ class Views:
                 published.setdefault(found.place.key, []).append(value)
         keys = {key: KeyView(tuple(published.get(key, ())), slots) for key, slots in taken.items()}
         every = [each for view in keys.values() for each in view.published]
-        return GroupView(at, keys, tuple(filter(None, map(_candidate, every))), objects, size * 3)
+        same = old is not None and old.keys == keys
+        version = old.version if old is not None and same else object()
+        return GroupView(at, version, keys, tuple(filter(None, map(_candidate, every))), objects, size * 3)
 
     def _read(self, found: layout.Found, stat: Stat) -> Lease | Published | None:
         """The object; None if it is gone, or no pod must be told of it. One bad object costs itself alone."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from jboost_server.core.buildkey import BuildKey, Collectors, Ergonomics, Jar, Jvm
 from jboost_server.core.lookup import Scope
 from jboost_server.core.manifest import ArchiveManifest
@@ -14,4 +16,12 @@ KEY = BuildKey(
     ergonomics=Ergonomics(True, True, False, 8, False, Collectors.CLASSIC),
     class_path=(JAR, LIB),
 )
+
+
+def wide_key(jars: int) -> BuildKey:
+    """A key whose class path is as long as those of real applications."""
+    path = tuple(replace(LIB, path=f"/app/lib/library-{number}.jar") for number in range(jars))
+    return replace(KEY, class_path=(JAR, *path))
+
+
 MANIFEST = ArchiveManifest(SCOPE, KEY, ("-Xshare:auto",), "e" * 64, 100_000_000)

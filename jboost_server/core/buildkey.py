@@ -12,6 +12,7 @@ import json
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from jboost_server.core.outcome import Outcome
@@ -144,7 +145,7 @@ class BuildKey:
         check(self.cpu == tuple(sorted(set(self.cpu))), "cpu is not a sorted set")
         check(all(map(_WORD.fullmatch, self.cpu)), "cpu holds what is no feature's name")
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """The key's name: sha256 of its canonical form, in hex (a `:` in a file's name breaks JDKs)."""
         return hashlib.sha256(self.encode()).hexdigest()

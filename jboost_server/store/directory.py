@@ -48,7 +48,9 @@ class DirectoryStore:
             return found
 
     @contextmanager
-    def get(self, name: str, start: int = 0, end: int | None = None) -> Iterator[Content]:
+    def get(
+        self, name: str, start: int = 0, end: int | None = None, *, chunk: int = CHUNK
+    ) -> Iterator[Content]:
         """As the port says."""
         with self._open(name) as (handle, found):
             stop = found.size if end is None else min(end, found.size)
@@ -56,7 +58,7 @@ class DirectoryStore:
             if not whole and not 0 <= start < stop:
                 raise BadRange(f"{name} has {found.size} bytes, none from {start} to {end}")
             handle.seek(start)
-            yield Content(found, _read(handle, stop - start, name))
+            yield Content(found, _read(handle, stop - start, name, chunk))
 
     def put_new(self, name: str, chunks: Iterable[bytes], size: int) -> Stat:
         """As the port says."""
@@ -135,7 +137,7 @@ class DirectoryStore:
         with contextlib.ExitStack() as stack:
             with _named_errors(name):
                 try:
-                    handle = stack.enter_context(self._path(name).open("rb"))
+                    handle = stack.enter_context(self._path(name).open("rb", buffering=0))
                 except (FileNotFoundError, NotADirectoryError):
                     raise NoObject(f"there is no {name}") from None
                 found = Stat(name, *_tail(handle, name))
@@ -198,10 +200,10 @@ def _tail(handle: BinaryIO, name: str) -> tuple[int, str, int]:
     raise StoreBroken(f"the file of {name} is no whole object")
 
 
-def _read(handle: BinaryIO, left: int, name: str) -> Iterator[bytes]:
+def _read(handle: BinaryIO, left: int, name: str, most: int) -> Iterator[bytes]:
     with _named_errors(name):
         while left:
-            chunk = handle.read(min(left, CHUNK))
+            chunk = handle.read(min(left, most))
             if not chunk:
                 raise StoreBroken(f"the file of {name} became shorter")
             left -= len(chunk)

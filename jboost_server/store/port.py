@@ -16,7 +16,7 @@ from warmroot.canonical import check
 from warmroot.errors import TooLarge, UploadCut
 
 CHUNK = 256 * 1024
-"""Bytes that are read or written at a time."""
+"""Bytes that are read or written at a time, unless a reader asks for more."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}(?:/[A-Za-z0-9][A-Za-z0-9._-]{0,127}){0,7}")
 _PREFIX = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._-]{0,127}/){0,8}")
 
@@ -56,8 +56,12 @@ class ObjectStore(Protocol):
             NoObject: nothing.
         """
 
-    def get(self, name: str, start: int = 0, end: int | None = None) -> AbstractContextManager[Content]:
+    def get(
+        self, name: str, start: int = 0, end: int | None = None, *, chunk: int = CHUNK
+    ) -> AbstractContextManager[Content]:
         """Opens the bytes from `start` up to but not including `end`, which may lie behind the object's.
+
+        They come at most `chunk` bytes at a time.
 
         Raises:
             NoObject: there is nothing of that name.

@@ -68,7 +68,9 @@ class S3Store:
         return self._head(name)[0]
 
     @contextmanager
-    def get(self, name: str, start: int = 0, end: int | None = None) -> Iterator[Content]:
+    def get(
+        self, name: str, start: int = 0, end: int | None = None, *, chunk: int = CHUNK
+    ) -> Iterator[Content]:
         """As the port says."""
         check_name(name)
         whole = start == 0 and end is None
@@ -85,7 +87,7 @@ class S3Store:
         size = answer["ContentLength"] if whole else int(answer["ContentRange"].rpartition("/")[2])
         try:
             stat = Stat(name, size, _bare(answer["ETag"]), _time(answer))
-            yield Content(stat, self._read(name, body.iter_chunks(CHUNK)))
+            yield Content(stat, self._read(name, body.iter_chunks(chunk)))
         finally:
             body.close()
 

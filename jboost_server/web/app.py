@@ -13,6 +13,7 @@ from fastapi.responses import PlainTextResponse
 
 from jboost_server.web import refusals, routes
 from jboost_server.web.metrics import Measured
+from jboost_server.web.remembered import Remembered
 from jboost_server.web.service import Service, Settings
 from warmroot.errors import NoObject, WarmrootError
 
@@ -40,6 +41,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(routes.router(service))
     _health(app, service)
     refusals.install(app)
+    app.add_middleware(Remembered, answers=service.answers, tenants=settings.tenants, metrics=service.metrics)
     app.add_middleware(Measured, metrics=service.metrics)
     return app
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from anyio import to_thread
@@ -17,6 +17,11 @@ from jboost_server.store.port import ObjectStore
 from warmroot.errors import BadRange
 
 _RANGE = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})")
+LARGE, SMALL = 2**20, 256 * 1024
+"""Bytes of a chunk. With smaller ones, waking a thread for each costs a third of a single reader's speed;
+with larger ones, hundreds of readers cost hundreds of megabytes: two chunks of each are in memory."""
+FEW = 8
+"""Readers at one time that get large chunks."""
 PATIENCE = 60.0
 """Seconds for which a reader may take nothing; then its connection is closed."""
 
@@ -68,6 +73,22 @@ def takes_zstd(header: str) -> bool:
     return False
 
 
+class Readers:
+    """How many read archives now."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    @contextmanager
+    def one_more(self) -> Iterator[int]:
+        """Counts one reader, and says how large its chunks may be, in bytes."""
+        self._count += 1
+        try:
+            yield LARGE if self._count <= FEW else SMALL
+        finally:
+            self._count -= 1
+
+
 class Bytes(Response):
     """An ASGI response that streams an object, or a part of it, from the store."""
 
@@ -78,6 +99,7 @@ class Bytes(Response):
         part: Part,
         status: int,
         headers: dict[str, str],
+        readers: Readers,
         sent: Callable[[int], None],
     ) -> None:
         super().__init__(status_code=status, headers=headers)
@@ -86,35 +108,41 @@ class Bytes(Response):
         self._store = store
         self._name = name
         self._part = part
+        self._readers = readers
         self._sent = sent
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sends it; no more than two chunks are in memory."""
         with ExitStack() as stack:
-            chunks = await to_thread.run_sync(self._open, stack)
+            chunk = stack.enter_context(self._readers.one_more())
+            chunks = await to_thread.run_sync(self._open, stack, chunk)
             start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
             await send(start)
             if scope["method"] != "HEAD":
                 await self._stream(chunks, receive, send)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    def _open(self, stack: ExitStack) -> Iterator[bytes]:
+    def _open(self, stack: ExitStack, chunk: int) -> Iterator[bytes]:
         part = self._part
         bounds = (0, None) if part.whole else (part.start, part.end)
-        return stack.enter_context(self._store.get(self._name, *bounds)).chunks
+        return stack.enter_context(self._store.get(self._name, *bounds, chunk=chunk)).chunks
 
     async def _stream(self, chunks: Iterator[bytes], receive: Receive, send: Send) -> None:
         gone = asyncio.ensure_future(_hung_up(receive))
+        ahead = asyncio.ensure_future(_next(chunks))  # the disk is read while the network is written
         try:
-            while not gone.done():
-                chunk = await to_thread.run_sync(next, chunks, None)
-                if chunk is None:
-                    return
+            while (chunk := await ahead) is not None and not gone.done():
+                ahead = asyncio.ensure_future(_next(chunks))
                 async with asyncio.timeout(PATIENCE):
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
                 self._sent(len(chunk))
         finally:
             gone.cancel()
+            await asyncio.gather(ahead, return_exceptions=True)
+
+
+async def _next(chunks: Iterator[bytes]) -> bytes | None:
+    return await to_thread.run_sync(next, chunks, None)
 
 
 async def _hung_up(receive: Receive) -> None:

@@ -133,14 +133,17 @@ def _for_pods(routes: APIRouter, service: Service) -> None:
             found = await service.waiting(parsed.parse, data) if slow else parsed.parse(data)
         group, key, record = found
         scope = scope_of(identity, group)
-        view = service.catalogue.views.peek(scope)
+        view = await service.answers.view(scope)
         answer = service.catalogue.answer(scope, key, view) if view else None
         if view is None or answer is None or not _final(service, answer, record, key, view):
             answer = await service.waiting(
                 service.catalogue.lookup, scope, key, record=record, pod=identity.pod
             )
         service.metrics.lookups.labels(answer.outcome.value).inc()
-        return Response(_rendered(answer), media_type="application/json")
+        body = _rendered(answer)
+        if view is not None and answer.proposals:
+            service.answers.put(data, scope, view, body)
+        return Response(body, media_type="application/json")
 
     @routes.get("/archives/{digest}")
     @routes.head("/archives/{digest}", include_in_schema=False)
@@ -285,7 +288,9 @@ async def _bytes(
         part = archives.Part(0, size, whole=True)
         headers |= {"Content-Encoding": "zstd", "ETag": f'"{digest}-zstd"'}
     headers["Content-Type"] = "application/octet-stream"
-    return archives.Bytes(service.store, name, part, status, headers, service.metrics.sent.inc)
+    return archives.Bytes(
+        service.store, name, part, status, headers, service.readers, service.metrics.sent.inc
+    )
 
 
 def _final(service: Service, answer: Answer, record: bool, key: BuildKey, view: GroupView) -> bool:

@@ -22,8 +22,10 @@ from jboost_server.settings import Policy
 from jboost_server.signing import Signer
 from jboost_server.status import Status
 from jboost_server.store.port import ObjectStore
+from jboost_server.web.archives import Readers
 from jboost_server.web.bodies import Uploads
 from jboost_server.web.metrics import Metrics
+from jboost_server.web.remembered import Answers
 from jboost_server.web.tenancy import Identity, Tenants
 from warmroot.errors import BadRequest
 
@@ -64,7 +66,9 @@ class Service:
         self.outcomes = Outcomes(self.catalogue)
         self.archives = Archives(self.catalogue)
         self.status = Status(self.catalogue, self.builds, self.outcomes)
+        self.answers = Answers(self.catalogue.views)
         self.uploads = Uploads()
+        self.readers = Readers()
         self.metrics = Metrics()
 
     async def who(self, request: Request) -> Identity:

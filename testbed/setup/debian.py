@@ -46,6 +46,7 @@ PACKAGES = (
     Package("grub-pc-bin", Tier.TEST, "/usr/lib/grub/i386-pc/normal.mod", "firmware tests, BIOS"),
     Package("openjdk-17-jdk-headless", Tier.DEMO, "/usr/lib/jvm/*17*/bin/javac", "Java archives"),
     Package("maven", Tier.DEMO, "mvn", "Java applications"),
+    Package("nginx-light", Tier.TEST, "nginx", "comparison of serving speed"),
     Package("grub-efi-amd64-bin", Tier.TEST, "/usr/lib/grub/x86_64-efi/normal.mod", "firmware tests, UEFI"),
 )
 
