@@ -91,6 +91,12 @@ ReadyLog = Annotated[
 UntilExit = Annotated[
     bool, typer.Option("--until-exit", help="… or it is a program that does its work and ends by itself.")
 ]
+SamplesOption = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", min=5, max=100, help="Starts a side that are measured; more of them on a busy machine."
+    ),
+]
 ExtractOption = Annotated[
     bool,
     typer.Option("--extract", help="Run a Spring Boot fat jar from its extracted layout, which is kept."),
@@ -118,6 +124,7 @@ def run(
             " Default: when the application ends.",
         ),
     ] = None,
+    samples: SamplesOption = None,
     report: Annotated[bool, typer.Option("--report", help="Print the milliseconds of each step.")] = False,
     home: HomeOption = None,
     server: ServerOption = None,
@@ -132,7 +139,9 @@ def run(
     from jboost_server.local.agent import Ready
 
     settings = _settings(home, name, server, keys, token, Ready(ready_url, ready_log, until_exit), extract)
-    chosen = running.with_run(settings, settle=settle, build=build is Build.AUTO, report=report)
+    chosen = running.with_run(
+        settings, settle=settle, samples=samples, build=build is Build.AUTO, report=report
+    )
     raise typer.Exit(running.run(chosen, command, os.environ))
 
 
@@ -144,6 +153,10 @@ def build(
     ready_log: ReadyLog = None,
     until_exit: UntilExit = False,
     extract: ExtractOption = False,
+    samples: SamplesOption = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Measure what was refused before once more, in the folder here.")
+    ] = False,
     home: HomeOption = None,
     server: ServerOption = None,
     keys: KeysOption = None,
@@ -157,7 +170,8 @@ def build(
     from jboost_server.local.agent import Ready
 
     settings = _settings(home, name, server, keys, token, Ready(ready_url, ready_log, until_exit), extract)
-    raise typer.Exit(0 if running.build(settings, command, os.environ) else 1)
+    chosen = running.with_run(settings, settle=None, samples=samples, build=True, report=False)
+    raise typer.Exit(0 if running.build(chosen, command, os.environ, again=again) else 1)
 
 
 @app.command()

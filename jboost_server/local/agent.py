@@ -152,9 +152,12 @@ class Agent:
             raise ProgramDied(f"the agent said nothing: {error}") from error
 
     @contextmanager
-    def build(self, service: Service, command: JavaCommand, ready: Ready) -> Iterator[subprocess.Popen[str]]:
+    def build(
+        self, service: Service, command: JavaCommand, ready: Ready, samples: int | None
+    ) -> Iterator[subprocess.Popen[str]]:
         """A build under way, whose lines are on its stderr. Leaving the block ends it."""
-        words = self.words("build", service, *ready.words(), command=command)
+        more = ["--samples", str(samples)] if samples is not None else []
+        words = self.words("build", service, *ready.words(), *more, command=command)
         with subprocess.Popen(
             words,
             env=self._quiet(),

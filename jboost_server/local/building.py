@@ -22,15 +22,18 @@ class ToldToEnd(Exception):
         self.number = number
 
 
+LAST_LINES = 12
+"""Of a build that failed on a terminal, where lines replaced one another."""
+
+
 @dataclass(frozen=True)
 class Built:
-    """Whether an archive is served, or there was nothing to do; and the agent's last word."""
+    """Whether an archive is served, or there was nothing to do."""
 
     good: bool
-    words: str
 
 
-def build(agent: Agent, service: Service, command: JavaCommand, ready: Ready) -> Built:
+def build(agent: Agent, service: Service, command: JavaCommand, ready: Ready, samples: int | None) -> Built:
     """Builds, measures and publishes. The agent's lines are shown as they come.
 
     Raises:
@@ -38,18 +41,19 @@ def build(agent: Agent, service: Service, command: JavaCommand, ready: Ready) ->
         OSError: the agent can't be started.
     """
     lines: list[str] = []
-    with told_to_end(), progress() as shown, agent.build(service, command, ready) as process:
+    say("building the archive, which starts the application some times; Ctrl-C leaves it for later")
+    with told_to_end(), progress() as shown, agent.build(service, command, ready, samples) as process:
         assert process.stderr is not None
         for line in process.stderr:
-            words = line.rstrip().removeprefix("jboost: ")
+            words = line.rstrip().removeprefix("jboost build: ")
             if words and not words.startswith("NOTE: Picked up"):
                 lines.append(words)
-                shown.show(words.strip())
+                shown.show(words)
         code = process.wait()
-    if code:
-        for words in lines[-12:]:
+    if shown.vanishes:
+        for words in lines[-1:] if code == 0 else lines[-LAST_LINES:]:
             say(words)
-    return Built(code == 0, lines[-1] if lines else "")
+    return Built(code == 0)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -57,6 +58,19 @@ class JavaCommand:
         assert self.options[:count] == tuple(options)
         return JavaCommand(self.java, self.options[count:], self.target, self.arguments)
 
+    def absolute(self) -> JavaCommand:
+        """The same from any working directory: JDKs compare class paths as they are spelled."""
+        options = list(self.options)
+        for at, option in enumerate(options):
+            name, equals, value = option.partition("=")
+            if name == "--class-path" and equals:
+                options[at] = f"{name}={_absolute(value)}"
+            elif at and options[at - 1] in _CLASS_PATH:
+                options[at] = _absolute(option)
+        jar = self.jar
+        target = (_JAR, str(jar.absolute())) if jar is not None else self.target
+        return JavaCommand(self.java, tuple(options), target, self.arguments)
+
     def with_jar(self, jar: Path) -> JavaCommand:
         """The same with another jar."""
         return JavaCommand(self.java, self.options, (_JAR, str(jar)), self.arguments)
@@ -93,6 +107,11 @@ def parse(words: Sequence[str]) -> JavaCommand:
     options, rest = _split(list(words[1:]))
     count = 2 if rest[:1] in ([_JAR], ["-m"], ["--module"]) else 1
     return JavaCommand(Path(found).absolute(), tuple(options), tuple(rest[:count]), tuple(rest[count:]))
+
+
+def _absolute(class_path: str) -> str:
+    entries = class_path.split(os.pathsep)
+    return os.pathsep.join(str(Path(entry).absolute()) for entry in entries)
 
 
 def _split(words: list[str]) -> tuple[list[str], list[str]]:

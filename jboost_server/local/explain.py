@@ -13,8 +13,8 @@ from jboost_server.core.outcome import Outcome
 from jboost_server.local import extraction
 from jboost_server.local.agent import Report
 from jboost_server.local.command import feature, is_fat_jar, parse
-from jboost_server.local.run import Settings, fat_jar_words, open_agent
-from jboost_server.local.service import reach
+from jboost_server.local.run import Settings, fat_jar_words, open_agent, steps_words
+from jboost_server.local.service import quick
 from jboost_server.local.words import MEANINGS
 from warmroot.errors import UserError
 
@@ -38,7 +38,7 @@ def last(settings: Settings) -> None:
     if report.archive:
         typer.echo(f"  archive: {report.archive}")
     if report.steps:
-        typer.echo("  " + ", ".join(f"{name} {count} ms" for name, count in report.steps.items()))
+        typer.echo(f"  took {steps_words(report)}")
     typer.echo(f"  next: {MEANINGS[report.outcome].next}")
 
 
@@ -48,7 +48,7 @@ def command(settings: Settings, words: Sequence[str], environment: Mapping[str, 
     Raises:
         WarmrootError: it can't be looked at.
     """
-    chosen = parse(words)
+    chosen = parse(words).absolute()
     version = feature(chosen.java)
     jar = chosen.jar
     if jar is not None and is_fat_jar(jar):
@@ -58,8 +58,8 @@ def command(settings: Settings, words: Sequence[str], environment: Mapping[str, 
             typer.echo(f"{Outcome.OFF}: {'; '.join(fat_jar_words(jar, version))}")
             return
     agent = open_agent(settings, chosen, environment)
-    with reach(settings.home, settings.server, settings.keys, settings.token) as service:
-        done = agent.doctor(service, chosen)
+    with quick(settings.home, settings.server, settings.keys, settings.token) as (service, lookup):
+        done = agent.doctor(service, chosen, "--lookup-ms", str(lookup))
     typer.echo(done.stdout.rstrip() or done.stderr.rstrip())
 
 

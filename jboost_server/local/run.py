@@ -33,7 +33,9 @@ STARTED = r"Started \S+ in [0-9.]+ seconds"
 
 @dataclass(frozen=True)
 class Settings:
-    """What a person chose. `settle` in seconds after ready; `server` and `keys` None: the local service."""
+    """What a person chose. `settle` in seconds after ready; `samples` starts a side, None: as many as the
+    service wants; `server` and `keys` None: the service of this machine.
+    """
 
     home: Home
     name: str | None = None
@@ -42,14 +44,17 @@ class Settings:
     token: Path | None = None
     ready: Ready = field(default_factory=Ready)
     settle: int | None = None
+    samples: int | None = None
     build: bool = True
     extract: bool = False
     report: bool = False
 
 
-def with_run(settings: Settings, *, settle: int | None, build: bool, report: bool) -> Settings:
-    """The settings with those that `jboost run` alone has."""
-    return replace(settings, settle=settle, build=build, report=report)
+def with_run(
+    settings: Settings, *, settle: int | None, samples: int | None, build: bool, report: bool
+) -> Settings:
+    """The settings with those of `jboost run`."""
+    return replace(settings, settle=settle, samples=samples, build=build, report=report)
 
 
 @dataclass(frozen=True)
@@ -104,9 +109,10 @@ def _prepare(
 ) -> Start:
     if not command.target:
         return Start(command, Outcome.OFF, ("the command starts no application",))
+    plain, command = command, command.absolute()
     version = feature(command.java)
     if version < OLDEST:
-        return Start(command, Outcome.OFF, (f"JDK {version} is older than {OLDEST}",))
+        return Start(plain, Outcome.OFF, (f"JDK {version} is older than {OLDEST}",))
     where(settings.home, settings.server, settings.keys, settings.token)  # what is wrong with it shows early
     settings.home.make()
     jar = command.jar
@@ -114,13 +120,15 @@ def _prepare(
         if settings.extract:
             command = extraction.extracted(settings.home, command)
         elif version < FIRST_AOT:
-            return Start(command, Outcome.OFF, fat_jar_words(jar, version))
+            return Start(plain, Outcome.OFF, fat_jar_words(jar, version))
     agent = open_agent(settings, command, environment)
     lock = held.enter_context(settings.home.locked(f"apps/{agent.group}/recording.lock"))
     if lock is not None:
         os.set_inheritable(lock.fileno(), True)  # the recording is the application's as long as it lives
     with quick(settings.home, settings.server, settings.keys, settings.token) as (service, patience):
         report = agent.fetch(service, command, record=lock is not None, lookup=patience)
+    if not report.flags:
+        command = command if report.outcome is Outcome.MISSING else plain
     return Start(command.with_options_first(report.flags), report.outcome, report.why, agent, report)
 
 
@@ -145,6 +153,14 @@ def open_agent(settings: Settings, command: JavaCommand, environment: Mapping[st
     folder = settings.home.agent(group)
     folder.mkdir(parents=True, exist_ok=True)
     return Agent(agent_jar(), command.java, group, folder, environment)
+
+
+def steps_words(report: Report) -> str:
+    """What each step took."""
+    steps = {**report.steps}
+    total = steps.pop("total", None)
+    listed = ", ".join(f"{name} {count}" for name, count in steps.items())
+    return f"{total} ms: {listed}" if total is not None else f"{listed} ms"
 
 
 def _something_to_do(settings: Settings, start: Start) -> bool:
@@ -173,8 +189,7 @@ def _announce(settings: Settings, start: Start) -> None:
     else:
         say(f"{start.outcome}: starts plainly{f': {why}' if why else ''}")
     if settings.report and report is not None:
-        for name, milliseconds in report.steps.items():
-            say(f"  {name} {milliseconds} ms")
+        say(steps_words(report))
 
 
 def _stay(settings: Settings, start: Start, agent: Agent, environment: Mapping[str, str]) -> int:
@@ -235,19 +250,25 @@ def _finish_recording(
             recorder.wait()
     else:
         recorder.wait()
-    for line in recorder.lines()[-3:]:
-        say(line.removeprefix("jboost: "))
+    for line in recorder.lines()[-1:]:
+        say(line.removeprefix("jboost record: ").removeprefix("jboost: "))
 
 
-def build(settings: Settings, words: Sequence[str], environment: Mapping[str, str]) -> bool:
+def build(settings: Settings, words: Sequence[str], environment: Mapping[str, str], *, again: bool) -> bool:
     """`jboost build`: whether an archive is served then, or there was nothing to do.
+
+    With `again`, what was refused before is measured once more.
 
     Raises:
         WarmrootError: it could not even begin.
     """
-    command = parse(words)
+    command = parse(words).absolute()
     settings.home.make()
     agent = open_agent(settings, command, environment)
+    if again:
+        from jboost_server.local.known import forget_refusals
+
+        forget_refusals(settings.home, agent.group)
     if settings.extract and command.jar is not None and is_fat_jar(command.jar):
         command = extraction.extracted(settings.home, command)
     try:
@@ -283,8 +304,9 @@ def build_now(settings: Settings, agent: Agent, command: JavaCommand, ready: Rea
         WarmrootError, OSError: it could not even begin.
     """
     with reach(settings.home, settings.server, settings.keys, settings.token) as service:
-        built = building.build(agent, service, command, ready)
-    say(built.words or ("built" if built.good else "no archive was built"))
+        built = building.build(agent, service, command, ready, settings.samples)
+    if not built.good:
+        say("no archive was built; the application goes on starting plainly")
     return built.good
 
 

@@ -29,6 +29,11 @@ class Progress:
         self._status = status
         self._last = ""
 
+    @property
+    def vanishes(self) -> bool:
+        """Whether nothing of what was shown can be read any more."""
+        return self._status is not None
+
     def show(self, words: str) -> None:
         """What goes on now."""
         if words == self._last:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import logging
 import os
 import secrets
 import signal
@@ -37,8 +38,9 @@ LOCAL = "local"
 REMOTE_LOOKUP = 300
 OWN_LOOKUP = 3000
 """Milliseconds for the lookup. Our own service has the same processors as the agent that waits for it."""
-POLICY = Policy(lease=60, order=900)
-"""A lock lets one start of an application record here, so a lease that was not fulfilled may soon be void."""
+POLICY = Policy(lease=60, order=900, samples=7)
+"""A lock lets one start of an application record here, so a lease that was not fulfilled may soon be void.
+People's machines do other things meanwhile: seven starts a side tell more surely than five."""
 
 
 def where(home: Home, server: str | None, keys: Path | None, token: Path | None) -> Service | None:
@@ -77,6 +79,7 @@ def quick(
 
     secret = prepare(home)[1]
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_logged(home))
         try:
             url = stack.enter_context(front.serving(opened(home), secret))
         except OSError as error:
@@ -159,8 +162,22 @@ def reach(home: Home, server: str | None, keys: Path | None, token: Path | None)
         yield found
         return
     signer, secret = prepare(home)
-    with _serving(home, signer, secret) as url:
+    with _logged(home), _serving(home, signer, secret) as url:
         yield Service(url, home.public_keys, home.token)
+
+
+@contextmanager
+def _logged(home: Home) -> Iterator[None]:
+    """What the service has to say goes to a file: the terminal is the application's."""
+    handler = logging.FileHandler(home.root / "service.log", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        handler.close()
 
 
 @contextmanager

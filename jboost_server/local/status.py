@@ -79,18 +79,22 @@ def show(home: Home, server: str | None, token: Path | None, group: str | None, 
 
 def _table(rows: list[tuple[str, dict[str, Any]]]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("GROUP", "JDK", "STATE"):
-        table.add_column(title, overflow="fold")
-    for title in ("RECORDINGS", "ARCHIVE", "PLAIN → WARM", "HITS"):
-        table.add_column(title, justify="right", overflow="fold")
+    table.add_column("GROUP", overflow="fold")
+    table.add_column("JDK", no_wrap=True)
+    table.add_column("STATE", no_wrap=True)
+    for title in ("RECORDED", "ARCHIVE", "PLAIN", "WARM", "HITS"):
+        table.add_column(title, justify="right", no_wrap=True)
     table.add_column("MISSES", overflow="fold")
     for group, key in rows:
-        archive = key.get("archive")
+        archive = key.get("archive") or {}
         table.add_row(
-            *(escape(str(each)) for each in (group, f"{key['jdk']} {key['arch']}", key["state"])),
+            escape(group),
+            escape(str(key["jdk"])),
+            escape(str(key["state"])),
             str(key["recordings"]),
             size(archive["size"]) if archive else "–",
-            gain(archive) if archive else "–",
+            seconds(archive.get("plain")),
+            seconds(archive.get("warm")),
             str(key["hits"]),
             escape(", ".join(f"{name} {count}" for name, count in sorted(key["misses"].items()))) or "–",
         )
@@ -107,9 +111,6 @@ def size(count: int) -> str:
     return f"{number:.1f} GB"
 
 
-def gain(archive: dict[str, Any]) -> str:
-    """`4.62 s → 2.44 s (-47 %)`, or nothing where nothing was measured."""
-    plain, warm = archive.get("plain"), archive.get("warm")
-    if not plain or not warm:
-        return "–"
-    return f"{plain / 1000:.2f} s → {warm / 1000:.2f} s ({(warm - plain) * 100 / plain:+.0f} %)"
+def seconds(milliseconds: int | None) -> str:
+    """`4.62 s`, or a dash where nothing was measured."""
+    return f"{milliseconds / 1000:.2f} s" if milliseconds else "–"
