@@ -28,8 +28,6 @@ SLOWEST = 64 * 1024
 """Bytes a second that an upload makes at least, after a first minute."""
 PATIENCE = 15.0
 """Seconds that an upload waits while too many others are under way."""
-REST = 4 * 2**20
-"""Bytes of a refused body that are still taken, so that its sender reads the answer rather than a reset."""
 
 
 async def whole(request: Request, cap: int) -> bytes:
@@ -74,19 +72,6 @@ def length(request: Request, cap: int) -> int:
     if size > cap:
         raise TooLarge(f"an upload of {size} bytes, more than {cap}")
     return size
-
-
-async def drained(request: Request) -> None:
-    """Takes a little of a body that was refused."""
-    size = 0
-    try:
-        async with asyncio.timeout(2):
-            async for chunk in request.stream():
-                size += len(chunk)
-                if size > REST:
-                    return
-    except (ClientDisconnect, TimeoutError, RuntimeError):
-        return
 
 
 class Uploads:

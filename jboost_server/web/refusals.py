@@ -12,6 +12,8 @@ from starlette.exceptions import HTTPException
 from warmroot import errors
 from warmroot.errors import WarmrootError
 
+MAX_REST = 999_999_999
+"""Bytes of a refused body that are taken and thrown away."""
 log = logging.getLogger(__name__)
 _STATUS: tuple[tuple[type[WarmrootError], int], ...] = (
     (errors.TooLarge, 413),
@@ -57,9 +59,17 @@ def install(app: FastAPI) -> None:
 async def _ours(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, WarmrootError)
     response = answer(error)
+    if _goes_on(request):
+        response.headers["Connection"] = "close"
     if response.status_code >= 500:
         log.error(error.message, extra={"reason": error.reason, "path": request.url.path})
     return response
+
+
+def _goes_on(request: Request) -> bool:
+    """Whether the rest of the body is too much to take. Else it is taken: its sender then reads the answer."""
+    promised = request.headers.get("content-length", "0")
+    return "transfer-encoding" in request.headers or len(promised) > len(str(MAX_REST))
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
