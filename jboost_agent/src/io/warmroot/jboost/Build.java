@@ -98,9 +98,11 @@ final class Build {
         new BuildArchive(start, children).make(input, archive, options.dir().resolve("build-dump.log"));
         long size = Files.size(archive);
         say("an archive of " + size + " bytes, made in " + milliseconds(begin) + " ms");
-        List<String> flags = flags(start, archive);
+        List<String> flags = new ArrayList<>(start.common); // as Choice makes them for a pod
+        flags.add(Flags.use(feature, archive));
         begin = System.nanoTime();
         Preflight.run(start, flags, Deadline.in(PREFLIGHT_MS));
+        flags.addAll(Flags.quiet(start.application));
         say("the JVM takes it, in " + milliseconds(begin) + " ms");
         Measure measure = measure(order, image, flags, work);
         String digest = Hex.of(Hashing.whole(archive));
@@ -108,14 +110,6 @@ final class Build {
         BuildService.Verdict verdict = service.result(order, digest, measure.plain(), measure.warm());
         say(verdict.state() + ": gain " + verdict.gain() + " %: " + verdict.why());
         return verdict.serving() ? 0 : 1;
-    }
-
-    /** What `fetch` gives a pod. */
-    private static List<String> flags(Inspection start, Path archive) {
-        List<String> flags = new ArrayList<>(start.common);
-        flags.add(Flags.use(start.jvm.feature, archive));
-        flags.addAll(Flags.quiet(start.application));
-        return flags;
     }
 
     private Measure measure(BuildService.Order order, CommandLine image, List<String> flags, Path work)
@@ -178,7 +172,7 @@ final class Build {
     }
 
     private static void say(String words) {
-        System.err.println("jboost: " + words);
+        System.err.println("jboost build: " + words);
     }
 
     private void refuseFat(Application application, int feature) throws Failure {

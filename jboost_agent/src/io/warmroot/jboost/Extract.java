@@ -2,7 +2,6 @@ package io.warmroot.jboost;
 
 import java.io.File;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.FileTime;
@@ -29,14 +28,21 @@ final class Extract {
         this.application = application;
     }
 
-    /** Runs; the exit code. What can't be extracted is said, and nothing is printed. */
-    static int run(List<String> words) throws Failure, Refusal, InterruptedException {
+    /** Runs; the exit code. Where nothing can be extracted, nothing is printed. */
+    static int run(List<String> words) throws Failure {
         Arguments given = new Arguments(words, VALUED, List.of());
         Path to = Path.of(given.need("--to")).toAbsolutePath().normalize();
-        CommandLine image = Application.image(System.getenv(), null);
-        Extract extract = new Extract(to, Application.of(given.command, image, System.getenv()));
-        System.out.println(new String(Json.canonical(extract.result()), StandardCharsets.UTF_8));
-        return 0;
+        try {
+            CommandLine image = Application.image(System.getenv(), null);
+            Extract extract = new Extract(to, Application.of(given.command, image, System.getenv()));
+            System.out.writeBytes(Json.canonical(extract.result()));
+            System.out.println();
+            return 0;
+        } catch (Refusal refusal) {
+            throw new Failure("NotExtracted", refusal.getMessage(), "");
+        } catch (InterruptedException ended) {
+            throw new Failure("NotExtracted", "it was interrupted", "");
+        }
     }
 
     /** The new command; the old one if there is nothing to extract. */

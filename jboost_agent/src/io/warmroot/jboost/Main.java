@@ -8,7 +8,7 @@ import java.util.Optional;
 
 /** The pod agent. One verb, its options, and after `--` the application's own command. */
 final class Main {
-    private static final String USAGE = "jboost agent: give a verb: fetch, record, build or doctor"
+    private static final String USAGE = "jboost agent: give a verb: fetch, record, build, extract or doctor"
             + " (docs/jboost-protocol.md, the agent's command line)";
 
     private Main() {}
@@ -34,6 +34,7 @@ final class Main {
                 return Doctor.run(words, environment, new Report(begin()));
             case "record":
             case "build":
+            case "extract":
                 return learn(verb, words);
             default:
                 System.err.println(USAGE);
@@ -43,10 +44,17 @@ final class Main {
 
     private static int learn(String verb, List<String> words) {
         try {
-            return verb.equals("record") ? new Record(RecordOptions.of(words)).run() : new Build(BuildOptions.of(words)).run();
+            switch (verb) {
+                case "record":
+                    return new Record(RecordOptions.of(words)).run();
+                case "build":
+                    return new Build(BuildOptions.of(words)).run();
+                default:
+                    return Extract.run(words);
+            }
         } catch (Failure failure) {
             System.err.println("jboost " + verb + ": " + failure);
-            return 2;
+            return failure.reason.equals("Usage") ? 2 : 1;
         }
     }
 

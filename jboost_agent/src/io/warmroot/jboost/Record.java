@@ -119,6 +119,6 @@ final class Record {
     }
 
     private static void say(String words) {
-        System.err.println("jboost: " + words);
+        System.err.println("jboost record: " + words);
     }
 }

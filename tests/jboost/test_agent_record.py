@@ -1,0 +1,403 @@
+"""`record`: what a JVM learned reaches the cache service, and the application never notices."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.jboost import application
+from tests.jboost.application import Running, until
+from tests.jboost.conftest import free_port
+from tests.jboost.service import Service
+
+pytestmark = pytest.mark.jvm
+
+
+@dataclass
+class Recorder:
+    """One pod that records: the agent's folder, and the agent's `record` beside the application."""
+
+    agent: Path
+    jdk: Path
+    folder: Path
+    url: str
+
+    @property
+    def list(self) -> Path:
+        return self.folder / "recording.lst"
+
+    @property
+    def configuration(self) -> Path:
+        return self.folder / "recording.aotconf"
+
+    def decide(self, form: str, settle: int = 0) -> None:
+        """Leaves the report of a `fetch` that was told to record."""
+        self.folder.mkdir(exist_ok=True)
+        (self.folder / "java.opts").write_text("")
+        report = {"outcome": "learning", "key": "ab" * 32, "lease": "1e", "form": form, "settle": settle}
+        (self.folder / "report.json").write_text(json.dumps(report))
+
+    def flags(self, form: str) -> list[str]:
+        if form == "classlist":
+            return [f"-XX:DumpLoadedClassList={self.list}"]
+        return [
+            "-XX:AOTMode=record",
+            f"-XX:AOTConfiguration={self.configuration}",
+            "-XX:+StartAttachListener",
+        ]
+
+    def start(self, *arguments: str | Path, user: int | None = None) -> subprocess.Popen[str]:
+        command = [
+            *(self.jdk / "bin/java", "-jar", self.agent, "record", "--server", self.url, "--group", "orders"),
+            *("--dir", self.folder, "--upload-seconds", "20", *arguments),
+        ]
+        return subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, user=user, group=user
+        )
+
+    def run(self, *arguments: str | Path) -> str:
+        """What it says, once it has ended; it always ends with 0 and never prints to stdout."""
+        with self.start(*arguments) as process:
+            return said(process)
+
+
+def said(process: subprocess.Popen[str], seconds: float = 60) -> str:
+    out, err = process.communicate(timeout=seconds)
+    assert (process.returncode, out) == (0, ""), err
+    return err
+
+
+@pytest.fixture
+def on17(agent: Path, jdk17: Path, tmp_path: Path, service: Service) -> Recorder:
+    return Recorder(agent, jdk17, tmp_path / "run", service.url)
+
+
+@pytest.fixture
+def on25(agent: Path, jdk17: Path, tmp_path: Path, service: Service) -> Recorder:
+    """The agent itself always runs on 17 here: it needs nothing of a later one."""
+    return Recorder(agent, jdk17, tmp_path / "run", service.url)
+
+
+@contextmanager
+def app(recorder: Recorder, jdk: Path, jar: Path, form: str) -> Iterator[Running]:
+    recorder.decide(form)
+    log = recorder.folder / "app.log"
+    with application.running(jdk, jar, free_port(), recorder.flags(form), log) as running:
+        yield running
+
+
+def test_a_recording_is_ended_through_the_attach_socket_while_the_application_goes_on(
+    on25: Recorder, jdk25: Path, jar: Path, service: Service
+) -> None:
+    with app(on25, jdk25, jar, "aot") as running:
+        words = on25.run("--pid", str(running.pid), "--ready-url", running.url)
+        assert "ended through the attach socket" in words
+        assert running.well()
+        (recording,) = service.recordings.values()
+        assert len(recording) > 1_000_000
+        assert service.queries[0]["lease"] == ["1e"]
+        assert service.queries[0]["key"] == ["ab" * 32]
+
+
+def test_the_process_is_found_by_its_options_file(
+    on25: Recorder, jdk25: Path, jar: Path, service: Service
+) -> None:
+    """Where the pod shares its processes nobody can know the application's number beforehand."""
+    on25.decide("aot")
+    options = on25.folder / "java.opts"
+    options.write_text("\n".join(on25.flags("aot")))
+    port = free_port()
+    environment = os.environ | {"JDK_JAVA_OPTIONS": f"@{options}"}
+    with subprocess.Popen(
+        [jdk25 / "bin/java", "-jar", jar, str(port)], env=environment, stdout=subprocess.DEVNULL
+    ) as process:
+        try:
+            on25.run("--ready-url", f"http://127.0.0.1:{port}/health")
+            assert process.poll() is None
+            assert len(service.recordings) == 1
+        finally:
+            process.kill()
+
+
+def test_an_application_that_ends_by_itself_has_recorded(
+    on25: Recorder, jdk25: Path, jar: Path, service: Service
+) -> None:
+    with (
+        app(on25, jdk25, jar, "aot") as running,
+        on25.start("--pid", str(running.pid), "--settle", "600") as record,
+    ):
+        running.process.terminate()
+        assert "the application ended" in said(record)
+        assert len(service.recordings) == 1
+
+
+def test_sigterm_means_finish_now_and_send(on25: Recorder, jdk25: Path, jar: Path, service: Service) -> None:
+    with (
+        app(on25, jdk25, jar, "aot") as running,
+        on25.start("--pid", str(running.pid), "--settle", "600") as record,
+    ):
+        awaiting(record)
+        record.terminate()
+        assert "told to end" in said(record)
+        assert running.well()
+        assert len(service.recordings) == 1
+
+
+def awaiting(record: subprocess.Popen[str]) -> None:
+    """Until the agent waits: its first line says for what."""
+    assert record.stderr
+    assert "waits" in record.stderr.readline()
+
+
+def test_a_list_is_sent_as_it_stands_while_the_application_goes_on(
+    on17: Recorder, jdk17: Path, jar: Path, service: Service
+) -> None:
+    with app(on17, jdk17, jar, "classlist") as running:
+        on17.run("--pid", str(running.pid), "--ready-url", running.url)
+        assert running.well()
+        (recording,) = service.recordings.values()
+        assert b"app/Part59\n" in recording
+        assert recording.endswith(b"\n")
+
+
+def test_a_killed_application_leaves_a_list_that_can_be_used(
+    on17: Recorder, jdk17: Path, jar: Path, service: Service
+) -> None:
+    with (
+        app(on17, jdk17, jar, "classlist") as running,
+        on17.start("--pid", str(running.pid), "--settle", "600") as record,
+    ):
+        running.process.kill()
+        said(record)
+        (recording,) = service.recordings.values()
+        assert b"app/Part59\n" in recording
+
+
+def test_a_torn_last_line_is_dropped(on17: Recorder, service: Service) -> None:
+    on17.decide("classlist")
+    on17.list.write_bytes(b"# a comment\njava/lang/Object\njava/lang/Str")
+    on17.run()
+    assert list(service.recordings.values()) == [b"# a comment\njava/lang/Object\n"]
+
+
+def test_a_killed_application_leaves_an_empty_configuration_which_is_not_sent(
+    on25: Recorder, jdk25: Path, jar: Path, service: Service
+) -> None:
+    with (
+        app(on25, jdk25, jar, "aot") as running,
+        on25.start("--pid", str(running.pid), "--settle", "600") as record,
+    ):
+        running.process.kill()
+        assert "EmptyRecording" in said(record)
+        assert service.requests == []
+
+
+def test_a_configuration_whose_header_was_never_written_is_not_sent(on25: Recorder, service: Service) -> None:
+    """The JVM writes the header last: a cut recording may have megabytes, and begins with zeros."""
+    on25.decide("aot")
+    on25.configuration.write_bytes(bytes(1 << 20))
+    with on25.start() as record:
+        awaiting(record)
+        record.terminate()
+        assert "was cut off" in said(record)
+    assert service.requests == []
+
+
+@pytest.mark.parametrize("form", ["classlist", "aot"])
+def test_a_recording_of_an_earlier_run_is_not_taken_for_this_one(
+    on25: Recorder, service: Service, form: str
+) -> None:
+    on25.decide(form)
+    for path in (on25.list, on25.configuration):
+        path.write_bytes(b"java/lang/Object\n")
+        os.utime(path, (1, 1))
+    with on25.start("--settle", "0") as record:
+        awaiting(record)
+        record.terminate()
+        assert "EmptyRecording" in said(record)
+    assert service.requests == []
+
+
+def test_whoever_is_no_recorder_says_so(on17: Recorder, service: Service) -> None:
+    on17.folder.mkdir()
+    assert "report.json" in on17.run()
+    (on17.folder / "report.json").write_text(json.dumps({"outcome": "hit", "key": "ab" * 32, "lease": None}))
+    assert "no recorder" in on17.run()
+    assert service.requests == []
+
+
+def test_a_native_sidecar_stays_until_it_is_told_to_go(on17: Recorder, service: Service) -> None:
+    """A native sidecar that ends is started again, and again."""
+    on17.decide("classlist")
+    on17.list.write_bytes(b"java/lang/Object\n")
+    with on17.start("--stay") as record:
+        until(lambda: service.recordings, 30, "the list is sent")
+        with pytest.raises(subprocess.TimeoutExpired):
+            record.wait(0.5)
+        record.terminate()
+        said(record)
+
+
+# What can go wrong at the attach socket: each has words of its own.
+
+
+@contextmanager
+def socket_that(path: Path, answer: Callable[[socket.socket], None]) -> Iterator[None]:
+    """A JVM's attach socket, played."""
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                answer(connection)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield
+        thread.join(10)
+
+
+def reply(text: str) -> Callable[[socket.socket], None]:
+    def answer(connection: socket.socket) -> None:
+        assert connection.recv(100) == b"1\0jcmd\0AOT.end_recording\0\0\0"
+        connection.sendall(text.encode())
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("0\nRecording has already ended.\n", "had been ended before"),
+        ("0\nAOT.end_recording is unsupported when VM flags -XX:AOTMode are missing.\n", "does not record"),
+        ("0\nsomething new\n", "means nothing to this agent: something new"),
+        (
+            "-1\njava.lang.IllegalArgumentException: Unknown diagnostic command\n",
+            "Unknown diagnostic command",
+        ),
+        ("", "user and group"),
+    ],
+)
+def test_the_words_of_the_jvm_count_not_its_code(
+    on25: Recorder, service: Service, tmp_path: Path, text: str, words: str
+) -> None:
+    on25.decide("aot")
+    on25.configuration.write_bytes(b"")
+    with (
+        socket_that(tmp_path / ".java_pid1", reply(text)),
+        on25.start("--attach-dir", tmp_path, "--pid", "1") as record,
+    ):
+        assert record.stderr
+        lines = ""
+        while words not in lines:
+            line = record.stderr.readline()
+            assert line, f"never said {words!r} but: {lines}"
+            lines += line
+        record.terminate()
+        assert "EmptyRecording" in lines + said(record)
+    assert service.requests == []
+
+
+def test_a_stale_socket_and_none_at_all_have_words_of_their_own(on25: Recorder, tmp_path: Path) -> None:
+    on25.decide("aot")
+    on25.configuration.write_bytes(b"")
+    for name, words in ((".java_pid2", "left by a JVM that was killed"), (".java_pid3", "no attach socket")):
+        if name == ".java_pid2":
+            with socket.socket(socket.AF_UNIX) as dead:
+                dead.bind(str(tmp_path / name))
+        with on25.start("--attach-dir", tmp_path, "--pid", name[-1]) as record:
+            assert record.stderr
+            assert any(words in record.stderr.readline() for _ in range(3))
+            record.terminate()
+            said(record)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can play two users")
+def test_another_users_socket_has_words_of_its_own(agent: Path, jdk17: Path, service: Service) -> None:
+    with tempfile.TemporaryDirectory() as name, socket.socket(socket.AF_UNIX) as server:
+        folder = Path(name)  # pytest's own folders are root's alone
+        folder.chmod(0o755)
+        shutil.copyfile(agent, folder / "agent.jar")
+        recorder = Recorder(folder / "agent.jar", jdk17, folder / "run", service.url)
+        recorder.decide("aot")
+        recorder.configuration.touch()
+        server.bind(str(folder / ".java_pid1"))
+        server.listen()
+        (folder / ".java_pid1").chmod(0o600)
+        with recorder.start("--attach-dir", folder, "--pid", "1", user=65534) as record:
+            assert record.stderr
+            assert any("belongs to another user" in record.stderr.readline() for _ in range(3))
+            record.terminate()
+            said(record)
+
+
+# Sending.
+
+
+@pytest.mark.parametrize("faults", [["503"], ["cut"], ["cut", "503", "cut"]])
+def test_an_upload_that_failed_is_repeated(on17: Recorder, service: Service, faults: list[str]) -> None:
+    on17.decide("classlist")
+    content = b"".join(b"app/Type%d\n" % number for number in range(200_000))
+    on17.list.write_bytes(content)
+    service.faults.extend(faults)
+    assert "accepted" in on17.run()
+    assert service.recordings == {hashlib.sha256(content).hexdigest(): content}
+    assert service.cut_uploads == faults.count("cut")
+    assert not on17.list.exists()
+
+
+def test_an_upload_that_is_refused_is_not_repeated_and_leaves_the_file(
+    on17: Recorder, service: Service
+) -> None:
+    on17.decide("classlist")
+    on17.list.write_bytes(b"java/lang/Object\n")
+    service.faults.append("403")
+    words = on17.run()
+    assert "NoLease" in words
+    assert str(on17.list) in words
+    assert on17.list.exists()
+    assert len(service.requests) == 1
+
+
+def test_a_service_that_does_not_answer_costs_no_more_than_the_bound(
+    on17: Recorder, service: Service
+) -> None:
+    """It takes the connection and never reads: no time-out of a socket covers a write."""
+    on17.decide("classlist")
+    on17.list.write_bytes(b"java/lang/Object\n" * 1_000_000)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        on17.url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        begin = time.monotonic()
+        words = on17.run("--upload-seconds", "1")
+        assert time.monotonic() - begin < 10
+    assert "not within 1 s" in words
+    assert on17.list.exists()
+
+
+def test_the_token_is_shown_and_only_to_the_service(on17: Recorder, tmp_path: Path, service: Service) -> None:
+    on17.decide("classlist")
+    on17.list.write_bytes(b"java/lang/Object\n")
+    token = tmp_path / "token"
+    token.write_text("a.b.c\n")
+    words = on17.run("--token", token)
+    assert service.tokens == ["Bearer a.b.c"]
+    assert "a.b.c" not in words
+    assert re.search(r"\d+ bytes", words)
