@@ -26,7 +26,7 @@ from jboost_server.core.naming import Naming
 from jboost_server.core.orders import Book, Ended, Form, Learned, Order
 from jboost_server.core.publication import Publication, State
 from jboost_server.core.tournament import NOISE, Recording
-from jboost_server.records import change, read, write_new, write_over
+from jboost_server.records import change, is_there, read, upload_new, write_new, write_over
 from jboost_server.store.port import CHUNK
 from warmroot.errors import (
     BadRequest,
@@ -133,15 +133,12 @@ class Builds:
         if size == 0:
             raise BadRequest("an archive of 0 bytes")
         name = layout.archive(tenant, digest)
-        new = True
-        if self._is_there(name):
+        if is_there(self._store, name):
             uploads.drain(chunks)
-            size, new = self._store.stat(name).size, False
+            new = False
         else:
-            try:
-                self._store.put_new(name, uploads.of_digest(chunks, digest), size)
-            except WriteLost:
-                size, new = self._store.stat(name).size, False
+            new = upload_new(self._store, name, uploads.of_digest(chunks, digest), size)
+        size = size if new else self._store.stat(name).size
         self._book(place, lambda book: _uploaded(book, book.of(order, self._catalogue.now()), digest, size))
         return new
 
@@ -323,8 +320,8 @@ class Builds:
     def _must_be_there(self, place: KeyPlace, digest: str) -> None:
         """Takes the publication back if the archive is being swept: the sweeper says so before it looks."""
         tenant = place.scope.tenant
-        swept = self._is_there(layout.doomed(tenant, digest))
-        if swept or not self._is_there(layout.archive(tenant, digest)):
+        swept = is_there(self._store, layout.doomed(tenant, digest))
+        if swept or not is_there(self._store, layout.archive(tenant, digest)):
             self._store.delete(place.manifest(digest))
             self._catalogue.views.forget(place.scope)
             raise StoreUnavailable(
@@ -363,13 +360,6 @@ class Builds:
         place = orders.place_of(order, tenant)
         found = read(self._store, place.build, orders.decode)
         return place, (found.value if found else Book()).of(order, self._catalogue.now())
-
-    def _is_there(self, name: str) -> bool:
-        try:
-            self._store.stat(name)
-        except NoObject:
-            return False
-        return True
 
 
 def _uploaded(book: Book, order: Order, digest: str, size: int) -> Book:

@@ -24,7 +24,7 @@ from jboost_server.core.manifest import Preflight, verify
 from jboost_server.core.orders import Form
 from jboost_server.core.outcome import Outcome
 from jboost_server.core.publication import Publication, State
-from jboost_server.records import change, read, write_new, write_over
+from jboost_server.records import change, read, upload_new, write_new, write_over
 from jboost_server.settings import Policy
 from jboost_server.signing import Signer
 from jboost_server.store.port import ObjectStore
@@ -270,9 +270,7 @@ class Catalogue:
         if form is Form.CLASS_LIST:
             paths = frozenset(jar.path for jar in key.class_path)
             checked = uploads.class_list(checked, feature=key.jvm.feature, class_path=paths)
-        try:
-            self.store.put_new(place.recording(digest), checked, size)
-        except WriteLost:
+        if not upload_new(self.store, place.recording(digest), checked, size):
             log.info("another upload of the same recording was first", extra={"recording": digest})
 
 

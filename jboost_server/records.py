@@ -5,7 +5,7 @@ Replicas of the service agree through these writes alone: whoever loses one read
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -47,13 +47,50 @@ def read(store: ObjectStore, name: str, decode: Callable[[bytes], T]) -> Record[
 def write_new(store: ObjectStore, name: str, data: bytes) -> bool:
     """Writes the object unless there is one; says whether it did.
 
+    A write that is lost to another one, which fails itself, is tried again: S3 answers 409 to both.
+
     Raises:
         StoreError: it can't be written.
     """
+    for _ in range(ROUNDS):
+        try:
+            store.put_new(name, [data], len(data))
+        except WriteLost:
+            if is_there(store, name):
+                return False
+            continue
+        return True
+    raise StoreUnavailable(f"{name} is written by too many at once", hint="ask again in a moment")
+
+
+def is_there(store: ObjectStore, name: str) -> bool:
+    """Whether there is an object of this name.
+
+    Raises:
+        StoreError: the store does not say.
+    """
     try:
-        store.put_new(name, [data], len(data))
-    except WriteLost:
+        store.stat(name)
+    except NoObject:
         return False
+    return True
+
+
+def upload_new(store: ObjectStore, name: str, chunks: Iterable[bytes], size: int) -> bool:
+    """Writes an object whose chunks come only once, unless there is one; says whether it did.
+
+    Raises:
+        StoreUnavailable: the write was lost to one that failed itself.
+        StoreError: it can't be written. What `chunks` raises passes.
+    """
+    try:
+        store.put_new(name, chunks, size)
+    except WriteLost:
+        if is_there(store, name):
+            return False
+        raise StoreUnavailable(
+            f"another upload of {name} was first, and failed", hint="send it again"
+        ) from None
     return True
 
 

@@ -67,7 +67,7 @@ async def _ours(request: Request, error: Exception) -> JSONResponse:
 
 
 def _goes_on(request: Request) -> bool:
-    """Whether the rest of the body is too much to take. Else it is taken: its sender then reads the answer."""
+    """Whether the rest of the body is too much to take. A shorter one is taken: its sender reads on."""
     promised = request.headers.get("content-length", "0")
     return "transfer-encoding" in request.headers or len(promised) > len(str(MAX_REST))
 
