@@ -15,8 +15,9 @@ from types import TracebackType
 from typing import Self
 
 import requests
-from jboost_agent.build import agent_jar
 
+from jboost_agent.build import agent_jar
+from jboost_server import signing
 from testbed.apps import spring
 from testbed.apps.application import Application, Layout
 from testbed.apps.running import free_port
@@ -108,11 +109,14 @@ def write_stored(jar: Path, entries: list[tuple[zipfile.ZipInfo, bytes]]) -> Non
 def _serving(folder: Path) -> Iterator[Service]:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    command = ["jboost-server", "-m", "jboost_server.web", "--store", str(folder / "store")]
+    signing.create(folder / "signing.key")
+    python = sys.executable  # its own first word tells an interpreter where its packages are
+    command = [python, "-m", "jboost_server.web", "--store", str(folder / "store")]
     command += ["--key", str(folder / "signing.key"), "--listen", f"127.0.0.1:{port}"]
+    command += ["--public-keys", str(folder / "public.keys")]
     program = Program.start(
         command,
-        executable=Path(sys.executable),
+        executable=Path(python),
         log=folder / "jboost-server.log",
         pid_file=folder / "jboost-server.pid",
         dies_with_us=True,

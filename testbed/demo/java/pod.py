@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ from pathlib import Path
 from jboost_server.core.outcome import Outcome
 from jboost_server.local.agent import Report
 from testbed.apps.application import Application
-from testbed.apps.running import Running, free_port, plain_environment, start
+from testbed.apps.running import Running, end, free_port, plain_environment, start
 from testbed.setup.jdk import Jdk
 from warmroot.errors import ProgramDied
 
@@ -147,9 +148,7 @@ class Pod:
                 late = f"{words[3]} did not end in {patience:.0f} s"
                 raise ProgramDied(late, hint=self._hint(log)) from None
             finally:
-                if process.poll() is None:
-                    process.kill()
-                    process.wait()
+                end(process, signal.SIGTERM, 10.0)  # a builder ends the application that it measures
 
     def _hint(self, log: str) -> str:
         return f"see {self.folder / log}"
