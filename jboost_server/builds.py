@@ -170,7 +170,17 @@ class Builds:
         current = book.of(order, now)
         if current.uploaded != result.digest:
             raise NoOrder("another archive, or none, was uploaded for this order")
-        published = self._published(place, current, result, now)
+        others = [each for each in self.publications(place) if each.archive != result.digest]
+        there = read(self._store, place.manifest(result.digest), publication.decode)
+        if there is None:
+            verdict = self._judge(place, current, result, others)
+            if verdict.again:  # the key is not given up over a noisy measurement
+                unclear = Ended(order, "refused", verdict.gain, verdict.why)
+                return self._end(place, order, unclear, failed=True)
+            published = self._new(place, current, result, verdict, now)
+        else:
+            published = there.value  # told again, after the order's end was lost
+        self._publish(place, published, others, new=there is None)
         state = "serving" if published.state is State.SERVING else "refused"
         return self._end(place, order, Ended(order, state, published.gain, published.why))
 
@@ -204,7 +214,10 @@ class Builds:
             return (Form.AOT, recording.digest, recording.size) if recording else None
         if not learned.enough:
             return None
-        data = self._merged(place, key, learned).render()
+        merged = self._merged(place, key, learned)
+        if not merged.recordings:
+            return None
+        data = merged.render()
         digest = hashlib.sha256(data).hexdigest()
         if not orders.worth_building(digest, learned, book, built):
             return None
@@ -234,26 +247,25 @@ class Builds:
             log.warning("a recording is left out", extra={"recording": digest, "why": str(error)})
             return old
 
-    def _published(self, place: KeyPlace, order: Order, result: Result, now: int) -> Publication:
-        others = [each for each in self.publications(place) if each.archive != result.digest]
-        there = read(self._store, place.manifest(result.digest), publication.decode)
-        new = there.value if there else self._new(place, order, result, others, now)
-        if new.state is State.SERVING:
-            self._name(place, result.digest)
-        if there is None:  # or else it is told again, after the order's end was lost
-            write_new(self._store, place.manifest(result.digest), new.encode())
+    def _publish(
+        self, place: KeyPlace, published: Publication, others: Sequence[Publication], *, new: bool
+    ) -> None:
+        """Writes it, each thing after what it names; all of it once more is the same."""
+        serves = published.state is State.SERVING
+        if serves:
+            self._name(place, published.archive)
+        if new:
+            write_new(self._store, place.manifest(published.archive), published.encode())
             self._catalogue.views.forget(place.scope)
-        if new.state is State.SERVING:
-            self._must_be_there(place, result.digest)
+        if serves:
+            self._must_be_there(place, published.archive)
             for other in others:
                 if other.state is State.SERVING:
-                    self._replace(place, other.archive, result.digest)
-        return new
+                    self._replace(place, other.archive, published.archive)
 
     def _new(
-        self, place: KeyPlace, order: Order, result: Result, others: Sequence[Publication], now: int
+        self, place: KeyPlace, order: Order, result: Result, verdict: promotion.Judgement, now: int
     ) -> Publication:
-        verdict = self._judge(place, order, result, others)
         envelope = b""
         if verdict.serve:
             key = self._catalogue.key(place)

@@ -3,8 +3,8 @@
 Two things must hold. It must be worth it: the medians differ by at least the wanted gain. And it must be no
 accident: if the archive were no better, so clear a result would come up in at most one of a hundred such
 measurements. The second is the exact one-sided Wilcoxon-Mann-Whitney test: it asks only how often a warm
-start was faster than a plain one, so it needs no assumption about how starts spread, one outlier does not
-decide, and with five starts a side it can tell already. Equal starts count for the plain side.
+start was faster than a plain one, so it needs no assumption about how starts spread, and with
+five starts a side it can tell already. Equal starts count for the plain side.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ class Judgement:
     """Whether to serve, and why. `gain` in percent of the plain median, rounded down; below zero if slower.
 
     `plain` and `warm` are medians in milliseconds, `confidence` the percent that was reached, rounded down.
+    `again`: too few or too noisy starts; another measurement may tell.
     """
 
     serve: bool
@@ -40,6 +41,7 @@ class Judgement:
     plain: int
     warm: int
     why: str
+    again: bool = False
 
 
 def judge(
@@ -59,7 +61,8 @@ def judge(
     wanted = max(samples, MIN_SAMPLES)
     fewest = min(len(plain), len(warm))
     if fewest < wanted:
-        return Judgement(False, 0, 0, 0, 0, f"{fewest} starts a side were measured; {wanted} are needed")
+        why = f"{fewest} starts a side were measured; {wanted} are needed"
+        return Judgement(False, 0, 0, 0, 0, why, again=True)
     before, after = median(plain), median(warm)
     gain = int((before - after) * 100 // before)
     chance = chance_of(wins(plain, warm), len(plain), len(warm))
@@ -73,7 +76,10 @@ def judge(
         why += f"; {min_gain} % are wanted"
     elif not clear:
         why += f"; {CONFIDENCE} % are wanted: measure more starts, or on a quieter machine"
-    return Judgement(clear and gain >= min_gain, gain, confidence, int(before), int(after), why)
+    enough = gain >= min_gain
+    return Judgement(
+        clear and enough, gain, confidence, int(before), int(after), why, again=enough and not clear
+    )
 
 
 def wins(plain: Sequence[int], warm: Sequence[int]) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from fastapi import Request
 
 from jboost_server.archives import Archives
@@ -30,6 +30,8 @@ from jboost_server.web.tenancy import Identity, Tenants
 from warmroot.errors import BadRequest
 
 T = TypeVar("T")
+REVIEWS = 8
+"""Tokens that are reviewed at one time; an API server that hangs takes no more threads than this."""
 log = logging.getLogger(__name__)
 
 
@@ -70,6 +72,7 @@ class Service:
         self.uploads = Uploads()
         self.readers = Readers()
         self.metrics = Metrics()
+        self._reviews: CapacityLimiter | None = None  # it belongs to an event loop, which is not there yet
 
     async def who(self, request: Request) -> Identity:
         """Who asks.
@@ -80,7 +83,9 @@ class Service:
         header = request.headers.get("authorization", "")
         identity = self.settings.tenants.known(header)
         if identity is None:
-            identity = await to_thread.run_sync(self.settings.tenants.identify, header)
+            if self._reviews is None:
+                self._reviews = CapacityLimiter(REVIEWS)
+            identity = await to_thread.run_sync(self.settings.tenants.identify, header, limiter=self._reviews)
         _must_be_tenant(identity)
         return identity
 

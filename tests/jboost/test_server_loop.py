@@ -113,6 +113,18 @@ def test_an_archive_that_is_not_faster_is_refused_and_not_built_again(client):
     assert client.archive(digest(ARCHIVE)).status_code == 404
 
 
+def test_a_measurement_that_tells_nothing_is_refused_and_made_again(client):
+    client.record(client.lease())
+    for number in range(3):
+        order = client.order().json()["order"]["id"]
+        client.upload(order, ARCHIVE)
+        verdict = client.result(
+            order, ARCHIVE, plain=[100, 200, 300, 400, 500], warm=[90, 110, 150, 310, 490]
+        )
+        assert verdict.json()["state"] == "refused" and "measure more" in verdict.json()["why"], number
+    assert client.order().status_code == 204
+
+
 def test_a_result_that_is_told_twice_is_judged_once(client):
     client.record(client.lease())
     order = client.order().json()["order"]["id"]

@@ -1,0 +1,92 @@
+from fractions import Fraction
+from itertools import permutations
+from math import comb
+
+import pytest
+
+from jboost_server.core.promotion import CONFIDENCE, MAX_SAMPLES, chance_of, judge, wins
+
+PLAIN, WARM = [100, 101, 102, 103, 104], [50, 51, 52, 53, 54]
+
+
+def test_an_archive_that_is_clearly_faster_serves():
+    verdict = judge(PLAIN, WARM, min_gain=10)
+    assert (verdict.serve, verdict.gain, verdict.plain, verdict.warm) == (True, 49, 102, 52)
+    assert verdict.confidence >= CONFIDENCE
+    assert verdict.why == "52 ms instead of 102 ms, 49 % faster, with a confidence of 99 %"
+
+
+def test_too_few_starts_decide_nothing():
+    verdict = judge(PLAIN, WARM[:4], min_gain=10)
+    assert (verdict.serve, verdict.why) == (False, "4 starts a side were measured; 5 are needed")
+    assert not judge(PLAIN, WARM, min_gain=10, samples=6).serve
+
+
+def test_a_clear_gain_that_is_too_small_is_refused():
+    verdict = judge([1000, 1001, 1002, 1003, 1004], [950, 951, 952, 953, 954], min_gain=10)
+    assert (verdict.serve, verdict.gain) == (False, 4)
+    assert "10 % are wanted" in verdict.why
+
+
+def test_a_large_gain_that_may_be_an_accident_is_refused():
+    verdict = judge([100, 200, 300, 400, 500], [90, 110, 150, 310, 490], min_gain=10)
+    assert (verdict.serve, verdict.gain) == (False, 50)
+    assert "measure more starts" in verdict.why
+
+
+def test_how_far_an_outlier_is_off_makes_no_difference():
+    assert (
+        judge([*PLAIN, 105], WARM, min_gain=10).confidence
+        == judge([*PLAIN, 9000], WARM, min_gain=10).confidence
+    )
+    assert judge(PLAIN * 2, [*WARM, *WARM[1:], 9000], min_gain=10).serve
+
+
+def test_what_was_not_clear_may_be_measured_again_and_what_was_may_not():
+    assert judge([*PLAIN, 9000], [*WARM, 9000], min_gain=10).again
+    assert judge(PLAIN, WARM[:4], min_gain=10).again
+    for plain, warm in ((PLAIN, WARM), (PLAIN, PLAIN), (WARM, PLAIN)):
+        assert not judge(plain, warm, min_gain=10).again
+
+
+def test_equal_starts_count_for_the_plain_side():
+    assert wins([5, 5], [5, 4]) == 2
+    assert not judge([7] * 20, [7] * 20, min_gain=0).serve
+
+
+def test_slower_is_said_in_words():
+    verdict = judge(WARM, PLAIN, min_gain=0)
+    assert (verdict.serve, verdict.gain < 0) == (False, True)
+    assert "slower" in verdict.why
+
+
+@pytest.mark.parametrize(("plain", "warm"), [(1, 1), (2, 3), (3, 3), (4, 2), (3, 4)])
+def test_the_chance_is_that_of_all_orders_counted_one_by_one(plain, warm):
+    counts: dict[int, int] = {}
+    sides = set(permutations("p" * plain + "w" * warm))
+    for order in sides:
+        won = sum(
+            1
+            for slow, side in enumerate(order)
+            if side == "p"
+            for fast, other in enumerate(order)
+            if other == "w" and fast < slow
+        )
+        counts[won] = counts.get(won, 0) + 1
+    assert len(sides) == comb(plain + warm, plain)
+    for won in range(plain * warm + 1):
+        expected = Fraction(sum(count for each, count in counts.items() if each >= won), len(sides))
+        assert chance_of(won, plain, warm) == pytest.approx(float(expected))
+
+
+def test_tables_of_mann_and_whitney_agree():
+    """One-sided critical values for five and five, and ten and ten, at one percent: U of 1 and of 19."""
+    assert chance_of(25 - 1, 5, 5) <= 0.01 < chance_of(25 - 2, 5, 5)
+    assert chance_of(100 - 19, 10, 10) <= 0.01 < chance_of(100 - 20, 10, 10)
+
+
+@pytest.mark.parametrize("odd", [[0] * 5, [-1] * 5, [3_600_001] * 5, [9] * (MAX_SAMPLES + 1)])
+def test_what_is_no_start_is_refused(odd):
+    for plain, warm in ((odd, WARM), (PLAIN, odd)):
+        with pytest.raises(ValueError, match="start"):
+            judge(plain, warm, min_gain=10)
