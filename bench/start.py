@@ -19,15 +19,16 @@ from typing import Literal
 
 from bench.javastart.archives import Workshop
 from bench.javastart.race import Contestant, Results, machine, race
+from bench.javastart.service import serving
 from bench.report import Row
+from jboost_agent.build import agent_jar
 from jboost_server.core.classlist import parse
 from jboost_server.core.merge import Merge
 from jboost_server.core.outcome import Outcome
 from testbed.apps import foreign, spring, traffic
 from testbed.apps.application import Application, Layout
 from testbed.apps.running import Running, free_port, start
-from testbed.demo.java.bed import JavaBed
-from testbed.demo.java.pod import Pod
+from testbed.demo.java.pod import Pod, Service
 from testbed.setup import jdk
 from testbed.setup.cache import cache_dir
 from testbed.setup.jdk import Jdk
@@ -75,8 +76,8 @@ def run() -> list[Row]:
     folder.mkdir(parents=True)
     print("  " + machine({one.feature: one.version for one in jdks}), file=sys.stderr, flush=True)
     try:
-        with JavaBed(folder) as bed:
-            entries = [_entry(bed, one, folder / str(one.feature)) for one in jdks]
+        with serving(folder) as service:
+            entries = [_entry(service, one, folder / str(one.feature)) for one in jdks]
             results = race([one for entry in entries for one in _contestants(entry)], ROUNDS)
             rows = [row for entry in entries for row in _starts(entry.jdk.feature, results)]
             rows += [row for entry in entries for row in _agent(entry)]
@@ -97,7 +98,7 @@ def _jdks() -> list[Jdk]:
     return found
 
 
-def _entry(bed: JavaBed, one: Jdk, folder: Path) -> Entry:
+def _entry(service: Service, one: Jdk, folder: Path) -> Entry:
     print(f"  training on Java {one.version}", file=sys.stderr, flush=True)
     folder.mkdir()
     application = spring.application(cache_dir())
@@ -106,7 +107,7 @@ def _entry(bed: JavaBed, one: Jdk, folder: Path) -> Entry:
         name: shop.archive(name, shop.recorded(name, seconds=seconds))
         for name, seconds in (("start-trained", 0.0), ("traffic-trained", TRAINING))
     }
-    pod = Pod(application, one, f"bench-{one.feature}", folder / "pod", bed.service, bed.agent)
+    pod = Pod(application, one, f"bench-{one.feature}", folder / "pod", service, agent_jar())
     _teach(pod)
     return Entry(application, one, folder, shop, trained["start-trained"], trained["traffic-trained"], pod)
 
