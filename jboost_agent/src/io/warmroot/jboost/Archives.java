@@ -84,7 +84,7 @@ final class Archives {
                 Files.deleteIfExists(path);
             }
         }
-        return folder.resolve(manifest.digest + "." + ProcessHandle.current().pid() + ".part");
+        return folder.resolve(manifest.digest + "." + OptionsFile.unique() + ".part");
     }
 
     private static boolean old(Path path) throws IOException {

@@ -146,7 +146,7 @@ final class ClassPath {
             } else if (value != null) {
                 break;
             } else if (line.toLowerCase(Locale.ROOT).startsWith(CLASS_PATH)) {
-                value = new StringBuilder(line.substring(CLASS_PATH.length()).strip());
+                value = new StringBuilder(line.substring(CLASS_PATH.length())); // a blank at its end matters
             }
         }
         return value == null ? null : value.toString();

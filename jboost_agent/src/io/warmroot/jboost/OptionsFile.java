@@ -64,9 +64,14 @@ final class OptionsFile {
         return text.toString();
     }
 
+    /** A part of a file's name that no other run has at this moment. (The pid is dear: Java starts threads for it.) */
+    static String unique() {
+        return Long.toHexString(System.nanoTime());
+    }
+
     /** Writes a file beside its name, then gives it the name. */
     static void replace(Path path, String text) throws IOException {
-        Path partial = path.resolveSibling("." + path.getFileName() + "." + ProcessHandle.current().pid());
+        Path partial = path.resolveSibling("." + path.getFileName() + "." + unique());
         try {
             Files.write(partial, text.getBytes(StandardCharsets.UTF_8));
             Files.move(partial, path, StandardCopyOption.ATOMIC_MOVE);
