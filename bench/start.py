@@ -61,6 +61,10 @@ class Entry:
     start_trained: Path
     traffic_trained: Path
     pod: Pod
+    options: Path
+    """What the pod agent wrote at a hit: a later miss replaces the pod's own file."""
+    misses: list[str]
+    """Why starts with the agent were not served, in its words."""
 
 
 def run() -> list[Row]:
@@ -80,6 +84,7 @@ def run() -> list[Row]:
             entries = [_entry(service, one, folder / str(one.feature)) for one in jdks]
             results = race([one for entry in entries for one in _contestants(entry)], ROUNDS)
             rows = [row for entry in entries for row in _starts(entry.jdk.feature, results)]
+            rows += [_misses(entry) for entry in entries]
             rows += [row for entry in entries for row in _agent(entry)]
             rows += [row for entry in entries if entry.jdk.feature == 25 for row in _requests(entry)]
             rows += [row for entry in entries if entry.jdk.feature == 17 for row in _merged(entry)]
@@ -109,7 +114,9 @@ def _entry(service: Service, one: Jdk, folder: Path) -> Entry:
     }
     pod = Pod(application, one, f"bench-{one.feature}", folder / "pod", service, agent_jar())
     _teach(pod)
-    return Entry(application, one, folder, shop, trained["start-trained"], trained["traffic-trained"], pod)
+    options = Path(shutil.copy(pod.options, folder / "hit.opts"))
+    start_trained, traffic_trained = trained["start-trained"], trained["traffic-trained"]
+    return Entry(application, one, folder, shop, start_trained, traffic_trained, pod, options, [])
 
 
 def _teach(pod: Pod) -> None:
@@ -157,9 +164,15 @@ def _plain(
 @contextmanager
 def _ours(entry: Entry, *, agent: bool = False, flags: Sequence[str] = ()) -> Iterator[tuple[Running, float]]:
     """With the options that the pod agent wrote; `agent`: it runs before, and its time counts."""
-    before = entry.pod.fetch().seconds if agent else 0.0
+    if not agent:
+        with _plain(entry, flags=flags, options=entry.options) as (one, _):
+            yield one, 0.0
+        return
+    decided = entry.pod.fetch()
+    if decided.outcome is not Outcome.HIT:
+        entry.misses.append(decided.outcome.value)
     with _plain(entry, flags=flags, options=entry.pod.options) as (one, _):
-        yield one, before
+        yield one, decided.seconds
 
 
 def _starts(feature: int, results: Results) -> Iterator[Row]:
@@ -198,15 +211,25 @@ def _kept(feature: int, results: Results) -> Row:
     return Row("start", f"gain kept with OpenTelemetry, {feature}", kept, "", KEPT, "higher", against)
 
 
+def _misses(entry: Entry) -> Row:
+    """A slow machine makes the agent miss its budget; such a start is a plain one, and its time counts."""
+    why = ", ".join(sorted(set(entry.misses)))
+    figure = f"starts with the pod agent that were not served, {entry.jdk.feature}"
+    return Row("start", figure, len(entry.misses), f"of {ROUNDS}", 0, "lower", why)
+
+
 def _agent(entry: Entry) -> Iterator[Row]:
     """What the pod agent adds, its JVM included."""
     at_hand, fetched, tried = [], [], []
     for _ in range(max(ROUNDS, 5)):
-        at_hand.append(entry.pod.fetch().seconds)
-        shutil.rmtree(entry.pod.folder / "archives")
-        decided = entry.pod.fetch()
-        fetched.append(decided.seconds)
-        tried.append(decided.report.steps.get("preflight", 0) / 1000)
+        shutil.rmtree(entry.pod.folder / "archives", ignore_errors=True)
+        first, second = entry.pod.fetch(), entry.pod.fetch()
+        if first.outcome is second.outcome is Outcome.HIT:
+            fetched.append(first.seconds)
+            at_hand.append(second.seconds)
+            tried.append(first.report.steps.get("preflight", 0) / 1000)
+    if not fetched:
+        raise ProgramDied("no fetch of the pod agent kept its budget", hint="measure on a quieter machine")
     feature, preflight = entry.jdk.feature, statistics.median(tried)
     against = f"preflight {preflight:.2f} s of it" if preflight else "no preflight was asked for"
     yield Row(
