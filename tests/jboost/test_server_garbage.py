@@ -40,7 +40,7 @@ def test_what_is_in_use_stays(store, client, now):
 
 def test_what_nobody_used_for_long_goes_whole_and_is_learned_anew(store, client, now):
     client.publish(ARCHIVE)
-    long_after = now + 15 * DAY
+    long_after = now + 15 * DAY + 3600
     would = garbage.collect(store, Retention(), long_after, dry_run=True)
     assert names(store) != []
     assert garbage.collect(store, Retention(), long_after) == would
@@ -82,5 +82,5 @@ def test_one_tenants_sweep_leaves_the_others_alone(store, now):
     with running(store, tenants=Names()) as client:
         for tenant in ("shop", "bank"):
             Client(client.url, f"{tenant}/pod").publish(ARCHIVE)
-        garbage.collect(store, Retention(), now + 15 * DAY, tenant="shop")
+        garbage.collect(store, Retention(), now + 16 * DAY, tenant="shop")
         assert {name.split("/")[0] for name in names(store)} == {"bank"}
