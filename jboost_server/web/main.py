@@ -86,6 +86,8 @@ def serve(options: Options) -> None:
         app,
         log_config=None,
         access_log=False,
+        ws="none",
+        proxy_headers=False,
         server_header=False,
         date_header=False,
         timeout_keep_alive=30,
