@@ -149,7 +149,7 @@ class Pod:
         """What the application prints, started as the pod would start it."""
         done = subprocess.run(
             self.command if command is None else command,
-            env=self.environ(JDK_JAVA_OPTIONS=f"@{self.dir / 'java.opts'}"),
+            env=self.environ(JDK_JAVA_OPTIONS=f"'@{self.dir / 'java.opts'}'"),
             cwd=self.home,
             capture_output=True,
             text=True,
@@ -161,7 +161,7 @@ class Pod:
 
     def shared(self) -> set[str]:
         """Classes of the application that its start takes from the archive."""
-        log = self.dir / "classes.log"
+        log = self.home / "classes.log"
         java, *rest = self.command
         self.start(command=[java, f"-Xlog:class+load:file={log}", *rest])
         lines = [line for line in log.read_text().splitlines() if "shared objects file" in line]

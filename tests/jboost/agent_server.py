@@ -28,6 +28,7 @@ from jboost_server.signing import Signer
 from warmroot.canonical import encode
 
 GROUP = "orders"
+LOCAL = Scope("local", GROUP)
 Behaviour = Callable[["Handler", bytes], None]
 """What is done in place of an answer; it gets the body of the good one."""
 
@@ -56,7 +57,7 @@ class Server:
     def offer(self, key: BuildKey, data: bytes, *, served: bytes | None = None, **changes: Any) -> str:
         """Proposes an archive for a key; returns its digest. `served` are other bytes than were signed."""
         digest = hashlib.sha256(data).hexdigest()
-        manifest = ArchiveManifest(Scope("local", GROUP), key, (), digest, len(data), Preflight.REQUIRED)
+        manifest = ArchiveManifest(LOCAL, key, (), digest, len(data), Preflight.REQUIRED)
         self.propose(self.signer.sign(replace(manifest, **changes)))
         self.archives[digest] = data if served is None else served
         return digest

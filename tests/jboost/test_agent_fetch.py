@@ -2,16 +2,206 @@
 
 from __future__ import annotations
 
-import pytest
+import json
+import os
+from dataclasses import replace
 
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from jboost_server.core.manifest import Preflight
+from jboost_server.signing import Signer
+from tests.jboost import agent_server
 from tests.jboost.agent_pod import Pod
+from tests.jboost.agent_server import serving
 
 pytestmark = pytest.mark.jvm
 HELLO = "hello from one a,-b\n"
+FIXED = "java.instrument,jdk.jfr,jdk.management.agent"
+LEASE = {"lease": "1e" * 8, "form": "classlist", "settle": 60}
 
 
 def test_an_archive_that_fits_is_fetched_tried_and_used(pod: Pod, offered: bytes) -> None:
     decision = pod.fetch()
     assert (decision.outcome, decision.code) == ("hit", 0), decision.said
+    assert decision.report["archive"] in decision.options
+    assert "preflight" in decision.report["ms"]
     assert pod.start() == HELLO
     assert pod.shared() == {"app.Main", "lib.Greeting"}
+
+
+def test_an_archive_at_hand_is_not_fetched_again(pod: Pod, offered: bytes) -> None:
+    pod.fetch()
+    pod.server.asked.clear()
+    assert pod.fetch().outcome == "hit"
+    assert pod.server.paths() == ["/v1/lookup", "/v1/outcomes"]
+
+
+def test_a_service_that_signed_it_waives_the_preflight(pod: Pod, offered: bytes) -> None:
+    pod.server.clear()
+    pod.server.offer(pod.server.key, offered, preflight=Preflight.WAIVED)
+    decision = pod.fetch()
+    assert decision.outcome == "hit"
+    assert "preflight" not in decision.report["ms"]
+    assert pod.shared() == {"app.Main", "lib.Greeting"}
+
+
+def test_the_service_hears_how_it_ended(pod: Pod, offered: bytes) -> None:
+    decision = pod.fetch()
+    said = pod.server.outcomes[-1]
+    assert (said["group"], said["key"]) == (agent_server.GROUP, pod.server.key.digest)
+    assert (said["outcome"], said["archive"]) == ("hit", decision.report["archive"])
+    assert 0 < said["ms"]["total"] <= decision.report["ms"]["total"] + 10_000
+
+
+def test_without_an_archive_the_start_is_plain_and_has_the_services_reason(pod: Pod) -> None:
+    decision = pod.fetch()
+    assert (decision.outcome, decision.why) == ("missing", "no archive for local/orders yet")
+    assert decision.options == ""
+    assert pod.start() == HELLO
+
+
+def test_the_second_proposal_is_taken_if_the_first_is_no_good(pod: Pod, offered: bytes) -> None:
+    key = pod.server.key
+    pod.server.clear()
+    pod.server.offer(key, b"no archive at all" * 1000)
+    good = pod.server.offer(key, offered)
+    decision = pod.fetch()
+    assert (decision.outcome, decision.report["archive"]) == ("hit", good)
+    assert pod.shared() == {"app.Main", "lib.Greeting"}
+
+
+def test_either_of_two_keys_is_believed_while_keys_rotate(pod: Pod, offered: bytes) -> None:
+    old, new = pod.server.signer, Signer((Ed25519PrivateKey.generate(),))
+    pod.server.signer = Signer(
+        (*new.keys, *old.keys)
+    )  # what the pod has; the archive is signed with the old one
+    assert pod.fetch().outcome == "hit"
+
+
+def test_a_body_in_chunks_is_taken(pod: Pod, offered: bytes) -> None:
+    pod.server.instead["archives"] = agent_server.chunked
+    assert pod.fetch().outcome == "hit"
+
+
+def test_a_redirect_is_followed_and_the_token_stays_here(pod: Pod, offered: bytes, tmp_path) -> None:
+    (tmp_path / "token").write_text("a-secret\n")
+    with serving(archives=pod.server.archives) as elsewhere:
+        digest = next(iter(pod.server.archives))
+        pod.server.instead["archives"] = agent_server.redirect(f"{elsewhere.url}/presigned/{digest}")
+        assert pod.fetch("--token", str(tmp_path / "token")).outcome == "hit"
+        (theirs,) = elsewhere.asked
+    assert "Authorization" not in theirs[2]
+    ours = {headers.get("Authorization") for _, _, headers in pod.server.asked[-3:]}
+    assert ours == {"Bearer a-secret"}
+
+
+def test_a_lease_makes_the_start_a_recorder(pod: Pod, tmp_path) -> None:
+    aot = pod.jdk.feature >= 24
+    pod.server.recorder = LEASE | {"form": "aot" if aot else "classlist"}
+    decision = pod.fetch("--record")
+    assert decision.outcome == "learning"
+    wanted = {"lease": LEASE["lease"], "settle": 60, "form": "aot" if aot else "classlist"}
+    assert {name: decision.report[name] for name in wanted} == wanted
+    assert pod.server.lookups[-1]["record"] is True
+    assert pod.start() == HELLO
+    recording = pod.dir / ("recording.aotconf" if aot else "recording.lst")
+    assert recording.stat().st_size > 0
+    assert b"app/Main" in recording.read_bytes()
+
+
+def test_who_was_not_asked_to_record_does_not(pod: Pod) -> None:
+    pod.server.recorder = LEASE
+    decision = pod.fetch()
+    assert decision.report["lease"] is None
+    assert decision.options == ""
+
+
+def test_a_recording_that_this_jdk_can_not_write_is_not_begun(pod: Pod) -> None:
+    pod.server.recorder = LEASE | {"form": "classlist" if pod.jdk.feature >= 24 else "aot"}
+    decision = pod.fetch("--record")
+    assert (decision.outcome, decision.options) == ("server", "")
+    assert pod.start() == HELLO
+
+
+def test_from_24_on_an_agent_jmx_or_opened_packages_of_the_image_keep_their_archive(
+    pod: Pod, offered: bytes
+) -> None:
+    """JMX opens no port while it is tried, and its module is in every cache of ours."""
+    jmx = replace(pod, flags=("-Dcom.sun.management.jmxremote",))
+    assert jmx.fetch().outcome == "hit"
+    assert jmx.shared() == {"app.Main", "lib.Greeting"}
+
+
+def test_the_images_own_options_stand_first_with_their_files_expanded(
+    pod: Pod, offered: bytes, tmp_path
+) -> None:
+    (tmp_path / "opts").write_text("-Dfrom.file='two words' # a comment\n\"-Dsecond=back\\\\slash\"\n")
+    pod.environment["JDK_JAVA_OPTIONS"] = f"-Dfirst=1 @{tmp_path / 'opts'} -Dlast=3"
+    decision = pod.fetch()
+    assert decision.outcome == "hit"
+    own = decision.options.splitlines()[:4]
+    assert own == ['"-Dfirst=1"', '"-Dfrom.file=two words"', '"-Dsecond=back\\\\slash"', '"-Dlast=3"']
+    assert pod.start() == HELLO
+
+
+def test_an_options_file_that_only_the_application_sees_is_left_to_its_jvm(pod: Pod, tmp_path) -> None:
+    """A nested @ would end the JVM; the image's options must not vanish either."""
+    missing = tmp_path / "mounted-later"
+    pod.environment["JDK_JAVA_OPTIONS"] = f"@{missing}"
+    # The agent's own launcher would refuse it: here it stands in for an init container that lacks the mount.
+    missing.write_text("")
+    decision = pod.fetch()
+    assert decision.options == ""
+    done = pod.agent("fetch", command=pod.command)
+    assert done.returncode == 0
+
+
+def test_the_options_file_of_the_agent_itself_is_not_the_images(pod: Pod, offered: bytes) -> None:
+    """A second `fetch` in an environment that names our file does not take its own flags for the image's."""
+    first = pod.fetch()
+    pod.environment["JDK_JAVA_OPTIONS"] = f"@{pod.dir / 'java.opts'}"
+    (pod.dir / "java.opts").write_text("")
+    second = pod.fetch()
+    assert (second.outcome, second.options) == ("hit", first.options)
+
+
+def test_a_folder_with_a_blank_in_its_name_serves_as_well(pod: Pod, trained, tmp_path) -> None:
+    pod.dir = tmp_path / 'a folder "name"'
+    data = trained(pod)
+    pod.server.offer(pod.key(), data)
+    assert pod.fetch().outcome == "hit"
+    assert pod.shared() == {"app.Main", "lib.Greeting"}
+
+
+@pytest.mark.parametrize("own", [(), ("-Xlog:gc:file=gc.log",)], ids=["no log", "its own log"])
+def test_what_the_jvm_says_about_archives_does_not_reach_stdout(pod: Pod, offered: bytes, own) -> None:
+    """An archive that is spoilt between fetch and start: the JVM complains, and stdout stays clean."""
+    pod.flags = own
+    decision = pod.fetch()
+    assert decision.outcome == "hit"
+    for path in (pod.dir / "archives").glob(f"{decision.report['archive']}.[ja]*"):
+        os.truncate(path, 100)
+    assert pod.start() == HELLO
+    if own:
+        assert "Using" in (pod.home / "gc.log").read_text()  # ours did not end the application's own log
+
+
+def test_doctor_explains_and_writes_nothing(pod: Pod, offered: bytes) -> None:
+    before = sorted(path.name for path in pod.dir.iterdir())
+    done = pod.agent("doctor", "--output", "json")
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["outcome"]) == (0, "hit")
+    assert "not here yet" in " ".join(step["words"] for step in told["steps"])
+    assert told["keyTree"]["jvm"]["feature"] == pod.jdk.feature
+    assert sorted(path.name for path in pod.dir.iterdir()) == before
+    assert pod.server.lookups[-1]["record"] is False
+
+
+def test_doctor_tries_an_archive_at_hand_and_says_what_to_do_next(pod: Pod, offered: bytes) -> None:
+    pod.fetch()
+    text = pod.agent("doctor").stdout
+    assert "ok  preflight: the JVM accepts the archive" in text
+    assert "next: nothing" in text
+    pod.server.clear()
+    assert "next: start a few pods with --record" in pod.agent("doctor").stdout

@@ -102,7 +102,7 @@ final class Build {
         flags.add(Flags.use(feature, archive));
         begin = System.nanoTime();
         Preflight.run(start, flags, Deadline.in(PREFLIGHT_MS));
-        flags.addAll(Flags.quiet(start.application));
+        flags.addAll(Flags.quiet(start.application, start.jvm.feature));
         say("the JVM takes it, in " + milliseconds(begin) + " ms");
         Measure measure = measure(order, image, flags, work);
         String digest = Hex.of(Hashing.whole(archive));

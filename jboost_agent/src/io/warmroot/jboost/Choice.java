@@ -102,7 +102,7 @@ final class Choice {
                 report.step("preflight");
             }
         }
-        flags.addAll(Flags.quiet(facts.application));
+        flags.addAll(Flags.quiet(facts.application, facts.jvm.feature));
         return new Chosen(manifest, archive, flags);
     }
 

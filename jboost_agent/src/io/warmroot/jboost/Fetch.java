@@ -95,7 +95,7 @@ final class Fetch {
         }
         List<String> flags = new ArrayList<>(facts.common);
         flags.addAll(Flags.record(feature, dir));
-        flags.addAll(Flags.quiet(facts.application));
+        flags.addAll(Flags.quiet(facts.application, facts.jvm.feature));
         write(Outcome.LEARNING, flags);
         report.lease = lease;
     }

@@ -61,7 +61,7 @@ final class Flags {
     static List<String> record(int feature, Path folder) {
         return feature >= FIRST_AOT
                 ? List.of("-XX:AOTMode=record", "-XX:AOTConfiguration=" + folder.resolve("recording.aotconf"),
-                        "-XX:+StartAttachListener")
+                        "-XX:+StartAttachListener", "-XX:+DisplayVMOutputToStderr") // "recorded" would go to stdout
                 : List.of("-XX:DumpLoadedClassList=" + folder.resolve("recording.lst"));
     }
 
@@ -71,11 +71,14 @@ final class Flags {
     }
 
     /**
-     * Keeps the JVM's words about archives off stdout, which may be data: they go to stderr. Not where the
-     * application has a log of its own, which this would end.
+     * Keeps the JVM's words about archives off stdout, which may be data: they go to stderr. Where the application
+     * has a log of its own only they are left out, and on JDKs before 25, which know no such tag, nothing is.
      */
-    static List<String> quiet(Application application) {
-        return application.logs() ? List.of() : List.of("-Xlog:disable", "-Xlog:all=warning:stderr");
+    static List<String> quiet(Application application, int feature) {
+        if (!application.logs()) {
+            return List.of("-Xlog:disable", "-Xlog:all=warning:stderr");
+        }
+        return feature > FIRST_AOT ? List.of("-Xlog:aot*=off:stdout") : List.of();
     }
 
     /**
