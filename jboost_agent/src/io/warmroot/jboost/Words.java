@@ -41,8 +41,8 @@ final class Words {
                 open = true;
             }
         }
-        if (open) {
-            words.add(word.toString());
+        if (word.length() > 0) {
+            words.add(word.toString()); // an empty word at the very end is none for the launcher
         }
         return words;
     }
