@@ -22,7 +22,8 @@ class BlockDevice(Protocol):
     """A disk, a partition, or a file that stands for one. Offsets and lengths in bytes."""
 
     @property
-    def size(self) -> int: ...
+    def size(self) -> int:
+        """Bytes in all."""
 
     def read(self, offset: int, length: int) -> bytes:
         """What is on the medium, past every cache.
@@ -66,7 +67,8 @@ class Disk(Protocol):
     """The node's disk, by meaning."""
 
     @property
-    def bootstate(self) -> BlockDevice: ...
+    def bootstate(self) -> BlockDevice:
+        """The BOOTSTATE partition."""
 
     def slot(self, slot: Slot) -> SlotDevices:
         """To read."""
@@ -82,23 +84,57 @@ class Disk(Protocol):
 class BootState(Protocol):
     """The boot loader's state behind five verbs; the booted slot is the host's to tell.
 
-    A verb that returns has changed the disk durably. Raises ReadOnlyDisk if the change did not stick.
+    A verb that returns has changed the disk durably.
     """
 
-    def read(self) -> BootView: ...
-    def repair(self, good: Slot, next: Slot | None, left: int) -> None: ...
-    def disarm(self) -> None: ...
-    def activate(self, slot: Slot) -> None: ...
-    def confirm(self, slot: Slot) -> None: ...
+    def read(self) -> BootView:
+        """What both copies say, and which of them decides.
+
+        Raises:
+            DiskCorrupt: neither can be read.
+        """
+
+    def repair(self, good: Slot, next: Slot | None, left: int) -> None:
+        """Makes both copies say this; `left` counts the tries that `next` has left.
+
+        Raises:
+            ReadOnlyDisk: the change did not stick.
+        """
+
+    def disarm(self) -> None:
+        """No slot is tried at the next boot: the good one starts.
+
+        Raises:
+            ReadOnlyDisk: the change did not stick.
+        """
+
+    def activate(self, slot: Slot) -> None:
+        """The slot is tried at the next boots, as often as a trial may be.
+
+        Raises:
+            ReadOnlyDisk: the change did not stick.
+        """
+
+    def confirm(self, slot: Slot) -> None:
+        """The slot is the good one from now on.
+
+        Raises:
+            ReadOnlyDisk: the change did not stick.
+        """
 
 
 class Spool(Protocol):
     """A large file for the time of one transfer; gone afterwards, whatever happens."""
 
     def put(self, offset: int, data: bytes) -> None:
-        """Raises DiskFull or ReadOnlyDisk."""
+        """Writes at an offset, in bytes.
 
-    def get(self, offset: int, length: int) -> bytes: ...
+        Raises:
+            DiskFull, ReadOnlyDisk: it could not be kept.
+        """
+
+    def get(self, offset: int, length: int) -> bytes:
+        """Bytes that were put; fewer than `length` at the end of the file."""
 
 
 class Files(Protocol):

@@ -50,28 +50,35 @@ class KeyPlace:
 
     @property
     def build_key(self) -> str:
+        """The key itself."""
         return f"{self.folder}key.json"
 
     @property
     def merge(self) -> str:
+        """The merged class lists."""
         return f"{self.folder}merge.json"
 
     @property
     def build(self) -> str:
+        """The build order that is out."""
         return f"{self.folder}build.json"
 
     @property
     def recordings(self) -> str:
+        """All recordings are below this prefix."""
         return f"{self.folder}recordings/"
 
     @property
     def outcomes(self) -> str:
+        """What pods reported is below this prefix."""
         return f"{self.folder}outcomes/"
 
     def lease(self, slot: int) -> str:
+        """The lease of one of the recorders."""
         return f"{self.folder}leases/{slot}.json"
 
     def recording(self, digest: str) -> str:
+        """A recording of that digest."""
         check(is_digest(digest), "a recording is not named by its digest")
         return f"{self.recordings}{digest}"
 
@@ -80,10 +87,12 @@ class KeyPlace:
         return f"{self.recording(digest)}.json"
 
     def manifest(self, digest: str) -> str:
+        """The envelope of a published archive of that digest."""
         check(is_digest(digest), "an archive is not named by its digest")
         return f"{self.folder}manifests/{digest}.json"
 
     def counts(self, shard: int) -> str:
+        """Outcomes, counted; one of several objects, so that replicas seldom meet at one."""
         return f"{self.outcomes}{shard}.json"
 
 

@@ -74,8 +74,8 @@ class Home:
         with named_errors(self.root):
             self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.root.chmod(0o700)
-            if not os.access(self.root, os.W_OK | os.X_OK):
-                raise PermissionError(13, "Permission denied")
+        if not os.access(self.root, os.W_OK | os.X_OK):
+            raise UserError(f"{self.root} can't be written", hint=_YOURS)
 
     def running(self) -> Running | None:
         """The service that runs on this folder; None if there is none, or if it died without a word."""
@@ -144,6 +144,9 @@ def replace(path: Path, content: bytes, mode: int = 0o600) -> None:
         new.unlink(missing_ok=True)
 
 
+_YOURS = "name a folder of yours with --home"
+
+
 @contextmanager
 def named_errors(folder: Path) -> Iterator[None]:
     """Errors of the file system as those of a person's folder.
@@ -157,4 +160,4 @@ def named_errors(folder: Path) -> Iterator[None]:
         words = f"{folder} can't be written: {error.strerror or error}"
         if error.errno in {28, 122}:
             raise DiskFull(words, hint="free space there, or name another folder with --home") from error
-        raise UserError(words, hint="name a folder of yours with --home") from error
+        raise UserError(words, hint=_YOURS) from error

@@ -13,7 +13,8 @@ from warmroot.api.os import OSPhase, OSReason, Waiting
 class Say(Protocol):
     """Makes one condition."""
 
-    def __call__(self, kind: str, true: bool, reason: OSReason, message: str = "") -> Condition: ...
+    def __call__(self, kind: str, true: bool, reason: OSReason, message: str = "") -> Condition:
+        """The condition of that kind; its time is that of the last change of `true`."""
 
 
 MOVING = frozenset({OSPhase.STAGING, OSPhase.ROLLING_OUT, OSPhase.SOAKING})

@@ -56,6 +56,9 @@ def free_port() -> int:
     """A port nobody listens on, outside the range of outgoing ports.
 
     From within that range a poll of a port that is still closed may connect to itself.
+
+    Raises:
+        ProgramDied: all are taken.
     """
     for _ in range(200):
         port = random.randrange(20_000, 30_000)  # noqa: S311 - no secret

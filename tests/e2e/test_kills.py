@@ -14,6 +14,8 @@ from tests.e2e.driver import Driver, broken
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 KILLS = 50
+OF_THE_OPERATOR = 8
+"""So many kills at least hit the operator, however short the rollouts are on this machine."""
 A_ROLLOUT = 12
 """Kills in one rollout at most: after them it must come to its end."""
 GAP = (0.5, 3.5)
@@ -62,7 +64,7 @@ class Killer:
 def test_killing_operator_and_proxies_at_random_moments_changes_nothing(driver: Driver, tally):
     kills: list[str] = []
     rollouts = 0
-    while len(kills) < KILLS:
+    while len(kills) < KILLS or kills.count("operator") < OF_THE_OPERATOR:
         release = driver.make("panic" if rollouts % 2 else "ok")
         with Killer(driver, seed=rollouts) as killer:
             driver.roll(release, seconds=240, pace=PATIENT)
@@ -79,4 +81,3 @@ def test_killing_operator_and_proxies_at_random_moments_changes_nothing(driver: 
     tally("SIGKILLs of the operator during rollouts", kills.count("operator"))
     tally("SIGKILLs of proxies during rollouts", len(kills) - kills.count("operator"))
     tally("rollouts under SIGKILL", rollouts)
-    assert kills.count("operator") >= rollouts

@@ -31,6 +31,10 @@ def answering(reply):
             else:
                 self.close_connection = True
 
+        def end_headers(self):
+            self.send_header("Connection", "close")  # said, or a client takes the connection again
+            super().end_headers()
+
         def log_message(self, *args):
             pass
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import check_links, check_sizes
+from scripts import check_links, check_raises, check_sizes
 
 PAGE = """\
 # A page, with code
@@ -67,3 +67,42 @@ def test_a_link_must_lead_to_a_file_and_a_heading_that_exist(tmp_path, other, fo
         (tmp_path / "other.md").write_text(other)
     broken = list(check_links.broken(page, tmp_path))
     assert [(item.line, item.target) for item in broken] == [(4, target) for target in found]
+
+
+ERRORS = "class Source(Exception):\n    pass\nclass Torn(Source):\n    pass\n"
+PORT = "class P:\n    def g(self):\n        'Says.'\n"
+
+
+def _try(inside: str, handler: str) -> str:
+    return f"try:\n        {inside}\n    except {handler}"
+
+
+def _documented(docstring: str, body: str, name: str = "f") -> str:
+    return f"def {name}():\n    {docstring!r}\n    {body}\n"
+
+
+@pytest.mark.parametrize(
+    ("docstring", "body", "found"),
+    [
+        ("Does.", "raise Torn()", "f does not say that it raises Torn"),
+        ("Torn is a word. Raises: Other", "raise Torn", "f does not say that it raises Torn"),
+        ("Raises: Torn", "raise Torn", None),
+        ("Raises: Source, an ancestor", "raise Torn", None),
+        ("Does.", "raise _made()", "f does not say that it raises _made"),
+        ("Raises: Torn, made elsewhere", "raise _made()", None),
+        ("Catches.", _try("if 1: raise Torn", "Torn: pass"), None),
+        ("Catches another.", _try("raise Torn", "Source: raise Torn"), "f does not say that it raises Torn"),
+        ("Passes on.", _try("pass", "Torn as e: raise e"), None),
+        ("See `P.g`.", "raise Torn", None),
+        ("See `P.h`.", "raise Torn", "there is no P.h to see"),
+    ],
+)
+def test_a_public_function_names_the_errors_that_it_raises(docstring, body, found):
+    judged = check_raises.judge({Path("m.py"): ERRORS + PORT + _documented(docstring, body)})
+    assert [line.rpartition(": ")[2] for line in judged] == ([found] if found else [])
+
+
+def test_private_functions_and_the_help_of_commands_name_no_errors():
+    silent = {Path("cli.py"): _documented("Helps.", "raise ValueError")}
+    silent[Path("m.py")] = _documented("Does.", "raise ValueError", name="_f")
+    assert check_raises.judge(silent) == []

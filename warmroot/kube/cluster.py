@@ -85,12 +85,24 @@ class WatchEvent:
 
 
 class Cluster(Protocol):
-    """What our parts ask of Kubernetes. Every call raises ClusterError's leaves or NetworkError."""
+    """What our parts ask of Kubernetes.
+
+    Any call may raise NetworkError, and ClusterError for what the API server refuses: Forbidden, Invalid,
+    TooManyRequests. What else a call raises is said with it.
+    """
 
     def list(
         self, kind: Kind, *, namespace: str | None = None, labels: str = "", fields: str = ""
-    ) -> Listing: ...
-    def get(self, kind: Kind, name: str, *, namespace: str | None = None) -> Object: ...
+    ) -> Listing:
+        """Every object that selectors choose, in all namespaces if none is named."""
+
+    def get(self, kind: Kind, name: str, *, namespace: str | None = None) -> Object:
+        """One object.
+
+        Raises:
+            NotFound: there is none.
+        """
+
     def create(
         self,
         kind: Kind,
@@ -99,8 +111,21 @@ class Cluster(Protocol):
         namespace: str | None = None,
         name: str | None = None,
         subresource: str | None = None,
-    ) -> Object: ...
-    def replace(self, kind: Kind, body: Object, *, subresource: str | None = None) -> Object: ...
+    ) -> Object:
+        """Makes an object, or asks a subresource of the one with that name (eviction, token).
+
+        Raises:
+            AlreadyExists: there is one of that name.
+        """
+
+    def replace(self, kind: Kind, body: Object, *, subresource: str | None = None) -> Object:
+        """Writes over exactly the version that `body` came from.
+
+        Raises:
+            Conflict: there is another version by now.
+            NotFound: there is none.
+        """
+
     def patch(
         self,
         kind: Kind,
@@ -109,10 +134,23 @@ class Cluster(Protocol):
         *,
         namespace: str | None = None,
         subresource: str | None = None,
-    ) -> Object: ...
+    ) -> Object:
+        """Merges a patch (RFC 7386); with a `resourceVersion` in it only into that version.
+
+        Raises:
+            NotFound: there is none.
+            Conflict: there is another version by now.
+        """
+
     def apply(
         self, kind: Kind, body: Object, *, manager: str, force: bool = False, subresource: str | None = None
-    ) -> Object: ...
+    ) -> Object:
+        """Server-side apply under the name of `manager`; `force` takes fields from other managers.
+
+        Raises:
+            Conflict: another manager owns a field, and `force` was not given.
+        """
+
     def delete(
         self,
         kind: Kind,
@@ -121,7 +159,14 @@ class Cluster(Protocol):
         namespace: str | None = None,
         grace: int | None = None,
         uid: str | None = None,
-    ) -> None: ...
+    ) -> None:
+        """Deletes an object, with `grace` in seconds, and only the one with that `uid`.
+
+        Raises:
+            Conflict: the object of that name has another uid.
+            NotFound: there is none.
+        """
+
     def watch(
         self,
         kind: Kind,
@@ -131,7 +176,13 @@ class Cluster(Protocol):
         labels: str = "",
         fields: str = "",
         timeout: float = 300.0,
-    ) -> Iterator[WatchEvent]: ...
+    ) -> Iterator[WatchEvent]:
+        """Changes after `resource_version`, until the server ends the watch after `timeout` seconds.
+
+        Raises:
+            Gone: the version is too old; list again.
+            NetworkError: the connection broke; watch on from the last version seen.
+        """
 
 
 _BY_STATUS: dict[int, type[errors.ClusterError]] = {

@@ -27,11 +27,7 @@ class Response:
 
 
 class Transport(Protocol):
-    """Sends one request. Does not judge the status code.
-
-    Raises:
-        NetworkError: nothing, or nothing whole, came back in time.
-    """
+    """Sends one request. Does not judge the status code."""
 
     def request(
         self,
@@ -42,11 +38,21 @@ class Transport(Protocol):
         body: bytes | None = None,
         content_type: str = "application/json",
         timeout: float = 30.0,
-    ) -> Response: ...
+    ) -> Response:
+        """The whole answer; `timeout` in seconds.
+
+        Raises:
+            NetworkError: nothing, or nothing whole, came back in time.
+        """
 
     def stream(
         self, path: str, *, query: Mapping[str, str], timeout: float
-    ) -> AbstractContextManager[tuple[int, Iterator[bytes]]]: ...
+    ) -> AbstractContextManager[tuple[int, Iterator[bytes]]]:
+        """A GET: its status code, and its lines as they come; silence of `timeout` seconds ends it.
+
+        Raises:
+            NetworkError: the connection broke, or was silent for too long.
+        """
 
 
 class RequestsTransport:
@@ -109,7 +115,7 @@ class RequestsTransport:
         content_type: str = "application/json",
         timeout: float = 30.0,
     ) -> Response:
-
+        """See `Transport.request`."""
         headers = {"Content-Type": content_type, "Accept": "application/json"}
         try:
             headers |= self._headers()
@@ -130,6 +136,7 @@ class RequestsTransport:
     def stream(
         self, path: str, *, query: Mapping[str, str], timeout: float
     ) -> Iterator[tuple[int, Iterator[bytes]]]:
+        """See `Transport.stream`."""
         from urllib3.exceptions import HTTPError
 
         try:
@@ -220,6 +227,7 @@ class KubernetesTransport:
         content_type: str = "application/json",
         timeout: float = 30.0,
     ) -> Response:
+        """See `Transport.request`."""
         from urllib3.exceptions import HTTPError
 
         answer = self._open(method, path, query, body, content_type, timeout)
@@ -234,6 +242,7 @@ class KubernetesTransport:
     def stream(
         self, path: str, *, query: Mapping[str, str], timeout: float
     ) -> Iterator[tuple[int, Iterator[bytes]]]:
+        """See `Transport.stream`."""
         from urllib3.exceptions import HTTPError
 
         answer = self._open("GET", path, query, None, "application/json", timeout)
