@@ -80,7 +80,7 @@ def test_a_demo_that_checked_nothing_or_found_a_lie_fails():
     with pytest.raises(StepFailed, match="nothing checked"):
         judge([])
     with pytest.raises(StepFailed, match="n1 runs warmroot 2"):
-        judge(Summary(findings=[Finding(False, "n1 runs warmroot 2", "1")]))
+        judge([Finding(False, "n1 runs warmroot 2", "1")])
     judge(Summary(findings=[Finding(True, "fine")]))
 
 
