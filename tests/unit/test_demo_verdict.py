@@ -10,7 +10,7 @@ import pytest
 from testbed.controlplane.audit import Entry
 from testbed.demo import requests, verdict
 from testbed.demo.releases import Release
-from testbed.demo.story import Summary, judge
+from testbed.demo.story import judge
 from testbed.demo.verdict import DiskView, Finding
 from testbed.demo.view import FailedRow, NodeView, OSView
 from testbed.machine.faults import rot
@@ -81,7 +81,7 @@ def test_a_demo_that_checked_nothing_or_found_a_lie_fails():
         judge([])
     with pytest.raises(StepFailed, match="n1 runs warmroot 2"):
         judge([Finding(False, "n1 runs warmroot 2", "1")])
-    judge(Summary(findings=[Finding(True, "fine")]))
+    judge([Finding(True, "fine")])
 
 
 @pytest.mark.erofs
