@@ -203,11 +203,18 @@ def _starts(feature: int, results: Results) -> Iterator[Row]:
 
 
 def _kept(feature: int, results: Results) -> Row:
-    plain, ours, plain_agent, ours_agent = (
-        results.seconds(f"{name} on {feature}") for name in (EXTRACTED, OURS, OTEL_PLAIN, OTEL_OURS)
-    )
+    """The share of the saved seconds that is still saved when an agent rewrites classes.
+
+    Java 17 shares none of the application's classes once an agent has appended to the bootstrap class path.
+    """
+    names = [f"{name} on {feature}" for name in (EXTRACTED, OURS, OTEL_PLAIN, OTEL_OURS)]
+    plain, ours, plain_agent, ours_agent = map(results.seconds, names)
+    cpu = list(map(results.cpu, names))
     kept = (plain_agent - ours_agent) / (plain - ours)
-    against = f"{plain_agent:.2f} -> {ours_agent:.2f} s; without {plain:.2f} -> {ours:.2f} s"
+    against = (
+        f"{plain_agent:.2f} -> {ours_agent:.2f} s, without {plain:.2f} -> {ours:.2f} s;"
+        f" by processor time {(cpu[2] - cpu[3]) / (cpu[0] - cpu[1]):.2f}"
+    )
     return Row("start", f"gain kept with OpenTelemetry, {feature}", kept, "", KEPT, "higher", against)
 
 

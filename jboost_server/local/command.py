@@ -52,12 +52,6 @@ class JavaCommand:
         """The same with more options, over which the person's own win."""
         return JavaCommand(self.java, (*options, *self.options), self.target, self.arguments)
 
-    def without_options(self, options: Sequence[str]) -> JavaCommand:
-        """The same without the options that were put first."""
-        count = len(options)
-        assert self.options[:count] == tuple(options)
-        return JavaCommand(self.java, self.options[count:], self.target, self.arguments)
-
     def absolute(self) -> JavaCommand:
         """The same from any working directory: JDKs compare class paths as they are spelled."""
         options = list(self.options)

@@ -21,12 +21,13 @@ from jboost_server.local import building, extraction, launch
 from jboost_server.local.agent import Agent, Ready, Report
 from jboost_server.local.building import ToldToEnd
 from jboost_server.local.command import JavaCommand, feature, is_fat_jar, is_spring_boot, parse
-from jboost_server.local.home import Home
+from jboost_server.local.home import Home, named_errors
 from jboost_server.local.say import say
 from jboost_server.local.service import quick, reach, where
 from warmroot.errors import AccessError, NetworkError, UserError, WarmrootError
 
 OLDEST = 17
+TO_STDERR = "-XX:+DisplayVMOutputToStderr"
 STARTED = r"Started \S+ in [0-9.]+ seconds"
 """What Spring Boot logs once it is ready."""
 
@@ -59,13 +60,22 @@ def with_run(
 
 @dataclass(frozen=True)
 class Start:
-    """How the application is to be started, and what its start is good for beyond itself."""
+    """How the application is to be started, and what its start is good for beyond itself.
+
+    `flags` are ours, for this start alone.
+    """
 
     command: JavaCommand
     outcome: Outcome
     why: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
     agent: Agent | None = None
     report: Report | None = None
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What is started; a person's own options come after ours and win."""
+        return self.command.with_options_first(self.flags).words
 
 
 def run(settings: Settings, words: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -87,7 +97,7 @@ def run(settings: Settings, words: Sequence[str], environment: Mapping[str, str]
         _announce(settings, start)
         if start.agent is None or not _something_to_do(settings, start):
             held.close()
-            _become(start.command.words, environment)
+            _become(start.words, environment)
         return _stay(settings, start, start.agent, environment)
 
 
@@ -127,9 +137,9 @@ def _prepare(
         os.set_inheritable(lock.fileno(), True)  # the recording is the application's as long as it lives
     with quick(settings.home, settings.server, settings.keys, settings.token) as (service, patience):
         report = agent.fetch(service, command, record=lock is not None, lookup=patience)
-    if not report.flags:
-        command = command if report.outcome is Outcome.MISSING else plain
-    return Start(command.with_options_first(report.flags), report.outcome, report.why, agent, report)
+    # A recording JVM says on stdout that it recorded, whatever its log is told.
+    flags = (TO_STDERR, *report.flags) if report.learning and version >= FIRST_AOT else report.flags
+    return Start(command, report.outcome, report.why, flags, agent, report)
 
 
 def fat_jar_words(jar: Path, version: int) -> tuple[str, ...]:
@@ -151,7 +161,8 @@ def open_agent(settings: Settings, command: JavaCommand, environment: Mapping[st
 
     group = settings.name or command.group()
     folder = settings.home.agent(group)
-    folder.mkdir(parents=True, exist_ok=True)
+    with named_errors(settings.home.root):
+        folder.mkdir(parents=True, exist_ok=True)
     return Agent(agent_jar(), command.java, group, folder, environment)
 
 
@@ -199,9 +210,9 @@ def _stay(settings: Settings, start: Start, agent: Agent, environment: Mapping[s
     with contextlib.ExitStack() as stack:
         began = time.monotonic()
         try:
-            app = launch.Child(start.command.words, environment)
+            app = launch.Child(start.words, environment)
         except OSError as error:
-            raise _not_started(start.command.words, error) from error
+            raise _not_started(start.words, error) from error
         if report.learning and settings.settle is not None:
             recorder = _beside(settings, agent, app.pid, stack)
         ended = app.wait()
@@ -210,8 +221,8 @@ def _stay(settings: Settings, start: Start, agent: Agent, environment: Mapping[s
             if report.learning:
                 _finish_recording(settings, agent, recorder, app.pid, ended, seconds)
             if settings.build:
-                command = start.command.without_options(report.flags)
-                build_now(settings, agent, command, _ready(settings.ready, command, ended))
+                ready = _ready(settings.ready, start.command, ended)
+                build_now(settings, agent, start.command, ready)
         except (KeyboardInterrupt, ToldToEnd):
             say("interrupted; `jboost build -- java …` with the same command goes on from here")
         except WarmrootError as error:

@@ -217,7 +217,7 @@ def test_options_of_every_source_are_in_the_key(pod: Pod, tmp_path: Path) -> Non
     (tmp_path / "vm").write_text("--patch-module=java.base=/d\n")
     pod.environment = {
         "JAVA_TOOL_OPTIONS": "--limit-modules=java.base,jdk.crypto.ec",
-        "JDK_JAVA_OPTIONS": "--limit-modules=java.base,java.instrument",
+        "JDK_JAVA_OPTIONS": "--limit-modules=java.base,jdk.crypto.ec,java.instrument",
     }
     jar = str(pod.home / "app.jar")
     pod.fetch(

@@ -7,8 +7,6 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.BasicFileAttributes;
-import java.nio.file.attribute.FileTime;
-import java.util.Map;
 
 /**
  * The archives on this disk, each named by its digest. Beside one that was hashed lies a note of its size, inode,
@@ -36,7 +34,7 @@ final class Archives {
     boolean atHand(Path archive, Manifest manifest, boolean note) throws IOException {
         String now;
         try {
-            now = note(archive);
+            now = FileNotes.state(archive);
         } catch (NoSuchFileException none) {
             return false;
         }
@@ -46,7 +44,7 @@ final class Archives {
         if (Files.size(archive) != manifest.size || !Hex.of(Hashing.whole(archive)).equals(manifest.digest)) {
             return false;
         }
-        if (note && now.equals(note(archive))) {
+        if (note && now.equals(FileNotes.state(archive))) {
             Files.write(sidecar(archive), now.getBytes(StandardCharsets.US_ASCII));
         }
         return true;
@@ -62,16 +60,6 @@ final class Archives {
         } catch (NoSuchFileException none) {
             return "";
         }
-    }
-
-    private static String note(Path archive) throws IOException {
-        Map<String, Object> now = Files.readAttributes(archive, "unix:size,ino,lastModifiedTime,ctime");
-        return now.get("size") + " " + now.get("ino") + " " + nanos(now.get("lastModifiedTime")) + " "
-                + nanos(now.get("ctime")) + "\n";
-    }
-
-    private static String nanos(Object time) {
-        return String.valueOf(((FileTime) time).to(java.util.concurrent.TimeUnit.NANOSECONDS));
     }
 
     /** A name for a download of this archive that nobody else uses. What died here long ago is swept away. */
@@ -100,6 +88,6 @@ final class Archives {
     void keep(Path partial, Path archive) throws IOException {
         Files.deleteIfExists(sidecar(archive));
         Files.move(partial, archive, StandardCopyOption.ATOMIC_MOVE);
-        Files.write(sidecar(archive), note(archive).getBytes(StandardCharsets.US_ASCII));
+        Files.write(sidecar(archive), FileNotes.state(archive).getBytes(StandardCharsets.US_ASCII));
     }
 }

@@ -8,6 +8,7 @@ import java.util.List;
 /** A JVM that is only asked something: its options stand in its command, and what it prints is kept. */
 final class Child {
     private static final int LONGEST = 4 << 20;
+    private static final int BLOCK = 1 << 14;
 
     private final Process process;
 
@@ -29,6 +30,22 @@ final class Child {
         byte[] kept = in.readNBytes(LONGEST);
         in.skip(Long.MAX_VALUE);
         return new String(kept, StandardCharsets.UTF_8);
+    }
+
+    /** What it printed up to the end of the line that has this word in it, or all of it if none has. */
+    String outputTo(String word) throws IOException {
+        InputStream in = process.getInputStream();
+        byte[] block = new byte[BLOCK];
+        StringBuilder text = new StringBuilder(4 * BLOCK);
+        for (int count = in.read(block); count >= 0 && text.length() < LONGEST; count = in.read(block)) {
+            int from = Math.max(0, text.length() - word.length());
+            text.append(new String(block, 0, count, StandardCharsets.ISO_8859_1));
+            int found = text.indexOf(word, from);
+            if (found >= 0 && text.indexOf("\n", found) >= 0) {
+                break;
+            }
+        }
+        return text.toString();
     }
 
     /** Its exit code, once it has ended. */

@@ -36,16 +36,21 @@ final class ClassPath {
     private final List<Jar> jars = new ArrayList<>();
     private final Set<String> seen = new HashSet<>();
 
-    private ClassPath() {}
+    private final FileNotes notes;
+
+    private ClassPath(FileNotes notes) {
+        this.notes = notes;
+    }
 
     /**
      * The jars of a class path.
      *
      * @param text as the launcher gets it; null if there is none
+     * @param notes what is known of these jars
      * @throws Refusal no archive can be used with it
      */
-    static List<Jar> jars(String text) throws Refusal {
-        ClassPath path = new ClassPath();
+    static List<Jar> jars(String text, FileNotes notes) throws Refusal {
+        ClassPath path = new ClassPath(notes);
         if (text != null) {
             for (String entry : expanded(text)) {
                 path.add(new File(entry.isEmpty() ? "." : entry));
@@ -110,14 +115,22 @@ final class ClassPath {
     }
 
     private void read(File file, String path) throws Refusal {
-        long mtime = file.lastModified() / 1000;
-        String named;
-        try (Zip zip = new Zip(file.toPath())) {
-            jars.add(new Jar(path, zip.size, mtime, zip.fingerprint()));
-            named = classPath(zip.manifest());
+        FileNotes.Found found;
+        try {
+            String state = FileNotes.state(file.toPath());
+            found = notes.found(path, state);
+            if (found == null) {
+                found = found(file);
+                if (!state.equals(FileNotes.state(file.toPath()))) {
+                    throw new IOException("it changes while it is read");
+                }
+                notes.note(path, state, found);
+            }
         } catch (IOException error) {
             throw refused(path + " can't be read as a jar: " + error.getMessage());
         }
+        jars.add(new Jar(path, file.length(), file.lastModified() / 1000, found.digest));
+        String named = found.more;
         if (named != null) {
             File folder = file.getParentFile();
             for (String entry : named.split(" ")) {
@@ -126,6 +139,12 @@ final class ClassPath {
                     add(name.startsWith("/") ? new File(name) : new File(folder, name));
                 }
             }
+        }
+    }
+
+    private static FileNotes.Found found(File file) throws IOException {
+        try (Zip zip = new Zip(file.toPath())) {
+            return new FileNotes.Found(zip.fingerprint(), classPath(zip.manifest()));
         }
     }
 

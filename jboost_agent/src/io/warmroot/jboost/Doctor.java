@@ -66,7 +66,7 @@ final class Doctor {
     }
 
     private void propose(Service service, Inspection facts, List<Envelope> proposals) throws Refusal {
-        Choice choice = new Choice(options, service, new TrustedKeys(options.keys()), facts, report);
+        Choice choice = new Choice(options, service, new TrustedKeys(options.keys(), new FileNotes()), facts, report);
         Refusal first = null;
         for (Envelope envelope : proposals) {
             try {

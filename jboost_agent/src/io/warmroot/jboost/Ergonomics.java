@@ -4,6 +4,8 @@ import java.util.Map;
 
 /** What the JVM chose, or was told, with the application's real flags inside the pod's own cgroup. */
 final class Ergonomics {
+    /** The last flag of the table, which is sorted, that is looked at. */
+    static final String LAST = " UseZGC ";
     private static final long LARGE = 32L << 30;
 
     final boolean compressedOops;

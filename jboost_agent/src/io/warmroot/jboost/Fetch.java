@@ -18,6 +18,7 @@ final class Fetch {
     private Path dir;
     private Service service;
     private Deadline asking;
+    private FileNotes notes;
 
     private Fetch(Report report) {
         this.report = report;
@@ -37,6 +38,7 @@ final class Fetch {
         }
         fetch.say();
         fetch.tell();
+        fetch.remember();
         return 0;
     }
 
@@ -59,7 +61,12 @@ final class Fetch {
             throw new Refusal(Outcome.OFF, dir + " holds a `:`, which no JVM accepts in an archive's path");
         }
         Inspection.Running inspection = new Inspection.Running(application);
-        TrustedKeys keys = new TrustedKeys(options.keys()); // meanwhile: it loads much of the JDK
+        notes = FileNotes.in(dir);
+        inspection.read(notes);
+        TrustedKeys keys = new TrustedKeys(options.keys(), notes);
+        if (!notes.hasSigned()) {
+            keys.load(); // meanwhile
+        }
         report.step("keys");
         Inspection facts = inspection.await(Deadline.in(Inspection.BUDGET));
         report.key = facts.key.digest;
@@ -144,6 +151,16 @@ final class Fetch {
             }
         } catch (Refusal unheard) {
             System.err.println("jboost fetch: the cache service did not hear of it: " + unheard.getMessage());
+        }
+    }
+
+    private void remember() {
+        try {
+            if (notes != null) {
+                notes.write(dir);
+            }
+        } catch (IOException unwritten) {
+            notes = null; // the next run takes a little longer
         }
     }
 }

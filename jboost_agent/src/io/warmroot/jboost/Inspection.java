@@ -1,7 +1,8 @@
 package io.warmroot.jboost;
 
-import java.io.File;
 import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -30,13 +31,18 @@ final class Inspection {
     static final class Running {
         private final Application application;
         private final Asking asking;
-        private final Reading reading;
+        private Reading reading;
 
+        /** Asks the JVM, which takes longest. */
         Running(Application application) {
             this.application = application;
             this.asking = new Asking(application);
-            this.reading = new Reading(application);
             asking.start();
+        }
+
+        /** Reads the files beside it. */
+        void read(FileNotes notes) {
+            reading = new Reading(application, notes);
             reading.start();
         }
 
@@ -47,10 +53,9 @@ final class Inspection {
          */
         Inspection await(Deadline deadline) throws Refusal {
             try {
-                String[] said = asking.await(deadline);
+                Ergonomics ergonomics = asking.await(deadline);
                 Reading.Found found = reading.await(deadline);
-                Ergonomics ergonomics = new Ergonomics(said[1]);
-                Jvm jvm = new Jvm(said[0], found.libjvm, found.modulesSize, found.modulesDigest);
+                Jvm jvm = found.jvm;
                 BuildKey key = new BuildKey(jvm, ergonomics, found.jars,
                         new ModuleOptions(application.options(), jvm.feature));
                 return new Inspection(application, key,
@@ -61,16 +66,17 @@ final class Inspection {
         }
     }
 
-    /** Starts and awaits an inspection. */
+    /** Starts and awaits an inspection that takes nothing for known. */
     static Inspection of(Application application) throws Refusal {
-        return new Running(application).await(Deadline.in(BUDGET));
+        Running running = new Running(application);
+        running.read(new FileNotes());
+        return running.await(Deadline.in(BUDGET));
     }
 
-    /** Asks the launcher which JVM it is, and the JVM what it chooses. */
-    private static final class Asking extends Step<String[]> {
+    /** Asks the JVM what it chooses. */
+    private static final class Asking extends Step<Ergonomics> {
         private final Application application;
-        private volatile Child flags;
-        private volatile Child version;
+        private volatile Child child;
 
         Asking(Application application) {
             super("asking the JVM for its choices");
@@ -78,60 +84,88 @@ final class Inspection {
         }
 
         @Override
-        protected String[] work() throws IOException, Refusal {
-            String java = application.java.toString();
+        protected Ergonomics work() throws IOException, Refusal {
             List<String> question = new ArrayList<>();
-            question.add(java);
+            question.add(application.java.toString());
             question.addAll(application.quietOptions());
             question.add("-XX:+UnlockDiagnosticVMOptions"); // so that the table names AOTAdapterCaching
             question.add("-XX:+PrintFlagsFinal");
             question.add("-version");
-            flags = Child.start(application, question);
-            version = Child.start(application, List.of(java, "-Xinternalversion"));
-            String table = flags.output();
-            if (flags.code() != 0) {
+            child = Child.start(application, question);
+            String table = child.outputTo(Ergonomics.LAST);
+            if (table.contains(Ergonomics.LAST)) {
+                child.kill(); // the JVM has its heap and all its choices; nobody needs the rest of its start
+            } else if (child.code() != 0) {
                 throw new Refusal(Outcome.OFF, "the JVM refuses the application's options: " + Child.complaint(table));
             }
-            return new String[] {Child.lastLine(version.output()), table};
+            return new Ergonomics(table);
         }
 
         @Override
         protected void abandon() {
-            for (Child child : new Child[] {flags, version}) {
-                if (child != null) {
-                    child.kill();
-                }
+            Child running = child;
+            if (running != null) {
+                running.kill();
             }
         }
     }
 
-    /** Reads the files that the JVM is going to read. */
+    /** Reads the files that the JVM is going to read, and its own. */
     private static final class Reading extends Step<Reading.Found> {
         private final Application application;
+        private final FileNotes notes;
+        private volatile Child child;
 
-        Reading(Application application) {
+        Reading(Application application, FileNotes notes) {
             super("reading the class path");
             this.application = application;
+            this.notes = notes;
         }
 
         static final class Found {
             final List<ClassPath.Jar> jars;
-            final String libjvm;
-            final long modulesSize;
-            final String modulesDigest;
+            final Jvm jvm;
 
-            Found(List<ClassPath.Jar> jars, String libjvm, File modules) throws IOException {
+            Found(List<ClassPath.Jar> jars, Jvm jvm) {
                 this.jars = jars;
-                this.libjvm = libjvm;
-                this.modulesSize = modules.length();
-                this.modulesDigest = Jvm.sampled(modules.toPath());
+                this.jvm = jvm;
             }
         }
 
         @Override
         protected Found work() throws IOException, Refusal {
-            List<ClassPath.Jar> jars = ClassPath.jars(application.classPath());
-            return new Found(jars, Jvm.libjvm(application.home), application.home.resolve("lib/modules").toFile());
+            List<ClassPath.Jar> jars = ClassPath.jars(application.classPath(), notes);
+            Path modules = application.home.resolve("lib/modules");
+            String state = FileNotes.state(modules);
+            FileNotes.Found sampled = notes.found(modules.toString(), state);
+            if (sampled == null) {
+                sampled = new FileNotes.Found(Jvm.sampled(modules), null);
+                notes.note(modules.toString(), state, sampled);
+            }
+            FileNotes.Found library = library();
+            return new Found(jars, new Jvm(library.more, library.digest, Files.size(modules), sampled.digest));
+        }
+
+        /** The JVM's build id, and what it says of itself, which stands in the same file. */
+        private FileNotes.Found library() throws IOException, Refusal {
+            Path path = Jvm.library(application.home);
+            String state = FileNotes.state(path);
+            FileNotes.Found found = notes.found(path.toString(), state);
+            if (found == null) {
+                child = Child.start(application, List.of(application.java.toString(), "-Xinternalversion"));
+                String said = Child.lastLine(child.output());
+                found = new FileNotes.Found(Jvm.libjvm(path), said);
+                notes.note(path.toString(), state, found);
+            }
+            return found;
+        }
+
+        @Override
+        protected void abandon() {
+            Child running = child;
+            if (running != null) {
+                running.kill();
+            }
         }
     }
 }

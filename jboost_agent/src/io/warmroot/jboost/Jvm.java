@@ -65,16 +65,21 @@ final class Jvm {
                 "modulesSize", modulesSize, "modulesDigest", modulesDigest);
     }
 
-    /** The build id of a runtime's JVM in hex; its sha256 if the linker gave it none. */
-    static String libjvm(Path home) throws IOException, Refusal {
+    /** The JVM's own file. */
+    static Path library(Path home) throws Refusal {
         for (String variant : List.of("server", "client", "minimal", "zero")) {
             Path library = home.resolve("lib").resolve(variant).resolve("libjvm.so");
             if (Files.isRegularFile(library)) {
-                byte[] id = Elf.buildId(library);
-                return Hex.of(id != null ? id : Hashing.whole(library));
+                return library;
             }
         }
         throw new Refusal(Outcome.OFF, home + " has no libjvm.so");
+    }
+
+    /** The build id of a JVM's file in hex; its sha256 if the linker gave it none. */
+    static String libjvm(Path library) throws IOException {
+        byte[] id = Elf.buildId(library);
+        return Hex.of(id != null ? id : Hashing.whole(library));
     }
 
     /**

@@ -24,7 +24,7 @@ final class OptionsFile {
 
     /** Writes the image's own options and these, and puts the file in place by rename. */
     void write(List<String> ours) throws IOException {
-        replace(path, text(ours));
+        replace(path, text(ours).getBytes(StandardCharsets.UTF_8));
     }
 
     /**
@@ -69,11 +69,16 @@ final class OptionsFile {
         return Long.toHexString(System.nanoTime());
     }
 
+    /** Puts JSON in place of a file. */
+    static void replace(Path path, Object tree) throws IOException {
+        replace(path, Json.canonical(tree));
+    }
+
     /** Writes a file beside its name, then gives it the name. */
-    static void replace(Path path, String text) throws IOException {
+    private static void replace(Path path, byte[] bytes) throws IOException {
         Path partial = path.resolveSibling("." + path.getFileName() + "." + unique());
         try {
-            Files.write(partial, text.getBytes(StandardCharsets.UTF_8));
+            Files.write(partial, bytes);
             Files.move(partial, path, StandardCopyOption.ATOMIC_MOVE);
         } catch (IOException error) {
             Files.deleteIfExists(partial);

@@ -62,7 +62,6 @@ final class Report {
     }
 
     void write(Path folder) throws IOException {
-        OptionsFile.replace(folder.resolve(NAME), new String(Json.canonical(tree()),
-                java.nio.charset.StandardCharsets.UTF_8) + "\n");
+        OptionsFile.replace(folder.resolve(NAME), tree());
     }
 }

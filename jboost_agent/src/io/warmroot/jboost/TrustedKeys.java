@@ -6,6 +6,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.GeneralSecurityException;
 import java.security.KeyFactory;
+import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.security.PublicKey;
 import java.security.Signature;
@@ -25,25 +26,35 @@ final class TrustedKeys {
     private static final int MOST = 2;
     private static final int ID = 16;
 
+    private final Path file;
+    private final FileNotes notes;
+    private byte[] text;
     private final Map<String, PublicKey> keys = new LinkedHashMap<>();
 
+    /** The keys in a file: each raw, in base64, on a line of its own. {@code notes}: what was verified before. */
+    TrustedKeys(Path file, FileNotes notes) {
+        this.file = file;
+        this.notes = notes;
+    }
+
     /**
-     * The keys in a file: each raw, in base64, on a line of its own.
+     * Reads the keys, and has Java load what verifying takes, which is much.
      *
-     * @throws Refusal there are not one or two keys in it, or this runtime can't verify
+     * @throws Refusal there are not one or two keys in the file, or this runtime can't verify
      */
-    TrustedKeys(Path file) throws Refusal {
+    void load() throws Refusal {
+        if (!keys.isEmpty()) {
+            return;
+        }
         try {
-            for (String line : new String(Files.readAllBytes(file), StandardCharsets.US_ASCII).split("\n")) {
+            for (String line : new String(text(), StandardCharsets.US_ASCII).split("\n")) {
                 if (!line.isBlank()) {
                     add(Base64.getDecoder().decode(line.strip()));
                 }
             }
             for (PublicKey key : keys.values()) {
-                Signature.getInstance("Ed25519").initVerify(key); // loads what verifying takes, while others wait
+                Signature.getInstance("Ed25519").initVerify(key);
             }
-        } catch (IOException error) {
-            throw refused("the keys " + file + " can't be read");
         } catch (NoSuchAlgorithmException error) {
             throw refused("this runtime can't verify Ed25519; it lacks the module jdk.crypto.ec");
         } catch (GeneralSecurityException | IllegalArgumentException error) {
@@ -51,6 +62,15 @@ final class TrustedKeys {
         }
         if (keys.isEmpty() || keys.size() > MOST) {
             throw refused(file + " has not 1 to " + MOST + " keys");
+        }
+    }
+
+    private byte[] text() throws Refusal {
+        try {
+            text = text == null ? Files.readAllBytes(file) : text;
+            return text;
+        } catch (IOException error) {
+            throw refused("the keys " + file + " can't be read");
         }
     }
 
@@ -66,13 +86,27 @@ final class TrustedKeys {
 
     /** The manifest's bytes, now that one of the keys has signed them. */
     byte[] verified(Envelope envelope) throws Refusal {
+        String name = name(envelope.manifest);
+        if (notes.isSigned(name)) {
+            return envelope.manifest;
+        }
+        load();
         for (Map.Entry<String, PublicKey> key : keys.entrySet()) {
             byte[] signature = envelope.signatures.get(key.getKey());
             if (signature != null && signed(key.getValue(), envelope.manifest, signature)) {
+                notes.sign(name);
                 return envelope.manifest;
             }
         }
         throw refused("no trusted key (" + String.join(", ", keys.keySet()) + ") has signed the archive's manifest");
+    }
+
+    /** A name for these very bytes under these very keys. */
+    private String name(byte[] manifest) throws Refusal {
+        MessageDigest digest = Hashing.sha256();
+        digest.update(Hashing.of(text()));
+        digest.update(manifest);
+        return Hex.of(digest.digest());
     }
 
     private static boolean signed(PublicKey key, byte[] manifest, byte[] bytes) {

@@ -1,0 +1,171 @@
+"""The real agent shows real tokens to the real service, which asks the real API server whose they are."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+import uuid
+from pathlib import Path
+
+import pytest
+import yaml
+from jboost_agent.build import agent_jar
+
+from testbed.setup import jdk
+from tests.jboost.conftest import free_port
+from warmroot.kube.cluster import NAMESPACE, POD, SERVICE_ACCOUNT, Kind
+
+pytestmark = [pytest.mark.api, pytest.mark.jvm]
+
+FOLDER = Path(__file__).resolve().parents[2] / "deploy" / "jboost"
+RBAC = "rbac.authorization.k8s.io"
+KINDS = {
+    "ServiceAccount": SERVICE_ACCOUNT,
+    "ClusterRole": Kind(RBAC, "v1", "clusterroles", "ClusterRole", namespaced=False),
+    "ClusterRoleBinding": Kind(RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False),
+}
+AUDIENCE = "jboost.warmroot.io"
+
+
+def token(
+    cluster, namespace: str, account: str, *, audience: str | None = None, pod: dict | None = None
+) -> str:
+    """As a kubelet asks for it; with neither audience nor pod, the usual one of the API server."""
+    spec: dict = {"expirationSeconds": 3600}
+    if audience:
+        spec["audiences"] = [audience]
+    if pod:
+        bound = {"kind": "Pod", "apiVersion": "v1", "name": pod["metadata"]["name"]}
+        spec["boundObjectRef"] = bound | {"uid": pod["metadata"]["uid"]}
+    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "metadata": {}, "spec": spec}
+    answer = cluster.create(SERVICE_ACCOUNT, body, namespace=namespace, name=account, subresource="token")
+    return answer["status"]["token"]
+
+
+@pytest.fixture(scope="module")
+def service(cluster, control_plane, tmp_path_factory):
+    """`jboost serve --tenancy kubernetes`, with the rights of deploy/jboost and no others."""
+    space = f"jboost-{uuid.uuid4().hex[:8]}"  # another test has the one of the YAML
+    cluster.apply(
+        NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": space}}, manager="t"
+    )
+    rights = list(yaml.safe_load_all((FOLDER / "rbac.yaml").read_text().replace("warmroot-jboost", space)))
+    for one in rights:
+        cluster.apply(KINDS[one["kind"]], one, manager="test")
+    folder = tmp_path_factory.mktemp("service")
+    kubeconfig = control_plane.token_kubeconfig(token(cluster, space, "jboost"), folder / "kubeconfig")
+    port = free_port()
+    jboost = [sys.executable, "-c", "from jboost_server.cli import main; main()"]
+    command = [*jboost, "serve", "--tenancy", "kubernetes", "--listen", f"127.0.0.1:{port}"]
+    with (
+        (folder / "log").open("wb") as log,
+        subprocess.Popen(
+            [*command, "--store", str(folder / "store"), "--home", str(folder)],
+            env=os.environ | {"KUBECONFIG": str(kubeconfig)},
+            stderr=log,
+        ) as process,
+    ):
+        try:
+            url = f"http://127.0.0.1:{port}"
+            _until_up(url, process, folder / "log")
+            yield url, folder / "store" / "public.keys"
+        finally:
+            process.terminate()
+    for one in rights:
+        cluster.delete(
+            KINDS[one["kind"]], one["metadata"]["name"], namespace=one["metadata"].get("namespace")
+        )
+    cluster.delete(NAMESPACE, space)
+
+
+def _until_up(url: str, process: subprocess.Popen, log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            urllib.request.urlopen(f"{url}/readyz", timeout=5).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise AssertionError(f"the service did not come up: {log.read_text()}")
+
+
+@pytest.fixture
+def shop(cluster, namespace):
+    """An application's account and pod in a namespace of their own."""
+    name = f"orders-{uuid.uuid4().hex[:6]}"
+    cluster.create(SERVICE_ACCOUNT, {"metadata": {"name": name, "namespace": namespace}})
+    pod = cluster.create(
+        POD,
+        {
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {"serviceAccountName": name, "containers": [{"name": "a", "image": "a"}]},
+        },
+    )
+    return namespace, name, pod
+
+
+@pytest.fixture
+def fetch(service, tmp_path):
+    """Outcome and words of the real agent's `fetch` with a token."""
+    url, keys = service
+    java = jdk.find(17)
+    assert java is not None
+
+    def call(shown: str) -> tuple[str, str]:
+        (tmp_path / "token").write_text(shown)
+        command = [java.java, "-jar", agent_jar(), "fetch", "--server", url, "--group", "orders"]
+        command += ["--keys", keys, "--dir", tmp_path / "run", "--token", tmp_path / "token"]
+        command += ["--lookup-ms", "10000", "--", java.java, "-jar", agent_jar()]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        report = json.loads((tmp_path / "run" / "report.json").read_text())
+        return report["outcome"], done.stderr + json.dumps(report)
+
+    return call
+
+
+def test_a_pods_token_for_the_service_is_taken(cluster, shop, fetch):
+    namespace, name, pod = shop
+
+    outcome, words = fetch(token(cluster, namespace, name, audience=AUDIENCE, pod=pod))
+
+    assert outcome == "missing", words
+
+
+def test_a_token_for_somebody_else_is_not(cluster, shop, fetch):
+    namespace, name, pod = shop
+
+    for audience in ("vault", None):
+        outcome, words = fetch(token(cluster, namespace, name, audience=audience, pod=pod))
+
+        assert outcome == "server", words
+        assert "WrongToken" in words or "not confirm" in words
+
+
+def test_a_token_that_is_bound_to_no_pod_is_not(cluster, shop, fetch):
+    namespace, name, _ = shop
+
+    outcome, words = fetch(token(cluster, namespace, name, audience=AUDIENCE))
+
+    assert outcome == "server", words
+    assert "Unbound" in words or "bound to no pod" in words
+
+
+def test_the_token_of_a_pod_that_is_gone_is_not(cluster, shop, fetch):
+    namespace, name, pod = shop
+    shown = token(cluster, namespace, name, audience=AUDIENCE, pod=pod)
+    cluster.delete(POD, name, namespace=namespace, grace=0)
+
+    outcome, words = fetch(shown)
+
+    assert outcome == "server", words
+
+
+def test_garbage_is_not(fetch):
+    outcome, words = fetch("garbage")
+
+    assert outcome == "server", words
