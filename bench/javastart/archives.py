@@ -36,8 +36,6 @@ class Workshop:
         *,
         seconds: float,
         kinds: Sequence[str] | None = None,
-        seed: int = 1,
-        flags: Sequence[str] = (),
     ) -> Path:
         """What one run learned that was asked requests for some seconds after it was ready.
 
@@ -50,17 +48,17 @@ class Workshop:
         else:
             record = [f"-XX:DumpLoadedClassList={path}"]
         port = free_port()
-        command = self.application.command(self.jdk.java, port, [*flags, *record], Layout.EXTRACTED)
+        command = self.application.command(self.jdk.java, port, record, Layout.EXTRACTED)
         log = self.folder / f"{name}.log"
         one = start(command, port, self.application.ready, log=log, cwd=self.folder)
         try:
             if seconds:
-                traffic.send(self.application, port, seconds=seconds, kinds=kinds, seed=seed)
+                traffic.send(self.application, port, seconds=seconds, kinds=kinds)
         finally:
             one.end()  # a recording JVM writes now
         return path
 
-    def archive(self, name: str, recording: Path, flags: Sequence[str] = ()) -> Path:
+    def archive(self, name: str, recording: Path) -> Path:
         """An archive of a recording.
 
         Raises:
@@ -72,7 +70,7 @@ class Workshop:
         else:
             make = ["-Xshare:dump", f"-XX:SharedClassListFile={recording}", f"-XX:SharedArchiveFile={path}"]
         jar = self.application.jar(Layout.EXTRACTED)
-        run([self.jdk.java, *flags, *make, "-jar", jar], env=plain_environment(), cwd=self.folder)
+        run([self.jdk.java, *make, "-jar", jar], env=plain_environment(), cwd=self.folder)
         return path
 
     def not_shared(self, archive: Path, requests: int) -> int:

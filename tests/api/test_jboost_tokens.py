@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from jboost_agent.build import agent_jar
 
+from jboost_agent.build import agent_jar
 from testbed.setup import jdk
 from tests.jboost.conftest import free_port
 from warmroot.kube.cluster import NAMESPACE, POD, SERVICE_ACCOUNT, Kind
