@@ -111,7 +111,8 @@ final class Record {
             Files.deleteIfExists(file.path());
             say("sent " + size + " bytes of " + seconds + " s (" + reply.fields().get("state") + ")");
         } catch (Failure failure) {
-            throw new Failure(failure.reason, failure.getMessage() + "; " + file.path() + " stays", failure.hint);
+            throw new Failure(failure.reason, failure.getMessage() + "; " + file.path() + " stays",
+                    failure.hint);
         } catch (IOException error) {
             throw new Failure("Unreadable", file.path() + " can't be read: " + error.getMessage(),
                     "run record as the application's user");
