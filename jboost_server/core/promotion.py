@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import comb
+from math import comb, inf
 from statistics import median
 
 from warmroot.canonical import check, check_integer
@@ -60,7 +60,7 @@ def judge(
         check(all(1 <= start <= MAX_MS for start in starts), f"{name} has what is no start in milliseconds")
     wanted = max(samples, MIN_SAMPLES)
     fewest = min(len(plain), len(warm))
-    if fewest < wanted:
+    if fewest < wanted and not (fewest and _out_of_reach(plain, warm, min_gain, wanted)):
         why = f"{fewest} starts a side were measured; {wanted} are needed"
         return Judgement(False, 0, 0, 0, 0, why, again=True)
     before, after = median(plain), median(warm)
@@ -80,6 +80,16 @@ def judge(
     return Judgement(
         clear and enough, gain, confidence, int(before), int(after), why, again=enough and not clear
     )
+
+
+def _out_of_reach(plain: Sequence[int], warm: Sequence[int], min_gain: int, wanted: int) -> bool:
+    """Whether the gain is missed even if all starts still to come take forever plainly and no time warm.
+
+    A builder stops measuring then, by the same rule.
+    """
+    slowest = median([*plain, *[inf] * (wanted - len(plain))])
+    fastest = median([*warm, *[0] * (wanted - len(warm))])
+    return fastest * 100 > slowest * (100 - min_gain)
 
 
 def wins(plain: Sequence[int], warm: Sequence[int]) -> int:

@@ -12,6 +12,7 @@ from fastapi import FastAPI, Response
 from fastapi.responses import PlainTextResponse
 
 from jboost_server.web import refusals, routes
+from jboost_server.web.hosts import KnownHosts
 from jboost_server.web.metrics import Measured
 from jboost_server.web.remembered import Remembered
 from jboost_server.web.service import Service, Settings
@@ -42,6 +43,8 @@ def create_app(settings: Settings) -> FastAPI:
     _health(app, service)
     refusals.install(app)
     app.add_middleware(Remembered, answers=service.answers, tenants=settings.tenants, metrics=service.metrics)
+    if settings.hosts:
+        app.add_middleware(KnownHosts, hosts=settings.hosts)
     app.add_middleware(Measured, metrics=service.metrics)
     return app
 

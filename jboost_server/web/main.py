@@ -24,6 +24,7 @@ from jboost_server.settings import Policy
 from jboost_server.signing import Signer
 from jboost_server.store.directory import DirectoryStore
 from jboost_server.web.app import create_app
+from jboost_server.web.hosts import LOOPBACK
 from jboost_server.web.service import Settings
 from jboost_server.web.tenancy import Local, Tenants, TokenReview
 from warmroot.errors import UserError
@@ -80,6 +81,7 @@ def serve(options: Options) -> None:
             monotonic=time.monotonic,
             policy=options.policy,
             redirect=options.redirect,
+            hosts=LOOPBACK if options.tenancy == "local" and options.token_file is None else frozenset(),
         )
     )
     config = uvicorn.Config(

@@ -7,6 +7,7 @@ framework takes the request apart: that is most of what a lookup costs. Whatever
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 from collections import OrderedDict
@@ -20,6 +21,7 @@ from starlette.types import Scope as Request
 from jboost_server.core.lookup import Scope
 from jboost_server.core.outcome import Outcome
 from jboost_server.views import GroupView, Views
+from jboost_server.web.bodies import STALL
 from jboost_server.web.metrics import Metrics
 from jboost_server.web.tenancy import Identity, Tenants
 from warmroot.errors import WarmrootError
@@ -128,14 +130,15 @@ class Remembered:
 async def _short(receive: Receive, messages: list[Message]) -> bytes | None:
     """A whole short body; None if it is longer, or did not come. Keeps what was received."""
     size = 0
-    while size <= LONGEST:
-        async with asyncio.timeout(30):
-            messages.append(await receive())
-        if messages[-1]["type"] != "http.request":
-            return None
-        size += len(messages[-1].get("body", b""))
-        if not messages[-1].get("more_body", False):
-            return b"".join(message.get("body", b"") for message in messages)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(STALL):
+            while size <= LONGEST:
+                messages.append(await receive())
+                if messages[-1]["type"] != "http.request":
+                    return None
+                size += len(messages[-1].get("body", b""))
+                if not messages[-1].get("more_body", False):
+                    return b"".join(message.get("body", b"") for message in messages)
     return None
 
 

@@ -173,7 +173,7 @@ def _for_pods(routes: APIRouter, service: Service) -> None:
         with _refusing():
             sent = fields(await bodies.whole(request, MAX_REPORT))
             place = place_of(identity, sent.text("group"), sent.text("key"))
-            archive, why = sent.text("archive"), sent.text("why")
+            archive, why = sent.text("archive"), _words(sent, "why")
             result, spent = Outcome(sent.text("outcome")), Fields("ms", sent.take("ms"))
             sent.finish()
             check(not archive or layout.is_digest(archive), "archive is no sha256")
@@ -337,7 +337,7 @@ def _result(data: bytes) -> Result | str:
     with _refusing():
         sent = fields(data)
         if "failed" in sent.left:
-            why = sent.text("failed")
+            why = _words(sent, "failed")
             sent.finish()
             return why or "no reason given"
         result = Result(
@@ -347,6 +347,11 @@ def _result(data: bytes) -> Result | str:
         check(layout.is_digest(result.digest), "digest is no sha256")
         check(all(map(allowed, result.flags)), "flags holds what no archive needs")
     return result
+
+
+def _words(sent: Fields, name: str) -> str:
+    """What somebody wrote for people, without what a terminal obeys or UTF-8 has no bytes for."""
+    return "".join(each if each.isprintable() else "?" for each in sent.text(name))
 
 
 def _starts(sent: Fields, name: str) -> tuple[int, ...]:

@@ -37,7 +37,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Settings:
-    """What an application is made of. `redirect`: send readers to the S3 store itself.
+    """What an application is made of. `redirect`: send readers to the S3 store itself. `hosts`: the only
+    names under which it answers, if there are any.
 
     `clock` gives seconds since 1970, `monotonic` those of a clock that never jumps.
     """
@@ -49,6 +50,7 @@ class Settings:
     monotonic: Callable[[], float]
     policy: Policy = field(default_factory=Policy)
     redirect: bool = False
+    hosts: frozenset[str] = frozenset()
 
 
 class Service:

@@ -44,6 +44,8 @@ public final class Driver {
         CommandLine line = CommandLine.of(Json.strings(q.get("words"), "w"), null);
         return List.of(line.options, line.target, line.arguments);
       }
+      case "image": return new OptionsFile(Path.of("/"),
+          CommandLine.of(Words.ofVariable((String) q.get("variable")), null)).text(List.of());
       case "jars": return jars(ClassPath.jars((String) q.get("path"), new FileNotes()));
       case "sampled": return Jvm.sampled(Path.of((String) q.get("path")));
       case "libjvm": return Jvm.libjvm(Jvm.library(Path.of((String) q.get("path"))));

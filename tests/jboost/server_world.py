@@ -66,6 +66,7 @@ def running(
     clock: Clock | None = None,
     redirect: bool = False,
     signer: Signer = SIGNER,
+    hosts: frozenset[str] = frozenset(),
 ) -> Iterator[Client]:
     """A service in a thread; the client of its address."""
     settings = Settings(
@@ -76,6 +77,7 @@ def running(
         monotonic=time.monotonic,
         policy=policy or Policy(fresh=0.0),
         redirect=redirect,
+        hosts=hosts,
     )
     config = uvicorn.Config(
         create_app(settings), host="127.0.0.1", port=0, log_config=None, timeout_graceful_shutdown=2

@@ -26,7 +26,7 @@ class Service:
     held: bool = False
     verdict: dict[str, Any] = field(default_factory=lambda: {"state": "serving", "gain": 40, "why": "faster"})
     faults: deque[str] = field(default_factory=deque)
-    """What happens to the next uploads, one each: `503`, `cut`, `403`."""
+    """What happens to the next uploads, one each: `503`, `403`, `cut`, `early` (refused unread)."""
     requests: list[tuple[str, str]] = field(default_factory=list)
     recordings: dict[str, bytes] = field(default_factory=dict)
     tokens: list[str] = field(default_factory=list)
@@ -88,6 +88,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.state.requests.append(("PUT", "cut"))
             self.close_connection = True
             self.connection.close()
+            return None
+        if fault == "early":
+            self.refuse(413, "TooLarge")
+            self.close_connection = True
             return None
         body = self.rfile.read(size)
         if fault:

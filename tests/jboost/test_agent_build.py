@@ -78,7 +78,7 @@ def learned25(jdk25: Path, jar: Path, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture
 def builder(agent: Path, jdk17: Path, jar: Path, tmp_path: Path, service: Service) -> Builder:
     """Builds for JDK 17."""
-    return Builder(agent, jdk17, jdk17, jar, tmp_path / "run", service)
+    return Builder(agent, jdk17, jdk17, jar, tmp_path / "a run", service)
 
 
 @pytest.mark.parametrize("version", ["17", "25"])

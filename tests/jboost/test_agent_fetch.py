@@ -145,18 +145,6 @@ def test_the_images_own_options_stand_first_with_their_files_expanded(
     assert pod.start() == HELLO
 
 
-def test_an_options_file_that_only_the_application_sees_is_left_to_its_jvm(pod: Pod, tmp_path) -> None:
-    """A nested @ would end the JVM; the image's options must not vanish either."""
-    missing = tmp_path / "mounted-later"
-    pod.environment["JDK_JAVA_OPTIONS"] = f"@{missing}"
-    # The agent's own launcher would refuse it: here it stands in for an init container that lacks the mount.
-    missing.write_text("")
-    decision = pod.fetch()
-    assert decision.options == ""
-    done = pod.agent("fetch", command=pod.command)
-    assert done.returncode == 0
-
-
 def test_the_options_file_of_the_agent_itself_is_not_the_images(pod: Pod, offered: bytes) -> None:
     """A second `fetch` in an environment that names our file does not take its own flags for the image's."""
     first = pod.fetch()

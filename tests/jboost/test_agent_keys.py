@@ -424,6 +424,19 @@ def test_a_variable_is_split_as_the_launcher_splits_it(agent: Driver, printer: P
         assert f"    {name} = {value}\n" in run.stderr
 
 
+def test_an_options_file_that_can_not_be_read_here_is_left_to_the_jvm(
+    agent: Driver, printer: Path, tmp_path: Path
+) -> None:
+    """A nested @ would end the JVM, and a start without the image's options would say nothing."""
+    later = tmp_path / "mounted-later"
+    (tmp_path / "opts").write_text(agent("image", variable=f"-Da=1 @{later}"))
+    later.write_text("-Dfrom.file=2\n")
+    show = [need(17).java, f"@{tmp_path / 'opts'}", "-XshowSettings:properties", "-cp", printer, "Print"]
+    run = subprocess.run(show, capture_output=True, text=True, check=True)
+    assert "    a = 1\n" in run.stderr
+    assert "    from.file = 2\n" in run.stderr
+
+
 @pytest.mark.parametrize(
     ("line", "parsed"),
     [

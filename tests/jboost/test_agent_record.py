@@ -375,6 +375,16 @@ def test_an_upload_that_is_refused_is_not_repeated_and_leaves_the_file(
     assert len(service.requests) == 1
 
 
+def test_a_refusal_is_heard_though_the_service_hangs_up_before_it_has_read_all(
+    on17: Recorder, service: Service
+) -> None:
+    on17.decide("classlist")
+    on17.list.write_bytes(b"java/lang/Object\n" * 2_000_000)
+    service.faults.append("early")
+    assert "TooLarge" in on17.run()
+    assert len(service.requests) == 1
+
+
 def test_a_service_that_does_not_answer_costs_no_more_than_the_bound(
     on17: Recorder, service: Service
 ) -> None:

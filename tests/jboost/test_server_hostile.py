@@ -10,6 +10,7 @@ import pytest
 from jboost_server.settings import Caps, Policy
 from jboost_server.store.directory import DirectoryStore
 from jboost_server.web import bodies
+from jboost_server.web.hosts import LOOPBACK
 from jboost_server.web.tenancy import Local
 from tests.jboost.server_world import CLASSES, GROUP, Client, Names, digest, reason, running
 from tests.jboost.test_server_loop import AOT, ARCHIVE
@@ -248,6 +249,27 @@ def test_reports_of_strangers_leave_nothing_behind(client, store):
         sent = {"group": GROUP, "key": KEY.digest, "archive": "", "outcome": "hit", "why": "", "ms": {}} | odd
         assert reason(client.ask("POST", "/v1/outcomes", json=sent)) == (400, "BadRequest")
     assert list(store.list()) == []
+
+
+def test_words_of_strangers_hold_nothing_that_a_terminal_obeys(client):
+    client.record(client.lease())
+    for number in range(3):
+        client.record(client.lease(), b"a/%d\n" % number)
+    order = client.order().json()["order"]["id"]
+    answer = client.ask("POST", f"/v1/builds/{order}/result", json={"failed": "no\ud800\x1b[2J"})
+    assert answer.json()["why"] == "no??[2J"
+    sent = {"group": GROUP, "key": KEY.digest, "archive": "", "outcome": "gc", "why": "\ud800\n", "ms": {}}
+    assert client.ask("POST", "/v1/outcomes", json=sent).status_code == 204
+
+
+def test_a_web_page_that_gives_its_name_our_address_is_refused(store):
+    with running(store, hosts=LOOPBACK) as client:
+        assert client.lookup()["outcome"] == "missing"
+        for host in ("evil.example", "evil.example:8780", "", "[", "127.0.0.1.evil.example"):
+            answer = client.ask("GET", "/v1/status", headers={"Host": host})
+            assert answer.status_code in {400, 401} and b"groups" not in answer.content
+        port = client.address[1]
+        assert client.ask("GET", "/v1/status", headers={"Host": f"localhost:{port}"}).status_code == 200
 
 
 def test_a_group_learns_no_more_keys_than_its_cap(store):

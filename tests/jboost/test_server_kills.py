@@ -236,7 +236,7 @@ def test_a_service_that_is_killed_in_the_middle_of_an_upload_leaves_nothing_half
         lease = first.client.lease()
         path = f"/v1/recordings/{digest(CLASSES)}?group=orders&key={KEY.digest}&lease={lease}"
         with socket.create_connection(first.client.address) as connection:
-            head = f"PUT {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(CLASSES)}\r\n\r\n"
+            head = f"PUT {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(CLASSES)}\r\n\r\n"
             connection.sendall(head.encode() + CLASSES[:20])
             while not list((store / ".new").glob("*.part")):  # the upload has begun to be written
                 assert first.process.poll() is None

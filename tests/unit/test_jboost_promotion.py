@@ -22,6 +22,16 @@ def test_too_few_starts_decide_nothing():
     assert not judge(PLAIN, WARM, min_gain=10, samples=6).serve
 
 
+def test_few_starts_decide_where_no_further_one_could_change_it():
+    """The builder stops then; its archive is refused for good, and not built again and again."""
+    verdict = judge(PLAIN[:3], PLAIN[:3], min_gain=10)
+    assert (verdict.serve, verdict.gain, verdict.again) == (False, 0, False)
+    assert "10 % are wanted" in verdict.why
+    assert judge(PLAIN[:2], PLAIN[:2], min_gain=10).again
+    assert judge(PLAIN[:3], [50, 101, 102], min_gain=10).again
+    assert judge([], [], min_gain=10).again
+
+
 def test_a_clear_gain_that_is_too_small_is_refused():
     verdict = judge([1000, 1001, 1002, 1003, 1004], [950, 951, 952, 953, 954], min_gain=10)
     assert (verdict.serve, verdict.gain) == (False, 4)

@@ -68,7 +68,8 @@ final class Application {
         }
         String first = words.get(0);
         if (!first.substring(first.lastIndexOf('/') + 1).equals("java")) {
-            throw off("the command begins with " + first + ", not with java: put the java command that it runs after `--`");
+            throw off("the command begins with " + first
+                    + ", not with java: put the java command that it runs after `--`");
         }
         Path java = find(first, environment);
         Application application = new Application(java, home(java),

@@ -2,6 +2,7 @@ package io.warmroot.jboost;
 
 import java.io.File;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -43,7 +44,7 @@ final class BuildArchive {
         if (!ended) {
             throw failed("it did not end within " + LIMIT.toMinutes() + " minutes", log);
         }
-        String complaint = Dump.complaint(Files.readString(log));
+        String complaint = Dump.complaint(Files.readString(log, StandardCharsets.ISO_8859_1));
         if (!complaint.isEmpty()) {
             throw failed(complaint, log);
         }

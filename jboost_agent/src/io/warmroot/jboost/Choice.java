@@ -78,7 +78,7 @@ final class Choice {
     private void bring(Manifest manifest, Path archive) throws Refusal {
         fetching = fetching == null ? Deadline.in(options.fetchMs()) : fetching;
         try {
-            new Download(service, archives, manifest, archive, fetching).run(fetching);
+            new Download(service, archives, manifest, archive, fetching).bring();
         } finally {
             report.step("fetch");
         }

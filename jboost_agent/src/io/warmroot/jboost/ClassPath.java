@@ -103,7 +103,8 @@ final class ClassPath {
         if (file.isDirectory()) {
             String[] names = file.list();
             if (names == null || names.length > 0) {
-                throw refused(path + " is a folder that is not empty; the JVM uses no archive then: pack it into a jar");
+                throw refused(path
+                        + " is a folder that is not empty; the JVM uses no archive then: pack it into a jar");
             }
         } else if (file.isFile()) {
             read(file, path);

@@ -17,7 +17,7 @@ final class CommandLine {
     private static final List<String> WITH_VALUE = List.of("-cp", "-classpath", "--class-path", "-p", "--module-path",
             "--upgrade-module-path", "--add-modules", "--limit-modules", "--enable-native-access", "--add-exports",
             "--add-opens", "--add-reads", "--patch-module", "--source", "-d", "--describe-module");
-    private static final int FILE = 1 << 20;
+    private static final int FILE = 64 << 20;
 
     /** Options of the JVM, in their order. */
     final List<String> options = new ArrayList<>();

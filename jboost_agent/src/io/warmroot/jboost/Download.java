@@ -45,7 +45,7 @@ final class Download extends Step<Boolean> {
      *
      * @throws Refusal {@code budget}, {@code server}, {@code signature}, or {@code off} where the disk refuses
      */
-    void run(Deadline deadline) throws Refusal {
+    void bring() throws Refusal {
         start();
         try {
             await(deadline);

@@ -72,7 +72,8 @@ final class Extract {
             }
             return folder.resolve(jar.getFileName());
         } catch (IOException error) {
-            throw new Failure("NotExtracted", jar + ": " + error.getMessage(), "check the disk and the rights on " + to);
+            throw new Failure("NotExtracted", jar + ": " + error.getMessage(),
+                    "check the disk and the rights on " + to);
         }
     }
 

@@ -76,7 +76,8 @@ final class FileNotes {
         if (note instanceof List && ((List<?>) note).size() == 3) {
             List<?> parts = (List<?>) note;
             Object more = parts.get(2);
-            if (state.equals(parts.get(0)) && parts.get(1) instanceof String && (more == null || more instanceof String)) {
+            boolean sound = parts.get(1) instanceof String && (more == null || more instanceof String);
+            if (sound && state.equals(parts.get(0))) {
                 used.put(path, note);
                 return new Found((String) parts.get(1), (String) more);
             }

@@ -93,11 +93,23 @@ final class Http implements Closeable {
         }
         OutputStream out = socket.getOutputStream();
         out.write(head.append("\r\n").toString().getBytes(StandardCharsets.ISO_8859_1));
-        if (body != null) {
-            copy(body, out);
+        IOException cut = null;
+        try {
+            if (body != null) {
+                copy(body, out);
+            }
+            out.flush();
+        } catch (SocketTimeoutException late) {
+            throw late;
+        } catch (IOException error) {
+            cut = error; // whoever refuses a body may say so and hang up before it has come whole
         }
-        out.flush();
-        String status = line();
+        String status;
+        try {
+            status = line();
+        } catch (IOException silent) {
+            throw cut != null ? cut : silent;
+        }
         while (status.startsWith("HTTP/1.1 1")) { // 100 and 103 stand before the answer
             headers();
             status = line();

@@ -89,6 +89,7 @@ final class Inspection {
             question.add(application.java.toString());
             question.addAll(application.quietOptions());
             question.add("-XX:+UnlockDiagnosticVMOptions"); // so that the table names AOTAdapterCaching
+            question.add("-XX:-UsePerfData"); // who is killed leaves that file behind
             question.add("-XX:+PrintFlagsFinal");
             question.add("-version");
             child = Child.start(application, question);

@@ -40,7 +40,7 @@ final class MeasureStart implements Measure.Start {
         }
         ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log.toFile());
         builder.redirectInput(new File("/dev/null"));
-        builder.environment().put("JDK_JAVA_OPTIONS", "@" + options);
+        builder.environment().put("JDK_JAVA_OPTIONS", "\"@" + options + "\"");
         long begin = System.nanoTime();
         Process process = children.start(builder);
         try {

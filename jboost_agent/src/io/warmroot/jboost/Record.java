@@ -98,8 +98,8 @@ final class Record {
     private void send(RecordFile file, RecordLease lease) throws Failure, InterruptedException {
         long size = file.usable();
         long seconds = Math.max(0, (System.currentTimeMillis() - lease.since()) / 1000);
-        String query = "?group=" + URLEncoder.encode(options.group(), StandardCharsets.UTF_8) + "&key=" + lease.key() + "&lease=" + lease.lease()
-                + "&seconds=" + seconds + "&requests=0";
+        String query = "?group=" + URLEncoder.encode(options.group(), StandardCharsets.UTF_8) + "&key=" + lease.key()
+                + "&lease=" + lease.lease() + "&seconds=" + seconds + "&requests=0";
         try {
             URI uri = new Service(options.server(), options.token())
                     .uri("/v1/recordings/" + file.sha256(size) + query);
@@ -111,7 +111,8 @@ final class Record {
             Files.deleteIfExists(file.path());
             say("sent " + size + " bytes of " + seconds + " s (" + reply.fields().get("state") + ")");
         } catch (Failure failure) {
-            throw new Failure(failure.reason, failure.getMessage() + "; " + file.path() + " stays", failure.hint);
+            throw new Failure(failure.reason, failure.getMessage() + "; " + file.path() + " stays",
+                    failure.hint);
         } catch (IOException error) {
             throw new Failure("Unreadable", file.path() + " can't be read: " + error.getMessage(),
                     "run record as the application's user");

@@ -181,8 +181,11 @@ final class Service {
     /** The token as it is now: projected ones change. Null if there is none. */
     String token() throws Refusal {
         try {
-            String text = token == null ? null : new String(Files.readAllBytes(token), StandardCharsets.US_ASCII).strip();
-            if (text != null && (text.isEmpty() || text.indexOf('\n') >= 0 || text.indexOf('\r') >= 0)) {
+            if (token == null) {
+                return null;
+            }
+            String text = new String(Files.readAllBytes(token), StandardCharsets.US_ASCII).strip();
+            if (text.isEmpty() || text.indexOf('\n') >= 0 || text.indexOf('\r') >= 0) {
                 throw new Refusal(Outcome.OFF, token + " holds no token");
             }
             return text;
@@ -206,7 +209,8 @@ final class Service {
         } catch (Json.Odd odd) {
             said = said.strip();
         }
-        return new Refusal(Outcome.SERVER, "the cache service answers " + reply.code + (said.isEmpty() ? "" : ": " + said));
+        String words = "the cache service answers " + reply.code;
+        return new Refusal(Outcome.SERVER, said.isEmpty() ? words : words + ": " + said);
     }
 
     private static String words(IOException error) {

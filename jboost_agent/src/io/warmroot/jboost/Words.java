@@ -121,12 +121,6 @@ final class Words {
         return text.append('"').toString();
     }
 
-    /** One word as {@link #ofVariable} reads it; null if it has no spelling there. */
-    static String quotedVariable(String word) {
-        char quote = word.indexOf('"') < 0 ? '"' : '\'';
-        return word.indexOf(quote) < 0 ? quote + word + quote : null;
-    }
-
     private static boolean blank(char c) {
         return c == ' ' || c >= '\t' && c <= '\r';
     }
