@@ -4,7 +4,15 @@ from math import comb
 
 import pytest
 
-from jboost_server.core.promotion import CONFIDENCE, MAX_SAMPLES, chance_of, judge, wins
+from jboost_server.core.promotion import (
+    CONFIDENCE,
+    MAX_SAMPLES,
+    SHARES,
+    chance_beside,
+    chance_of,
+    judge,
+    wins,
+)
 
 PLAIN, WARM = [100, 101, 102, 103, 104], [50, 51, 52, 53, 54]
 
@@ -50,6 +58,26 @@ def test_how_far_an_outlier_is_off_makes_no_difference():
         == judge([*PLAIN, 9000], WARM, min_gain=10).confidence
     )
     assert judge(PLAIN * 2, [*WARM, *WARM[1:], 9000], min_gain=10).serve
+
+
+def test_a_machine_that_gets_busy_halfway_hides_no_gain():
+    """Then the later warm starts are slower than the early plain ones, and only pairs side by side tell."""
+    plain = [479, 498, 513, 476, 491, 437, 460, 519, 501, 970, 1039, 970, 1041, 791, 759]
+    warm = [377, 350, 281, 318, 344, 315, 319, 325, 552, 578, 697, 612, 489, 621, 560]
+    verdict = judge(plain, warm, min_gain=10)
+    assert (verdict.serve, verdict.confidence) == (True, 99)
+    assert chance_of(wins(plain, warm), len(plain), len(warm)) > SHARES[0]
+    assert not judge(plain, sorted(warm, reverse=True), min_gain=10).serve
+
+
+def test_the_two_tests_share_the_chance_of_an_error():
+    assert 100 * sum(SHARES) <= 100 - CONFIDENCE
+
+
+@pytest.mark.parametrize(("pairs", "won", "chance"), [(9, 9, 1 / 512), (1, 1, 1 / 2), (3, 0, 1), (0, 0, 1)])
+def test_pairs_side_by_side_are_as_likely_as_coins(pairs, won, chance):
+    plain = [2] * pairs
+    assert chance_beside(plain, [1] * won + [2] * (pairs - won)) == pytest.approx(chance)
 
 
 def test_what_was_not_clear_may_be_measured_again_and_what_was_may_not():
