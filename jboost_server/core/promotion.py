@@ -113,7 +113,7 @@ def chance_beside(plain: Sequence[int], warm: Sequence[int]) -> float:
     """How likely so many warm starts beat the plain one beside them if they do not differ; 0 to 1."""
     pairs = min(len(plain), len(warm))
     won = sum(fast < slow for slow, fast in zip(plain, warm, strict=False))
-    return sum(comb(pairs, count) for count in range(won, pairs + 1)) / 2**pairs
+    return sum(comb(pairs, count) for count in range(won, pairs + 1)) / (1 << pairs)
 
 
 @lru_cache(16)
