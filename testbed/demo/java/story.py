@@ -146,7 +146,7 @@ class JavaStory:
     def _archives(self, pod: Pod) -> list[Path]:
         """The stored archive that a pod of this kind gets."""
         report = pod.fetch().report
-        found = [path for path in self.bed.store.rglob(f"{report.archive}~")]
+        found = list(self.bed.store.rglob(f"{report.archive}~"))
         if not report.archive or not found:
             raise StepFailed(f"no archive of {pod.jdk.version} in the store", hint="see the service's log")
         for local in (pod.folder / "archives").iterdir():
