@@ -31,6 +31,11 @@ class Report:
     why: str
     tried: bool
 
+    @property
+    def doubts(self) -> bool:
+        """Whether its JVM refused the archive."""
+        return self.outcome is Outcome.PREFLIGHT and bool(self.archive)
+
 
 @dataclass
 class _Pending:

@@ -8,7 +8,6 @@ store and keys are the service's own; builders and people get the whole service 
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import re
 import threading
@@ -17,17 +16,14 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from jboost_server import messages
 from jboost_server.catalogue import Catalogue
-from jboost_server.core import buildkey, layout
-from jboost_server.core.layout import KeyPlace
-from jboost_server.core.lookup import Scope
-from jboost_server.core.outcome import Outcome
-from jboost_server.outcomes import Outcomes, Report
+from jboost_server.core import layout
+from jboost_server.outcomes import Outcomes
 from jboost_server.web.tenancy import LOCAL, Local
-from warmroot.canonical import Fields, encode
+from warmroot.canonical import encode
 from warmroot.errors import AccessError, BadRequest, NoObject, StoreError, UploadError, WarmrootError
 
-MAX_BODY = buildkey.MAX_KEY + 2**16
 _ARCHIVE = re.compile(r"/v1/archives/([0-9a-f]{64})")
 log = logging.getLogger(__name__)
 
@@ -78,35 +74,18 @@ class _Handler(BaseHTTPRequestHandler):
         self._guarded(answer if answer else lambda: self._refuse(404, NoObject(self.path)))
 
     def _lookup(self) -> None:
-        asked = self._body()
-        scope = Scope(LOCAL, asked.text("group"))
-        layout.check_scope(scope)
-        key = buildkey.from_tree(asked.take("key"))
-        record = asked.boolean("record")
-        asked.finish()
-        answer = self.catalogue.lookup(scope, key, record=record, pod=self.pod)
-        recorder = answer.recorder
-        self._answer(
-            200,
-            {
-                "outcome": answer.outcome.value,
-                "why": list(answer.why),
-                "proposals": [json.loads(envelope) for envelope in answer.proposals],
-                "recorder": recorder
-                and {"lease": recorder.lease, "form": recorder.form.value, "settle": recorder.settle},
-            },
-        )
+        asked = messages.lookup(self._body(messages.MAX_LOOKUP))
+        scope = messages.scope_of(LOCAL, asked.group)
+        answer = self.catalogue.lookup(scope, asked.key, record=asked.record, pod=self.pod)
+        self._answer(200, messages.answer(answer))
 
     def _outcome(self) -> None:
-        told = self._body()
-        place = KeyPlace(Scope(LOCAL, told.text("group")), told.text("key"))
-        archive, why = told.text("archive"), told.text("why")
-        outcome, steps = Outcome(told.text("outcome")), Fields("ms", told.take("ms"))
-        if outcome is Outcome.PREFLIGHT and archive:
-            self.catalogue.doubt(place, archive, self.pod, why)
-        tried = "preflight" in steps.left and steps.integer("preflight") > 0
-        self.outcomes.add(place, self.pod, Report(outcome, archive, why, tried))
-        self._answer(204, None)
+        told = messages.outcome(self._body(messages.MAX_REPORT))
+        place, report = messages.place_of(LOCAL, told.group, told.key), told.report
+        if report.doubts:
+            self.catalogue.doubt(place, report.archive, self.pod, report.why)
+        self.outcomes.add(place, self.pod, report)
+        self._answer(204, b"")
 
     def _archive(self, digest: str) -> None:
         with self.catalogue.store.get(layout.archive(LOCAL, digest)) as opened:
@@ -117,12 +96,12 @@ class _Handler(BaseHTTPRequestHandler):
             for chunk in opened.chunks:
                 self.wfile.write(chunk)
 
-    def _body(self) -> Fields:
+    def _body(self, cap: int) -> bytes:
         size = int(self.headers.get("Content-Length", "-1"))
-        if not 0 <= size <= MAX_BODY:
+        if not 0 <= size <= cap:
             self.close_connection = True
-            raise ValueError(f"a body of {size} bytes; 0 to {MAX_BODY} are taken")
-        return Fields("request", json.loads(self.rfile.read(size)))
+            raise ValueError(f"a body of {size} bytes; 0 to {cap} are taken")
+        return self.rfile.read(size)
 
     def _guarded(self, answer: Any) -> None:
         """Answers whoever shows the token; whatever fails is an answer, too."""
@@ -147,10 +126,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _refuse(self, code: int, error: WarmrootError) -> None:
         body = {"reason": error.reason, "message": error.message, "hint": error.hint}
-        self._answer(code, {"error": body})
+        self._answer(code, encode({"error": body}))
 
-    def _answer(self, code: int, tree: dict[str, Any] | None) -> None:
-        body = b"" if tree is None else encode(tree)
+    def _answer(self, code: int, body: bytes) -> None:
         self.send_response(code)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))

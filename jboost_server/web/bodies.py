@@ -7,7 +7,6 @@ waits in between. An upload that stalls or crawls is cut, so that nobody holds a
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TypeVar
@@ -17,7 +16,6 @@ from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from jboost_server.store.port import CHUNK
-from warmroot.canonical import Fields
 from warmroot.errors import BadRequest, StoreUnavailable, TooLarge, UploadCut
 
 T = TypeVar("T")
@@ -44,18 +42,6 @@ async def whole(request: Request, cap: int) -> bytes:
             raise TooLarge(f"a request of more than {cap} bytes")
         parts.append(chunk)
     return b"".join(parts)
-
-
-def fields(data: bytes) -> Fields:
-    """The JSON object in a body. What is taken from it raises ValueError; see `refusing`.
-
-    Raises:
-        BadRequest: it is none.
-    """
-    try:
-        return Fields("request", json.loads(data))
-    except (ValueError, RecursionError) as error:
-        raise BadRequest(f"the body is not a JSON object: {error}") from error
 
 
 def length(request: Request, cap: int) -> int:

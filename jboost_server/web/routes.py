@@ -3,36 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.responses import StreamingResponse
 
-from jboost_server.builds import Result
+from jboost_server import messages
 from jboost_server.catalogue import Accepted, Answer
-from jboost_server.core import buildkey, layout
-from jboost_server.core.buildkey import MAX_KEY, BuildKey
-from jboost_server.core.flags import allowed
+from jboost_server.core import layout
+from jboost_server.core.buildkey import BuildKey
 from jboost_server.core.orders import Order
-from jboost_server.core.outcome import Outcome
-from jboost_server.outcomes import Report
+from jboost_server.messages import MAX_LOOKUP, MAX_REPORT, Lookup, place_of, scope_of
 from jboost_server.store.port import PresigningStore
 from jboost_server.views import GroupView
 from jboost_server.web import archives, bodies
-from jboost_server.web.bodies import fields
-from jboost_server.web.service import Service, place_of, scope_of
-from warmroot.canonical import Fields, check
-from warmroot.errors import BadKey, BadRequest
+from jboost_server.web.service import Service
 
-MAX_REPORT = 64 * 1024
-"""Bytes of an outcome or a result."""
-MAX_LOOKUP = MAX_KEY + 1024
-MAX_HOLDER = 253
 Digest = Annotated[str, Query(pattern=r"^[0-9a-f]{64}$")]
 PathDigest = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")]
 Group = Annotated[str, Query(max_length=128)]
@@ -85,23 +75,19 @@ class Parsed:
     COUNT = 256
 
     def __init__(self) -> None:
-        self._known: OrderedDict[bytes, tuple[str, BuildKey, bool]] = OrderedDict()
+        self._known: OrderedDict[bytes, Lookup] = OrderedDict()
 
-    def get(self, data: bytes) -> tuple[str, BuildKey, bool] | None:
+    def get(self, data: bytes) -> Lookup | None:
         """What these bytes are, if they came before."""
         return self._known.get(hashlib.sha256(data).digest())
 
-    def parse(self, data: bytes) -> tuple[str, BuildKey, bool]:
-        """Group, key and whether the pod would record.
+    def parse(self, data: bytes) -> Lookup:
+        """See `messages.lookup`.
 
         Raises:
             BadRequest, BadKey: it is no lookup.
         """
-        with _refusing():
-            request = fields(data)
-            group, record = request.text("group"), request.boolean("record")
-            found = (group, _key(request), record)
-            request.finish()
+        found = messages.lookup(data)
         if len(data) <= self.SIZE:
             self._known[hashlib.sha256(data).digest()] = found
             while len(self._known) > self.COUNT:
@@ -131,8 +117,8 @@ def _for_pods(routes: APIRouter, service: Service) -> None:
         if found is None:
             slow = len(data) > Parsed.SIZE  # a key of megabytes is not parsed while all others wait
             found = await service.waiting(parsed.parse, data) if slow else parsed.parse(data)
-        group, key, record = found
-        scope = scope_of(identity, group)
+        key, record = found.key, found.record
+        scope = scope_of(identity.tenant, found.group)
         view = await service.answers.view(scope)
         answer = service.catalogue.answer(scope, key, view) if view else None
         if view is None or answer is None or not _final(service, answer, record, key, view):
@@ -140,7 +126,7 @@ def _for_pods(routes: APIRouter, service: Service) -> None:
                 service.catalogue.lookup, scope, key, record=record, pod=identity.pod
             )
         service.metrics.lookups.labels(answer.outcome.value).inc()
-        body = _rendered(answer)
+        body = messages.answer(answer)
         if view is not None and answer.proposals:
             service.answers.put(data, scope, view, body)
         return Response(body, media_type="application/json")
@@ -170,18 +156,11 @@ def _for_pods(routes: APIRouter, service: Service) -> None:
     async def outcome(request: Request) -> Response:
         """How a start ended."""
         identity = await service.who(request)
-        with _refusing():
-            sent = fields(await bodies.whole(request, MAX_REPORT))
-            place = place_of(identity, sent.text("group"), sent.text("key"))
-            archive, why = sent.text("archive"), _words(sent, "why")
-            result, spent = Outcome(sent.text("outcome")), Fields("ms", sent.take("ms"))
-            sent.finish()
-            check(not archive or layout.is_digest(archive), "archive is no sha256")
-            spent_on = {step: spent.integer(step) for step in tuple(spent.left)}
-        service.metrics.reported.labels(result.value).inc()
-        report = Report(result, archive, why, spent_on.get("preflight", 0) > 0)
-        if result is Outcome.PREFLIGHT and archive:
-            await service.waiting(service.catalogue.doubt, place, archive, identity.pod, why)
+        told = messages.outcome(await bodies.whole(request, MAX_REPORT))
+        place, report = place_of(identity.tenant, told.group, told.key), told.report
+        service.metrics.reported.labels(report.outcome.value).inc()
+        if report.doubts:
+            await service.waiting(service.catalogue.doubt, place, report.archive, identity.pod, report.why)
         service.outcomes.add(place, identity.pod, report)
         return Response(status_code=204)
 
@@ -199,7 +178,7 @@ def _for_recorders(routes: APIRouter, service: Service) -> None:
     ) -> Response:
         """Takes what a recorder recorded."""
         identity = await service.who(request)
-        place = place_of(identity, group, key)
+        place = place_of(identity.tenant, group, key)
         caps = service.settings.policy.caps
         size = bodies.length(request, max(caps.aot, caps.class_list))
 
@@ -220,8 +199,9 @@ def _for_builders(routes: APIRouter, service: Service) -> None:
         """Something to build, 204 if there is nothing."""
         identity = await service.who(request)
         data = await bodies.whole(request, MAX_LOOKUP)
-        group, key, holder = await service.waiting(_asked, data)
-        found = await service.waiting(service.builds.order, scope_of(identity, group), key, holder)
+        offer = await service.waiting(messages.offer, data)
+        scope = scope_of(identity.tenant, offer.group)
+        found = await service.waiting(service.builds.order, scope, offer.key, offer.holder)
         if found is None:
             return Response(status_code=204)
         return JSONResponse({"order": _order(found, service)})
@@ -253,7 +233,7 @@ def _for_builders(routes: APIRouter, service: Service) -> None:
     async def result(request: Request, order: OrderId) -> Response:
         """Judges what was measured."""
         identity = await service.who(request)
-        sent = _result(await bodies.whole(request, MAX_REPORT))
+        sent = messages.result(await bodies.whole(request, MAX_REPORT))
         if isinstance(sent, str):
             ended = await service.waiting(service.builds.failed, identity.tenant, order, sent)
         else:
@@ -270,7 +250,7 @@ def _for_people(routes: APIRouter, service: Service) -> None:
         """What every key of the asking tenant has come to."""
         identity = await service.who(request)
         if group is not None:
-            scope_of(identity, group)
+            scope_of(identity.tenant, group)
         return JSONResponse(await service.waiting(service.status.of, identity.tenant, group))
 
 
@@ -298,19 +278,6 @@ def _final(service: Service, answer: Answer, record: bool, key: BuildKey, view: 
     return bool(answer.proposals) or not record or not service.catalogue.wants_recorder(key.digest, view)
 
 
-def _rendered(answer: Answer) -> bytes:
-    """The answer's JSON. Envelopes are JSON already, and stand in it as they were signed."""
-    recorder = answer.recorder
-    tree = {
-        "outcome": answer.outcome.value,
-        "why": list(answer.why),
-        "recorder": recorder
-        and {"lease": recorder.lease, "form": recorder.form.value, "settle": recorder.settle},
-    }
-    head = json.dumps(tree, ensure_ascii=False, separators=(",", ":")).encode()
-    return head[:-1] + b',"proposals":[' + b",".join(answer.proposals) + b"]}"
-
-
 def _order(order: Order, service: Service) -> dict[str, Any]:
     policy = service.settings.policy
     return {
@@ -323,59 +290,6 @@ def _order(order: Order, service: Service) -> dict[str, Any]:
     }
 
 
-def _asked(data: bytes) -> tuple[str, BuildKey, str]:
-    with _refusing():
-        request = fields(data)
-        group, key, holder = request.text("group"), _key(request), request.text("holder")
-        request.finish()
-        check(0 < len(holder) <= MAX_HOLDER, f"holder has not 1 to {MAX_HOLDER} characters")
-        check(holder.isprintable(), "holder is not printable")
-    return group, key, holder
-
-
-def _result(data: bytes) -> Result | str:
-    with _refusing():
-        sent = fields(data)
-        if "failed" in sent.left:
-            why = _words(sent, "failed")
-            sent.finish()
-            return why or "no reason given"
-        result = Result(
-            sent.text("digest"), sent.texts("flags"), _starts(sent, "plain"), _starts(sent, "warm")
-        )
-        sent.finish()
-        check(layout.is_digest(result.digest), "digest is no sha256")
-        check(all(map(allowed, result.flags)), "flags holds what no archive needs")
-    return result
-
-
-def _words(sent: Fields, name: str) -> str:
-    """What somebody wrote for people, without what a terminal obeys or UTF-8 has no bytes for."""
-    return "".join(each if each.isprintable() else "?" for each in sent.text(name))
-
-
-def _starts(sent: Fields, name: str) -> tuple[int, ...]:
-    values = sent.items(name)
-    check(all(type(value) is int for value in values), f"{name} is not a list of integers")
-    return tuple(value for value in values if isinstance(value, int))
-
-
-def _key(request: Fields) -> BuildKey:
-    tree = request.take("key")
-    try:
-        return buildkey.from_tree(tree)
-    except ValueError as error:
-        raise BadKey(f"not a build key: {error}") from error
-
-
 def _closing(stack: ExitStack, chunks: Iterator[bytes]) -> Iterator[bytes]:
     with stack:
         yield from chunks
-
-
-@contextmanager
-def _refusing() -> Iterator[None]:
-    try:
-        yield
-    except ValueError as error:
-        raise BadRequest(str(error)) from error

@@ -15,8 +15,6 @@ from jboost_server.archives import Archives
 from jboost_server.builds import Builds
 from jboost_server.catalogue import Catalogue
 from jboost_server.core import layout
-from jboost_server.core.layout import KeyPlace
-from jboost_server.core.lookup import Scope
 from jboost_server.outcomes import Outcomes
 from jboost_server.settings import Policy
 from jboost_server.signing import Signer
@@ -94,32 +92,6 @@ class Service:
     async def waiting(self, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
         """Runs what waits for the store in a thread."""
         return await to_thread.run_sync(partial(function, *arguments, **named))
-
-
-def scope_of(identity: Identity, group: str) -> Scope:
-    """The asking tenant's group.
-
-    Raises:
-        BadRequest: no group can have this name.
-    """
-    scope = Scope(identity.tenant, group)
-    try:
-        layout.check_scope(scope)
-    except ValueError as error:
-        raise BadRequest(str(error)) from error
-    return scope
-
-
-def place_of(identity: Identity, group: str, key: str) -> KeyPlace:
-    """The asking tenant's key.
-
-    Raises:
-        BadRequest: the group or the digest is none.
-    """
-    try:
-        return KeyPlace(scope_of(identity, group), key)
-    except ValueError as error:
-        raise BadRequest(str(error)) from error
 
 
 def _must_be_tenant(identity: Identity) -> None:
