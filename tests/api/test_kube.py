@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import partial
 
 import pytest
 
+from tests import waiting
 from warmroot import errors
 from warmroot.kube.cluster import CRD, NODE, PDB, POD, Kind, RestCluster
 from warmroot.kube.transport import KubernetesTransport, RequestsTransport
+
+until = partial(waiting.until, seconds=30)
 
 pytestmark = pytest.mark.api
 
@@ -102,7 +106,7 @@ def young_kind(cluster):
         except errors.NotFound:
             return None
 
-    _until(served)
+    until(served)
     yield kind
     cluster.delete(CRD, "youngs.test.warmroot.io")
 
@@ -198,7 +202,7 @@ def test_an_eviction_that_a_budget_forbids_names_the_budget_as_its_cause(either,
         "spec": {"minAvailable": 1, "selector": selector},
     }
     either.create(PDB, budget)
-    _until(lambda: either.get(PDB, "a", namespace=namespace).get("status", {}).get("disruptionsAllowed") == 1)
+    until(lambda: either.get(PDB, "a", namespace=namespace).get("status", {}).get("disruptionsAllowed") == 1)
     _evict(either, namespace, "one")
     with pytest.raises(errors.TooManyRequests, match="disruption budget") as refused:
         _evict(either, namespace, "two")
@@ -267,10 +271,3 @@ def _evict(cluster, namespace, name):
         "metadata": {"name": name, "namespace": namespace},
     }
     cluster.create(POD, body, namespace=namespace, name=name, subresource="eviction")
-
-
-def _until(holds, seconds=30.0):
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it never became true"
-        time.sleep(0.05)

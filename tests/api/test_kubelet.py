@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 import uuid
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -12,6 +10,7 @@ import pytest
 from testbed.kubelet import token
 from testbed.kubelet.presence import HostFacts
 from testbed.kubelet.simulated import NodeSpec, Pace, SimulatedKubelet
+from tests.waiting import until
 from warmroot.errors import Forbidden, NotFound
 from warmroot.kube.cluster import EVENT, LEASE, NODE, POD, SERVICE_ACCOUNT, Object, RestCluster
 from warmroot.kube.transport import RequestsTransport
@@ -19,14 +18,6 @@ from warmroot.kube.transport import RequestsTransport
 pytestmark = pytest.mark.api
 FAST = Pace(node_ready=0.1, pod_start=0.1, pod_stop=0.1, container_restart=0.1)
 FIRST, SECOND = HostFacts("boot-1", "Stub OS 1", "6.1"), HostFacts("boot-2", "Stub OS 2", "6.2")
-
-
-def until(holds: Callable[[], object], seconds: float = 20):
-    end = time.monotonic() + seconds
-    while not (result := holds()):
-        assert time.monotonic() < end, "it never happened"
-        time.sleep(0.05)
-    return result
 
 
 class OneProcess:

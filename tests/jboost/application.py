@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 from jboost_agent.build import agent_jar
 from tests.java_world import Java
 from tests.jboost.service import Service, serving
+from tests.waiting import until
 
 PARTS = 60
 _PART = """
@@ -177,15 +177,3 @@ def running(jdk: Path, jar: Path, port: int, flags: Sequence[str], log: Path) ->
             yield app
         finally:
             process.kill()
-
-
-def until(condition: Callable[[], object], seconds: float, what: str) -> None:
-    """Waits for a condition.
-
-    Raises:
-        AssertionError: it did not come true in time.
-    """
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.01)

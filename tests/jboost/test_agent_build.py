@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from tests.jboost.application import until
 from tests.jboost.conftest import free_port
 from tests.jboost.service import Service
+from tests.waiting import until
 
 pytestmark = pytest.mark.jvm
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from tests.jboost.application import until
 from tests.jboost.conftest import free_port
+from tests.waiting import until
 
 pytestmark = pytest.mark.jvm
 

@@ -20,9 +20,10 @@ from pathlib import Path
 import pytest
 
 from tests.jboost import application
-from tests.jboost.application import Running, until
+from tests.jboost.application import Running
 from tests.jboost.conftest import free_port
 from tests.jboost.service import Service
+from tests.waiting import until
 
 pytestmark = pytest.mark.jvm
 

@@ -3,7 +3,6 @@
 import base64
 import dataclasses
 import json
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -27,6 +26,7 @@ from tests.jboost.server_world import (
     running,
 )
 from tests.jboost_world import JAR, KEY
+from tests.waiting import until
 
 ARCHIVE = bytes(range(256)) * 4096
 AOT = dataclasses.replace(KEY, jvm=dataclasses.replace(KEY.jvm, feature=25))
@@ -248,13 +248,6 @@ def test_status_says_how_far_every_key_is(client):
     key = client.ask("GET", "/v1/status").json()["groups"][0]["keys"][0]
     assert (key["key"], key["jdk"], key["arch"], key["recordings"]) == (KEY.digest, "17.0.15+6", "amd64", 1)
     assert (key["archive"]["plain"], key["archive"]["warm"]) == (102, 52)
-
-
-def until(holds):
-    deadline = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_after_enough_good_preflights_none_is_asked_for_until_one_fails(store):

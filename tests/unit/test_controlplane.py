@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,7 @@ from testbed.controlplane.plane import ControlPlane
 from testbed.controlplane.processes import Identity, Program
 from testbed.controlplane.programs import Paths, Ports
 from testbed.setup.cache import REPOSITORY
+from tests.waiting import until
 from warmroot.errors import NotInstalled, ProgramDied, UserError
 from warmroot.kube import kubeconfig
 
@@ -201,14 +201,14 @@ def test_a_damaged_pid_file_names_nobody(tmp_path, content):
 
 def test_a_program_that_ignores_the_request_to_end_is_killed(tmp_path):
     program = start(tmp_path, "sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.05; done")
-    _until(lambda: "ready" in (tmp_path / "log").read_text())
+    until(lambda: "ready" in (tmp_path / "log").read_text())
     program.end(patience=0.2)
     assert not program.alive
 
 
 def test_a_program_that_died_is_named_with_its_last_lines_and_its_log(tmp_path):
     with pytest.raises(ProgramDied, match=r"(?s)sh ended by itself.*the disk is full.*/log"):
-        _until(start(tmp_path, "sh", "-c", "echo the disk is full; exit 1").check)
+        until(start(tmp_path, "sh", "-c", "echo the disk is full; exit 1").check)
 
 
 def test_a_program_that_is_not_there_says_what_to_run(tmp_path):
@@ -235,7 +235,7 @@ time.sleep(60)
     if survives:
         assert child.alive
         Program("sleep", child, tmp_path / "log").end(patience=5.0)
-    _until(lambda: not child.alive)
+    until(lambda: not child.alive)
 
 
 @pytest.fixture
@@ -297,10 +297,3 @@ def test_removing_leaves_what_came_into_our_folder(tmp_path, broken_binaries):
     (folder / "notes.txt").write_text("kept")
     ControlPlane(folder).remove()
     assert list(folder.iterdir()) == [folder / "notes.txt"]
-
-
-def _until(holds, seconds=20.0):
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it never became true"
-        time.sleep(0.01)

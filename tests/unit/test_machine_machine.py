@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,9 +14,12 @@ from testbed.machine.console import Console
 from testbed.machine.faults import Fault
 from testbed.machine.machine import Machine, Paths, Power, Timing, proxy_command
 from testbed.machine.proxy import ProxyProcess
+from tests import waiting
 from tests.unit.machine_images import MISSING, make_disk_at
 from warmroot.disk.bootrecord import BootRecord, Slot
 from warmroot.errors import UserError
+
+until = partial(waiting.until, seconds=10)
 
 pytestmark = pytest.mark.erofs
 if MISSING:
@@ -44,13 +47,6 @@ class ListeningPresence:
 
     def set_ready(self, ready: bool) -> None:
         raise NotImplementedError
-
-
-def until(holds: Callable[[], bool], seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, "it never happened"
-        time.sleep(0.01)
 
 
 @pytest.fixture
