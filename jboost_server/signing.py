@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +83,7 @@ def write_publics(signer: Signer, path: Path) -> None:
     Raises:
         UserError: the file can't be written.
     """
-    new = path.with_name(f".{path.name}.{os.getpid()}")
+    new = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         new.write_text("".join(base64.b64encode(public).decode() + "\n" for public in signer.publics))
         new.replace(path)

@@ -1,8 +1,9 @@
 """Public functions name the errors that they raise: `python -m scripts.check_raises [PATH …]`.
 
-A docstring names an error, or one of its ancestors, or says whose promise it keeps ("See `Port.method`.", "As
-the port says."). Errors that come from further below are the author's to name: nothing but a reader sees
-them all. Commands are exempt: their docstring is their help, and the entry point shows every error.
+A docstring names an error, or one of its ancestors, or says whose promise it keeps ("See `Port.method`.",
+"See `module.function`.", "As the port says."). Errors that come from further below are the author's to name:
+nothing but a reader sees them all. Commands are exempt: their docstring is their help, and the entry point
+shows every error.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ def judge(modules: dict[Path, str]) -> list[str]:
     """What is not said, one line each."""
     trees = {path: ast.parse(text, str(path)) for path, text in modules.items()}
     parents = _parents(trees.values())
-    methods = {f"{owner}.{node.name}" for tree in trees.values() for owner, node in _public(tree) if owner}
+    known = {
+        f"{owner or path.stem}.{node.name}" for path, tree in trees.items() for owner, node in _public(tree)
+    }
     found = []
     for path, tree in trees.items():
         if path.name.startswith("cli"):
@@ -33,7 +36,7 @@ def judge(modules: dict[Path, str]) -> list[str]:
         for _owner, node in _public(tree):
             said = ast.get_docstring(node) or ""
             promise = _PROMISE.search(said)
-            if promise and promise[1] and f"{promise[1]}.{promise[2]}" not in methods:
+            if promise and promise[1] and f"{promise[1]}.{promise[2]}" not in known:
                 found.append(f"{path}:{node.lineno}: there is no {promise[1]}.{promise[2]} to see")
             missing = {name for name in _raised(node) if not _named(name, said, parents)}
             if missing and not promise:

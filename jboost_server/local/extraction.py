@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import shutil
 import subprocess
 import zipfile
@@ -40,7 +41,7 @@ def extracted(home: Home, command: JavaCommand) -> JavaCommand:
 
 def _extract(java: Path, jar: Path, folder: Path) -> None:
     say(f"extracting {jar.name}, once")
-    new = folder.with_name(f".new-{os.getpid()}")
+    new = folder.with_name(f".new-{secrets.token_hex(4)}")
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:
         done = subprocess.run(

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from typing import BinaryIO
 
 from warmroot.canonical import Fields
 from warmroot.errors import DiskFull, UserError
+
+_YOURS = "name a folder of yours with --home"
 
 
 def default_home(environment: Mapping[str, str]) -> Path:
@@ -134,7 +137,7 @@ class Home:
 
 def replace(path: Path, content: bytes, mode: int = 0o600) -> None:
     """Writes a small file whole or not at all. Raises OSError."""
-    new = path.with_name(f".{path.name}.{os.getpid()}")
+    new = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
         with open(handle, "wb") as file:  # noqa: PTH123 - by descriptor, so that the mode holds from the start
@@ -142,9 +145,6 @@ def replace(path: Path, content: bytes, mode: int = 0o600) -> None:
         new.replace(path)
     finally:
         new.unlink(missing_ok=True)
-
-
-_YOURS = "name a folder of yours with --home"
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests.jboost.application import PLAIN_IS_SLOW
 from tests.jboost.conftest import free_port
 from tests.waiting import until
 
@@ -63,7 +64,12 @@ class Pod:
         """What the agent says; it ends with 0."""
         words = [self.jdk / "bin/java", "-jar", self.agent, name, "--server", self.url, "--group", "orders"]
         done = subprocess.run(
-            [*words, "--dir", self.folder, *options], capture_output=True, text=True, check=False, timeout=240
+            [*words, "--dir", self.folder, *options],
+            env=os.environ | PLAIN_IS_SLOW,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=240,
         )
         assert done.returncode == 0, done.stderr
         return done.stderr
@@ -110,9 +116,7 @@ def test_one_pod_teaches_and_the_next_starts_from_what_was_learned(
         assert pod.fetch("--record")["outcome"] == "learning"
         with pod.application():
             assert "(accepted)" in pod.verb("record", "--ready-url", ready)
-        # More starts than are wanted: on a loaded machine five may not tell.
-        # More starts than are wanted: on a loaded machine few may not tell.
-        built = pod.verb("build", "--ready-url", ready, "--samples", "15", "--", *pod.command)
+        built = pod.verb("build", "--ready-url", ready, "--", *pod.command)
         assert "serving: gain" in built
         report = pod.fetch()
         assert report["outcome"] == "hit", report

@@ -14,6 +14,7 @@ import pytest
 from testbed.setup import jdk
 from tests.jboost import application
 from tests.jboost.conftest import free_port
+from tests.waiting import until
 
 pytestmark = pytest.mark.jvm
 
@@ -36,14 +37,12 @@ class Machine:
 
     def words(self, verb: str, options=(), arguments=("once",), flags=()) -> list:
         command = [self.java.java, *flags, "-jar", self.jar, *arguments]
-        if verb != "explain":
-            options = ["--samples", "15", *options]  # a busy machine must not hide what is gained
         return [*JBOOST, verb, "--home", self.home, *options, "--", *command]
 
     def call(self, verb: str, *options, arguments=("once",), flags=(), **environment):
         return subprocess.run(
             self.words(verb, options, arguments, flags),
-            env=os.environ | environment,
+            env=os.environ | application.PLAIN_IS_SLOW | environment,
             capture_output=True,
             text=True,
             check=False,
@@ -68,12 +67,13 @@ class Machine:
         with self.log.open("wb") as log:
             process = subprocess.Popen(
                 self.words("run", ["--ready-url", url, *options], [str(port)], flags),
+                env=os.environ | application.PLAIN_IS_SLOW,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
         running = application.Running(process, url, self.log)
-        application.until(lambda: running.well() or process.poll() is not None, 120, "ready")
+        until(lambda: running.well() or process.poll() is not None, 120, "ready")
         assert process.poll() is None, self.log.read_text()
         return running
 
@@ -122,8 +122,8 @@ def test_a_server_that_is_told_to_end_ends_as_it_would_and_its_recording_is_buil
 def test_a_recording_can_be_ended_while_the_application_runs(machine):
     running = machine.starts("--settle", "0", "--build", "never")
 
-    application.until(lambda: machine.home.joinpath("store").exists(), 60, "the store")
-    application.until(lambda: machine.status()["recordings"] == 1, 120, "the recording is there")
+    until(lambda: machine.home.joinpath("store").exists(), 60, "the store")
+    until(lambda: machine.status()["recordings"] == 1, 120, "the recording is there")
 
     assert running.well()
     running.process.send_signal(signal.SIGTERM)
@@ -145,9 +145,7 @@ def test_a_build_can_be_left_to_later(machine):
 def test_a_build_that_was_interrupted_is_done_after_the_next_start(machine):
     running = machine.starts()
     running.process.send_signal(signal.SIGTERM)
-    application.until(
-        lambda: "build" in machine.log.read_text() or running.process.poll() is not None, 120, "the build"
-    )
+    until(lambda: "build" in machine.log.read_text() or running.process.poll() is not None, 120, "the build")
     os.killpg(running.pid, signal.SIGINT)
 
     assert running.process.wait(60) == 143, machine.log.read_text()
@@ -207,7 +205,7 @@ def test_a_running_service_is_found_and_used(machine):
     serve = [*JBOOST, "serve", "--home", machine.home, "--listen", f"127.0.0.1:{port}"]
     with subprocess.Popen(serve, stderr=subprocess.PIPE, text=True) as service:
         try:
-            application.until(lambda: "listening" in service.stderr.readline(), 60, "the service listens")
+            until(lambda: "listening" in service.stderr.readline(), 60, "the service listens")
             first = machine.call("run")
             second = machine.call("run")
         finally:

@@ -95,6 +95,8 @@ def _documented(docstring: str, body: str, name: str = "f") -> str:
         ("Passes on.", _try("pass", "Torn as e: raise e"), None),
         ("See `P.g`.", "raise Torn", None),
         ("See `P.h`.", "raise Torn", "there is no P.h to see"),
+        ("See `m.f`.", "raise Torn", None),
+        ("See `m.g`.", "raise Torn", "there is no m.g to see"),
     ],
 )
 def test_a_public_function_names_the_errors_that_it_raises(docstring, body, found):
