@@ -51,8 +51,8 @@ public final class Main {
     return length;
   }
   static boolean warm() {
-    return java.lang.management.ManagementFactory.getRuntimeMXBean().getInputArguments().stream()
-        .anyMatch(option -> option.startsWith("-XX:SharedArchiveFile=") || option.startsWith("-XX:AOTCache="));
+    List<String> options = java.lang.management.ManagementFactory.getRuntimeMXBean().getInputArguments();
+    return options.stream().anyMatch(one -> one.matches("-XX:(SharedArchiveFile|AOTCache)=.*"));
   }
   public static void main(String[] arguments) throws Exception {
     int length = speak();
