@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import io
+import mmap
 import os
 import zipfile
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
 from testbed.demo.java import show
 from testbed.demo.java.bed import read_entries, write_stored
-from testbed.demo.java.story import CHANGED, NEEDLE, JavaSummary, Start, change, flip
+from testbed.demo.java.story import CHANGED, NEEDLE, JavaSummary, Start, change, flip, has_mapped
 from testbed.demo.verdict import Finding
 from warmroot.errors import StepFailed
 
@@ -61,9 +63,21 @@ def test_one_bit_is_flipped_and_nothing_else(tmp_path):
     assert sum(byte.bit_count() for byte in content) == 1
 
 
+def test_an_archive_is_mapped_only_where_the_process_maps_that_very_file(tmp_path):
+    digest = "ab" * 32
+    myself = SimpleNamespace(process=SimpleNamespace(pid=os.getpid()))
+    path = tmp_path / f"{digest}.jsa"
+    path.write_bytes(bytes(4096))
+    assert not has_mapped(myself, digest)
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ):
+        assert has_mapped(myself, digest)
+        assert not has_mapped(myself, "cd" * 32)
+        assert not has_mapped(myself, "")
+
+
 def test_the_table_shows_ratio_outcome_and_reason():
     summary = JavaSummary(
-        starts=[Start("JDK 17.0.1", "3 starts", "hit", plain=4.0, warm=2.0, fetch=0.25)],
+        starts=[Start("JDK 17.0.1", "after training", "hit", plain=4.0, warm=2.0, fetch=0.25)],
         refusals=[Start("JDK 17.0.1", "a changed jar", "classpath", "fingerprint", plain=4.1, fetch=0.1)],
     )
     console = Console(width=200, record=True, file=io.StringIO())

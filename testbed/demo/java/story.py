@@ -113,7 +113,7 @@ class JavaStory:
             self._claim(decided.outcome is Outcome.HIT, f"{name}: the next pod gets the archive", decided)
             with pod.application_container() as running:
                 warm = running.ready.seconds
-                used = decided.report.archive in maps(running)
+                used = has_mapped(running, decided.report.archive)
             self._claim(used, f"{name}: its JVM has the archive mapped", decided)
             self._claim(warm < plain, f"{name}: its start is faster", decided)
         row = Start(name, "after training", decided.outcome, plain=plain, warm=warm, fetch=decided.seconds)
@@ -178,9 +178,10 @@ class JavaStory:
         self.summary.findings.append(Finding(holds, claim, "" if holds else detail))
 
 
-def maps(running: Running) -> str:
-    """The files that a process has mapped; a JVM that refuses an archive unmaps it."""
-    return Path(f"/proc/{running.process.pid}/maps").read_text()
+def has_mapped(running: Running, digest: str) -> bool:
+    """Whether a JVM has the archive of this digest mapped: one that it refuses it unmaps. Without one, no."""
+    mapped = Path(f"/proc/{running.process.pid}/maps").read_text()
+    return bool(digest) and f"/{digest}." in mapped
 
 
 def flip(path: Path) -> None:
