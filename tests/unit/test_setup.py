@@ -93,6 +93,11 @@ def test_without_administrator_rights_the_exact_command_is_printed_and_nothing_e
     assert "apt-get" not in "\n".join(plan.announcement())
 
 
+def test_the_readme_names_every_package_that_the_demo_needs_of_an_administrator():
+    readme = " ".join((REPOSITORY / "README.md").read_text().split())
+    assert debian.command(debian.missing(Tier.DEMO, lambda _: False)) in readme
+
+
 def test_where_set_up_cannot_add_a_java_runtime_a_person_is_told_why_and_what_to_do():
     plan = dataclasses.replace(ALL, no_runtimes="apt on this machine has no Debian mirror")
     assert "Java 25 and 21 is missing, and set-up can't add it: apt on this machine" in plan.advice()[0]
