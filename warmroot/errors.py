@@ -47,7 +47,8 @@
     ├── AccessError      who asks the cache service is not known, or may not ask
     │   ├── NoToken      no token, where one is needed
     │   ├── WrongToken   a token that the API server, or the token file, does not confirm
-    │   └── Unbound      a token that is bound to no pod
+    │   ├── Unbound      a token that is bound to no pod
+    │   └── NotBuilder   a pod's token, where a builder's is needed
     ├── ArchiveError     an archive's manifest must not be believed; the application starts plainly
     │   ├── BadManifest  not the canonical form of a manifest
     │   └── BadSignature  no signature of a key that is valid now
@@ -352,6 +353,12 @@ class Unbound(AccessError):
     """A token that is bound to no pod."""
 
     default_hint = "use a projected volume; a token of a Secret or of `kubectl create token` alone won't do"
+
+
+class NotBuilder(AccessError):
+    """A pod's token, where a builder's is needed."""
+
+    default_hint = "project a token with audience build.jboost.warmroot.io into builder pods, and no others"
 
 
 class ArchiveError(WarmrootError):

@@ -26,7 +26,7 @@ from jboost_server.store.directory import DirectoryStore
 from jboost_server.web.app import create_app
 from jboost_server.web.hosts import LOOPBACK
 from jboost_server.web.service import Settings
-from jboost_server.web.tenancy import Local, Tenants, TokenReview
+from jboost_server.web.tenancy import Local, Tenants, TokenReview, shared_token
 from warmroot.errors import UserError
 
 if TYPE_CHECKING:
@@ -208,13 +208,7 @@ def _tenants(options: Options, host: str) -> Tenants:
                 hint="listen on 127.0.0.1, or give --tenancy kubernetes or --token-file",
             )
         return Local()
-    try:
-        token = options.token_file.read_text().strip()
-    except OSError as error:
-        raise UserError(f"{options.token_file} can't be read: {error.strerror}") from error
-    if len(token) < 16:
-        raise UserError(f"{options.token_file} holds no token of 16 characters or more")
-    return Local(token)
+    return Local(shared_token(options.token_file))
 
 
 def _address(listen: str) -> tuple[str, int]:

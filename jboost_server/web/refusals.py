@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 _STATUS: tuple[tuple[type[WarmrootError], int], ...] = (
     (errors.TooLarge, 413),
     (errors.NoLease, 403),
+    (errors.NotBuilder, 403),
     (errors.NoOrder, 404),
     (errors.Held, 409),
     (errors.BadRange, 416),

@@ -57,7 +57,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     for status, what in {
         400: "Not in the form of the protocol, or what was uploaded is no good",
         401: "Who asks is not known",
-        403: "No lease",
+        403: "No lease, or no builder",
         404: "There is none, or it is another tenant's",
         409: "Another builder has it",
         413: "Too large",
@@ -197,10 +197,10 @@ def _for_builders(routes: APIRouter, service: Service) -> None:
     @routes.post("/builds", openapi_extra=_json_body("group", "key", "holder"))
     async def order(request: Request) -> Response:
         """Something to build, 204 if there is nothing."""
-        identity = await service.who(request)
+        tenant = await service.builder(request)
         data = await bodies.whole(request, MAX_LOOKUP)
         offer = await service.waiting(messages.offer, data)
-        scope = scope_of(identity.tenant, offer.group)
+        scope = scope_of(tenant, offer.group)
         found = await service.waiting(service.builds.order, scope, offer.key, offer.holder)
         if found is None:
             return Response(status_code=204)
@@ -209,9 +209,9 @@ def _for_builders(routes: APIRouter, service: Service) -> None:
     @routes.get("/builds/{order}/input")
     async def build_input(request: Request, order: OrderId) -> Response:
         """The merged class list, or the recording."""
-        identity = await service.who(request)
+        tenant = await service.builder(request)
         stack = ExitStack()
-        found = await service.waiting(stack.enter_context, service.builds.input(identity.tenant, order))
+        found = await service.waiting(stack.enter_context, service.builds.input(tenant, order))
         headers = {"Content-Length": str(found.size)}
         return StreamingResponse(
             _closing(stack, found.chunks), media_type="application/octet-stream", headers=headers
@@ -220,11 +220,11 @@ def _for_builders(routes: APIRouter, service: Service) -> None:
     @routes.put("/builds/{order}/archive", status_code=201, openapi_extra=_BYTES)
     async def built(request: Request, order: OrderId, digest: Digest) -> Response:
         """Takes the archive."""
-        identity = await service.who(request)
+        tenant = await service.builder(request)
         size = bodies.length(request, service.settings.policy.caps.archive)
 
         def take(chunks: Iterator[bytes]) -> bool:
-            return service.builds.archive(identity.tenant, order, digest, size, chunks)
+            return service.builds.archive(tenant, order, digest, size, chunks)
 
         new = await service.uploads.take(request, size, take)
         return JSONResponse({"state": "accepted" if new else "known"}, 201)
@@ -232,12 +232,12 @@ def _for_builders(routes: APIRouter, service: Service) -> None:
     @routes.post("/builds/{order}/result", openapi_extra=_json_body())
     async def result(request: Request, order: OrderId) -> Response:
         """Judges what was measured."""
-        identity = await service.who(request)
+        tenant = await service.builder(request)
         sent = messages.result(await bodies.whole(request, MAX_REPORT))
         if isinstance(sent, str):
-            ended = await service.waiting(service.builds.failed, identity.tenant, order, sent)
+            ended = await service.waiting(service.builds.failed, tenant, order, sent)
         else:
-            ended = await service.waiting(service.builds.result, identity.tenant, order, sent)
+            ended = await service.waiting(service.builds.result, tenant, order, sent)
         service.metrics.results.labels(ended.state).inc()
         return JSONResponse({"state": ended.state, "gain": ended.gain, "why": ended.why})
 

@@ -89,6 +89,16 @@ class Service:
         _must_be_tenant(identity)
         return identity
 
+    async def builder(self, request: Request) -> str:
+        """The tenant of a builder who asks.
+
+        Raises:
+            NotBuilder: who asks is a pod. Else as for `who`.
+        """
+        identity = await self.who(request)
+        identity.must_build()
+        return identity.tenant
+
     async def waiting(self, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
         """Runs what waits for the store in a thread."""
         return await to_thread.run_sync(partial(function, *arguments, **named))

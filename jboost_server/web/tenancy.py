@@ -2,6 +2,9 @@
 
 No request names its tenant. With Kubernetes it follows from the projected token, which the API server
 reviews; without, there is one tenant, and whoever reaches the address or knows the shared token is it.
+
+An archive is code that runs in every pod of its group. So the token of a pod that serves strangers' requests
+is not enough to bring one: builders show a token of an audience of their own, which only builders are given.
 """
 
 from __future__ import annotations
@@ -13,13 +16,27 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
-from warmroot.errors import ClusterError, Forbidden, NetworkError, NoToken, Unbound, WrongToken
+from warmroot.errors import (
+    ClusterError,
+    Forbidden,
+    NetworkError,
+    NotBuilder,
+    NoToken,
+    Unbound,
+    UserError,
+    WrongToken,
+)
 from warmroot.kube.cluster import Cluster, Kind, Object
 
 AUDIENCE = "jboost.warmroot.io"
+BUILD_AUDIENCE = "build.jboost.warmroot.io"
+"""Of tokens whose holder may take build orders, besides all that a pod may."""
 LOCAL = "local"
+SHORTEST = 16
+"""Characters of a shared token."""
 MAX_TOKEN = 16 * 1024
 """Characters of a token; those of an API server have about one thousand."""
 _REVIEW = Kind("authentication.k8s.io", "v1", "tokenreviews", "TokenReview", namespaced=False)
@@ -30,10 +47,16 @@ _ACCOUNT = "system:serviceaccount:"
 
 @dataclass(frozen=True)
 class Identity:
-    """The tenant, and what tells its pods apart."""
+    """The tenant, what tells its pods apart, and whether this one may bring archives."""
 
     tenant: str
     pod: str
+    builder: bool
+
+    def must_build(self) -> None:
+        """Raises NotBuilder unless this one may bring archives."""
+        if not self.builder:
+            raise NotBuilder("this token is a pod's; orders, and what is built of them, are for builders")
 
 
 class Tenants(Protocol):
@@ -54,9 +77,9 @@ class Tenants(Protocol):
 class Local:
     """One tenant, `local`. Every request counts as a pod of its own: a start is all that a laptop has."""
 
-    def __init__(self, token: str = "") -> None:
-        """With a `token`, whoever asks has to know it."""
-        self._token = token.encode()
+    def __init__(self, token: str | None = None) -> None:
+        """With a `token`, whoever asks has to know it; an empty one is known to nobody."""
+        self._token = None if token is None else token.encode()
 
     def known(self, authorization: str) -> Identity | None:
         """As the port says."""
@@ -64,9 +87,29 @@ class Local:
 
     def identify(self, authorization: str) -> Identity:
         """As the port says."""
-        if self._token and not hmac.compare_digest(_bearer(authorization).encode(), self._token):
+        if self._token is not None and not hmac.compare_digest(_bearer(authorization).encode(), self._token):
             raise WrongToken("this is not the shared token", hint="use the one of the service's --token-file")
-        return Identity(LOCAL, secrets.token_hex(8))
+        return Identity(LOCAL, secrets.token_hex(8), builder=True)
+
+
+def shared_token(path: Path) -> str:
+    """The token in a file, which whoever asks has to know.
+
+    Raises:
+        UserError: it can't be read, or anybody could guess what is in it.
+    """
+    try:
+        token = path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"the shared token {path} can't be read: {error}", hint="check the file and its rights"
+        ) from error
+    if len(token) < SHORTEST:
+        raise UserError(
+            f"{path} holds no token of {SHORTEST} characters or more",
+            hint=f"make one with `openssl rand -hex 32 > {path}`, and give it to whoever may ask",
+        )
+    return token
 
 
 class TokenReview:
@@ -116,7 +159,7 @@ class TokenReview:
         body = {
             "apiVersion": _REVIEW.api_version,
             "kind": _REVIEW.kind,
-            "spec": {"token": token, "audiences": [AUDIENCE]},
+            "spec": {"token": token, "audiences": [AUDIENCE, BUILD_AUDIENCE]},
         }
         try:
             return self._cluster.create(_REVIEW, body)
@@ -136,7 +179,8 @@ def _identity(review: Object) -> Identity:
         raise WrongToken(
             f"the API server does not confirm this token: {status.get('error') or 'no reason given'}"
         )
-    if AUDIENCE not in (status.get("audiences") or ()):
+    audiences = {AUDIENCE, BUILD_AUDIENCE}.intersection(status.get("audiences") or ())
+    if not audiences:
         raise WrongToken(f"this token is not for {AUDIENCE}")
     user = status.get("user") or {}
     name, extra = str(user.get("username", "")), user.get("extra") or {}
@@ -145,7 +189,7 @@ def _identity(review: Object) -> Identity:
         raise WrongToken("this token is of no service account")
     match extra.get(_POD_UID), extra.get(_POD_NAME):
         case [[str(uid)], [str()]] if uid:
-            return Identity(namespace, uid)
+            return Identity(namespace, uid, builder=BUILD_AUDIENCE in audiences)
     raise Unbound("this token is bound to no pod")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from jboost_server.web.tenancy import AUDIENCE, BUILD_AUDIENCE
 from testbed.controlplane import build
 from testbed.demo.kubectl import Kubectl
 from warmroot.errors import StepFailed
@@ -143,8 +144,10 @@ def test_a_recorder_has_a_sidecar_that_sees_the_applications_socket_at_another_p
     assert mounts[0]["run"] == mounts[1]["run"]
 
 
-@pytest.mark.parametrize("name", ["orders", "recorder", "build"])
-def test_tokens_are_for_the_cache_service_alone_and_the_usual_one_is_not_mounted(name):
+@pytest.mark.parametrize(
+    ("name", "audience"), [("orders", AUDIENCE), ("recorder", AUDIENCE), ("build", BUILD_AUDIENCE)]
+)
+def test_tokens_are_for_the_cache_service_alone_and_the_usual_one_is_not_mounted(name, audience):
     (workload,) = documents(f"example-{name}.yaml")
     spec = pod(workload)
     (token,) = [
@@ -153,5 +156,15 @@ def test_tokens_are_for_the_cache_service_alone_and_the_usual_one_is_not_mounted
         for source in volume.get("projected", {}).get("sources", ())
     ]
 
-    assert token["audience"] == "jboost.warmroot.io"
+    assert token["audience"] == audience
     assert spec["automountServiceAccountToken"] is False
+
+
+@pytest.mark.parametrize("workload", templates())
+def test_no_pod_has_a_volume_that_no_container_mounts(workload):
+    spec = pod(workload)
+    containers = [*spec["containers"], *spec.get("initContainers", ())]
+
+    mounted = {mount["name"] for each in containers for mount in each["volumeMounts"]}
+
+    assert {volume["name"] for volume in spec["volumes"]} == mounted

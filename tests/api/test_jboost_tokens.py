@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 import urllib.request
 import uuid
 from pathlib import Path
@@ -15,8 +14,10 @@ import pytest
 import yaml
 
 from jboost_agent.build import agent_jar
+from jboost_server.web.tenancy import AUDIENCE, BUILD_AUDIENCE
 from testbed.setup import jdk
 from tests.jboost.conftest import free_port
+from tests.waiting import until
 from warmroot.kube.cluster import NAMESPACE, POD, SERVICE_ACCOUNT, Kind
 
 pytestmark = [pytest.mark.api, pytest.mark.jvm]
@@ -28,7 +29,6 @@ KINDS = {
     "ClusterRole": Kind(RBAC, "v1", "clusterroles", "ClusterRole", namespaced=False),
     "ClusterRoleBinding": Kind(RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False),
 }
-AUDIENCE = "jboost.warmroot.io"
 
 
 def token(
@@ -71,7 +71,8 @@ def service(cluster, control_plane, tmp_path_factory):
     ):
         try:
             url = f"http://127.0.0.1:{port}"
-            _until_up(url, process, folder / "log")
+            until(lambda: _answers(url) or process.poll() is not None, 60, "the service answers")
+            assert process.poll() is None, (folder / "log").read_text()
             yield url, folder / "store" / "public.keys"
         finally:
             process.terminate()
@@ -82,16 +83,12 @@ def service(cluster, control_plane, tmp_path_factory):
     cluster.delete(NAMESPACE, space)
 
 
-def _until_up(url: str, process: subprocess.Popen, log: Path) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            urllib.request.urlopen(f"{url}/readyz", timeout=5).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise AssertionError(f"the service did not come up: {log.read_text()}")
+def _answers(url: str) -> bool:
+    try:
+        urllib.request.urlopen(f"{url}/readyz", timeout=5).close()
+    except OSError:
+        return False
+    return True
 
 
 @pytest.fixture
@@ -128,6 +125,22 @@ def fetch(service, tmp_path):
     return call
 
 
+@pytest.fixture
+def build(service, tmp_path):
+    """The real agent's `build` with a token, of a key that nobody learned for."""
+    java = jdk.find(17)
+    assert java is not None
+
+    def call(shown: str) -> subprocess.CompletedProcess:
+        (tmp_path / "token").write_text(shown)
+        command = [java.java, "-jar", agent_jar(), "build", "--server", service[0], "--group", "orders"]
+        command += ["--dir", tmp_path / "build", "--token", tmp_path / "token", "--until-exit"]
+        command += ["--", java.java, "-jar", agent_jar()]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    return call
+
+
 def test_a_pods_token_for_the_service_is_taken(cluster, shop, fetch):
     namespace, name, pod = shop
 
@@ -136,36 +149,22 @@ def test_a_pods_token_for_the_service_is_taken(cluster, shop, fetch):
     assert outcome == "missing", words
 
 
-def test_a_token_for_somebody_else_is_not(cluster, shop, fetch):
+def test_a_token_for_another_service_is_refused_in_words(cluster, shop, fetch):
     namespace, name, pod = shop
 
-    for audience in ("vault", None):
-        outcome, words = fetch(token(cluster, namespace, name, audience=audience, pod=pod))
-
-        assert outcome == "server", words
-        assert "WrongToken" in words or "not confirm" in words
-
-
-def test_a_token_that_is_bound_to_no_pod_is_not(cluster, shop, fetch):
-    namespace, name, _ = shop
-
-    outcome, words = fetch(token(cluster, namespace, name, audience=AUDIENCE))
+    outcome, words = fetch(token(cluster, namespace, name, audience="vault", pod=pod))
 
     assert outcome == "server", words
-    assert "Unbound" in words or "bound to no pod" in words
+    assert "does not confirm this token" in words
 
 
-def test_the_token_of_a_pod_that_is_gone_is_not(cluster, shop, fetch):
+def test_a_pods_token_brings_no_archive_and_a_builders_does(cluster, shop, build):
     namespace, name, pod = shop
-    shown = token(cluster, namespace, name, audience=AUDIENCE, pod=pod)
-    cluster.delete(POD, name, namespace=namespace, grace=0)
 
-    outcome, words = fetch(shown)
+    refused = build(token(cluster, namespace, name, audience=AUDIENCE, pod=pod))
+    taken = build(token(cluster, namespace, name, audience=BUILD_AUDIENCE, pod=pod))
 
-    assert outcome == "server", words
-
-
-def test_garbage_is_not(fetch):
-    outcome, words = fetch("garbage")
-
-    assert outcome == "server", words
+    assert refused.returncode == 1
+    assert f"audience {BUILD_AUDIENCE}" in refused.stderr
+    assert taken.returncode == 0, taken.stderr
+    assert "nothing to" in taken.stderr

@@ -1,15 +1,15 @@
 """Who asks the cache service, by tokens of a real API server."""
 
 import contextlib
-import time
 import uuid
 
 import pytest
 
 from jboost_server.store.directory import DirectoryStore
-from jboost_server.web.tenancy import AUDIENCE, TokenReview
+from jboost_server.web.tenancy import AUDIENCE, BUILD_AUDIENCE, TokenReview
 from testbed.controlplane.clients import admin_cluster
 from tests.jboost.server_world import Client, Clock, reason, running
+from tests.waiting import until
 from warmroot.errors import AlreadyExists, NetworkError, Unbound, WrongToken
 from warmroot.kube.cluster import POD, SERVICE_ACCOUNT, RestCluster
 from warmroot.kube.transport import Response
@@ -66,6 +66,12 @@ def tenants(control_plane, clock):
 def test_a_projected_token_names_its_namespace_and_its_pod(cluster, namespace, pod, tenants):
     identity = tenants.identify(f"Bearer {token(cluster, namespace, pod=pod)}")
     assert (identity.tenant, identity.pod) == (namespace, pod["metadata"]["uid"])
+    assert not identity.builder
+
+
+def test_a_token_of_the_builders_audience_names_a_builder(cluster, namespace, pod, tenants):
+    identity = tenants.identify(f"Bearer {token(cluster, namespace, pod=pod, audience=BUILD_AUDIENCE)}")
+    assert (identity.tenant, identity.builder) == (namespace, True)
 
 
 def test_a_token_for_another_audience_is_refused(cluster, namespace, pod, tenants):
@@ -87,15 +93,16 @@ def test_a_token_of_a_deleted_pod_is_refused_once_what_is_remembered_is_old(
     assert tenants.known(bearer) is not None
     clock.now += 30
     assert tenants.known(bearer) is None
-    deadline = time.monotonic() + 30  # the API server remembers, too, for some seconds
-    while True:
+
+    def refused():
+        clock.now += 30
         try:
             tenants.identify(bearer)
         except WrongToken:
-            return
-        assert time.monotonic() < deadline
-        clock.now += 30
-        time.sleep(0.2)
+            return True
+        return False
+
+    until(refused, 30, "the API server forgets the pod, which it remembers for some seconds")
 
 
 @pytest.mark.parametrize("bearer", ["Bearer none", "Bearer a.b.c"])
@@ -104,10 +111,14 @@ def test_what_is_no_token_is_refused(tenants, bearer):
         tenants.identify(bearer)
 
 
-def test_pods_of_two_namespaces_are_two_tenants_over_http(tmp_path, cluster, namespace, pod, tenants):
+def test_a_builder_brings_an_archive_and_pods_of_its_namespace_get_it_over_http(
+    tmp_path, cluster, namespace, pod, tenants
+):
     with running(DirectoryStore(tmp_path), tenants=tenants) as client:
+        builder = Client(client.url, token(cluster, namespace, pod=pod, audience=BUILD_AUDIENCE))
+        name = builder.publish(b"an archive")
         ours = Client(client.url, token(cluster, namespace, pod=pod))
-        name = ours.publish(b"an archive")
+        assert reason(ours.order()) == (403, "NotBuilder")
         assert ours.archive(name).content == b"an archive"
         wrong = Client(client.url, token(cluster, namespace, pod=pod, audience="https://elsewhere"))
         assert reason(wrong.archive(name)) == (401, "WrongToken")

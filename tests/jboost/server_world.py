@@ -45,7 +45,7 @@ class Clock:
 
 
 class Names:
-    """A port: whoever sends `Bearer tenant/pod` is that."""
+    """A port: whoever sends `Bearer tenant/pod` is that; a pod named `builder` is one."""
 
     def known(self, authorization: str) -> Identity | None:
         return None
@@ -54,7 +54,7 @@ class Names:
         if not authorization.startswith("Bearer "):
             raise NoToken("no token was sent")
         tenant, _, pod = authorization.removeprefix("Bearer ").partition("/")
-        return Identity(tenant, pod)
+        return Identity(tenant, pod, builder=pod == "builder")
 
 
 @contextmanager

@@ -81,6 +81,6 @@ def test_a_recording_whose_upload_was_never_finished_goes_after_a_while(store, c
 def test_one_tenants_sweep_leaves_the_others_alone(store, now):
     with running(store, tenants=Names()) as client:
         for tenant in ("shop", "bank"):
-            Client(client.url, f"{tenant}/pod").publish(ARCHIVE)
+            Client(client.url, f"{tenant}/builder").publish(ARCHIVE)
         garbage.collect(store, Retention(), now + 16 * DAY, tenant="shop")
         assert {name.split("/")[0] for name in names(store)} == {"bank"}

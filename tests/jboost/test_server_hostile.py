@@ -11,11 +11,12 @@ from jboost_server.settings import Caps, Policy
 from jboost_server.store.directory import DirectoryStore
 from jboost_server.web import bodies
 from jboost_server.web.hosts import LOOPBACK
-from jboost_server.web.tenancy import Local
+from jboost_server.web.tenancy import Local, shared_token
 from tests.jboost.server_world import CLASSES, GROUP, Client, Names, digest, reason, running
 from tests.jboost.test_server_loop import AOT, ARCHIVE
 from tests.jboost_world import KEY
 from tests.waiting import until
+from warmroot.errors import UserError
 
 SMALL = Policy(fresh=0.0, recorders=4, caps=Caps(class_list=20_000, aot=10_000, archive=2**20))
 
@@ -298,11 +299,52 @@ def test_without_a_token_where_one_is_needed_nothing_is_told(store):
         assert client.ask("GET", "/healthz").status_code == 200
 
 
+def test_a_pod_gets_nothing_signed(store):
+    """It may look up and record, but what would run in every pod of the group is for builders to bring."""
+    with running(store, tenants=Names()) as client:
+        pod, builder = Client(client.url, "shop/pod"), Client(client.url, "shop/builder")
+        assert pod.record(pod.lease()).status_code == 201
+        order = builder.order().json()["order"]["id"]
+        for refused in (
+            pod.order(),
+            pod.ask("GET", f"/v1/builds/{order}/input"),
+            pod.upload(order, ARCHIVE),
+            pod.result(order, ARCHIVE),
+        ):
+            assert reason(refused) == (403, "NotBuilder")
+            assert "build.jboost.warmroot.io" in refused.json()["error"]["hint"]
+        assert kept(store, "/archives/") == []
+        builder.upload(order, ARCHIVE)
+        assert builder.result(order, ARCHIVE).json()["state"] == "serving"
+        assert pod.archive(digest(ARCHIVE)).content == ARCHIVE
+
+
 def test_a_shared_token_is_wanted_where_there_is_one(store):
     with running(store, tenants=Local("sixteen letters!")) as client:
         assert reason(client.ask("GET", "/v1/status")) == (401, "NoToken")
         assert reason(Client(client.url, "seventeen letters").ask("GET", "/v1/status")) == (401, "WrongToken")
         assert Client(client.url, "sixteen letters!").lookup()["outcome"] == "missing"
+
+
+def test_an_empty_shared_token_lets_nobody_in(store):
+    with running(store, tenants=Local("")) as client:
+        assert reason(client.ask("GET", "/v1/status")) == (401, "NoToken")
+        assert reason(Client(client.url, " ").ask("GET", "/v1/status")) == (401, "NoToken")
+
+
+@pytest.mark.parametrize("content", [None, b"", b"  \n", b"fifteen letters\n", b"\xff" * 32])
+def test_a_file_that_holds_no_token_is_refused_with_what_to_do(tmp_path, content):
+    path = tmp_path / "token"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError) as refused:
+        shared_token(path)
+    assert str(path) in refused.value.message and refused.value.hint
+
+
+def test_a_shared_token_is_read_without_the_files_last_newline(tmp_path):
+    (tmp_path / "token").write_text("sixteen letters!\n")
+    assert shared_token(tmp_path / "token") == "sixteen letters!"
 
 
 def test_a_namespace_named_as_the_archives_folder_is_refused(store):

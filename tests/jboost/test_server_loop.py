@@ -287,7 +287,7 @@ def test_an_archive_that_jvms_refuse_is_withdrawn_from_all(store):
 
 def test_tenants_have_nothing_in_common(store):
     with running(store, tenants=Names()) as client:
-        ours, theirs = (Client(client.url, f"{tenant}/pod") for tenant in ("shop", "bank"))
+        ours, theirs = (Client(client.url, f"{tenant}/builder") for tenant in ("shop", "bank"))
         name = ours.publish(ARCHIVE)
         assert theirs.lookup()["outcome"] == "missing"
         assert theirs.archive(name).status_code == 404
@@ -327,12 +327,12 @@ def test_what_another_key_signed_is_not_proposed(store):
 @pytest.mark.s3
 def test_readers_are_sent_to_the_bucket_with_an_address_and_no_token(bucket):
     with running(bucket, redirect=True, tenants=Names()) as client:
-        client.token = "shop/pod"
+        client.token = "shop/builder"
         name = client.publish(ARCHIVE)
         answer = client.archive(name)
         assert (answer.status_code, answer.content) == (307, b"")
         there = answer.headers["Location"]
-        assert "shop/pod" not in there
+        assert "shop/builder" not in there
         assert requests.get(there, timeout=10).content == ARCHIVE
         assert requests.get(there, headers={"Range": "bytes=1-3"}, timeout=10).content == ARCHIVE[1:4]
 
