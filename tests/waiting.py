@@ -9,14 +9,23 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def until(holds: Callable[[], T], seconds: float = 20.0, what: str = "what was waited for") -> T:
-    """The first true value of `holds()`.
+def until(
+    holds: Callable[[], T],
+    seconds: float = 20.0,
+    what: str | Callable[[], str] = "what was waited for",
+    forgive: tuple[type[Exception], ...] = (),
+) -> T:
+    """The first true value of `holds()`, which may raise what is forgiven.
 
     Raises:
-        AssertionError: there was none within `seconds`.
+        AssertionError: there was none within `seconds`; it says `what`.
     """
     end = time.monotonic() + seconds
-    while not (value := holds()):
-        assert time.monotonic() < end, f"not within {seconds} s: {what}"
+    while True:
+        try:
+            if value := holds():
+                return value
+        except forgive:
+            pass
+        assert time.monotonic() < end, f"not within {seconds} s: {what if isinstance(what, str) else what()}"
         time.sleep(0.01)
-    return value

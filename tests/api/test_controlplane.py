@@ -11,6 +11,7 @@ import pytest
 from testbed.controlplane import audit, build
 from testbed.controlplane.clients import pod_token
 from testbed.controlplane.plane import NAMES
+from tests.waiting import until
 from warmroot import errors
 from warmroot.kube.cluster import LEASE, NODE, POD, SERVICE_ACCOUNT, Kind, RestCluster
 from warmroot.kube.transport import RequestsTransport
@@ -24,15 +25,6 @@ VAP = Kind("admissionregistration.k8s.io", "v1", "validatingadmissionpolicies", 
 VAP_BINDING = Kind(
     "admissionregistration.k8s.io", "v1", "validatingadmissionpolicybindings", "", namespaced=False
 )
-
-
-def eventually(holds, seconds=30.0):
-    """Waits until `holds()` is true; fails after some seconds."""
-    deadline = time.monotonic() + seconds
-    while not (value := holds()):
-        assert time.monotonic() < deadline, "it never became true"
-        time.sleep(0.05)
-    return value
 
 
 def as_user(control_plane, tmp_path, user, groups=()):
@@ -125,8 +117,8 @@ def test_a_node_without_heartbeat_becomes_not_ready_within_its_grace(control_pla
             conditions = cluster.get(NODE, name)["status"]["conditions"]
             return any((c["type"], c["status"]) == ("Ready", "Unknown") for c in conditions)
 
-        eventually(unknown, seconds=90)
-        taints = eventually(lambda: cluster.get(NODE, name)["spec"].get("taints"))
+        until(unknown, 90, "the node is unknown")
+        taints = until(lambda: cluster.get(NODE, name)["spec"].get("taints"))
         assert "node.kubernetes.io/unreachable" in {taint["key"] for taint in taints}
     finally:
         cluster.delete(NODE, name)
@@ -188,7 +180,7 @@ def test_an_admission_policy_sees_the_node_of_a_pods_token(
             return "own node" in error.message
         return False
 
-    eventually(refuses_others)
+    until(refuses_others, 30)
     made = agent.create(CONFIGMAP, {"metadata": {"name": node, "namespace": namespace}})
     assert node == made["metadata"]["name"]
 
@@ -237,6 +229,6 @@ def test_a_workload_gets_pods_from_the_controllers_and_a_node_from_the_scheduler
             pods = cluster.list(POD, namespace=namespace, labels="app=a").items
             return [pod["spec"]["nodeName"] for pod in pods if "nodeName" in pod["spec"]]
 
-        assert [name] == eventually(placed)
+        assert [name] == until(placed, 30)
     finally:
         cluster.delete(NODE, name)

@@ -9,16 +9,17 @@ import sys
 import threading
 import time
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import yaml
 
 from testbed.controlplane import audit
+from tests import waiting
 from warmroot import errors
 from warmroot.api import crdgen
-from warmroot.kube.cluster import CRD, NAMESPACE, NODE, OS, OSINSTANCE, PDB, POD
+from warmroot.kube.cluster import CRD, LEASE, NAMESPACE, NODE, OS, OSINSTANCE, PDB, POD
 
 pytestmark = pytest.mark.api
 
@@ -29,21 +30,14 @@ NEW = "sha256:" + hashlib.sha256(b"new").hexdigest()
 USER = "warmroot-operator-test"
 
 
-def now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def now(later: float = 0.0) -> str:
+    """This moment or some seconds later, as the API server writes it."""
+    return (datetime.now(UTC) + timedelta(seconds=later)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def until(what, seconds: float = 60.0, message=""):
-    """The first true value of `what()`."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        try:
-            if value := what():
-                return value
-        except (errors.NotFound, errors.NetworkError):
-            pass
-        time.sleep(0.1)
-    raise AssertionError(f"not within {seconds} s: {message() if callable(message) else message}")
+def until(holds, seconds=60.0, what="it holds"):
+    """As `waiting.until` does; the API server may not know an object yet, or be away for a moment."""
+    return waiting.until(holds, seconds, what, forgive=(errors.NotFound, errors.NetworkError))
 
 
 class Worker(threading.Thread):
@@ -172,7 +166,7 @@ def kinds(cluster):
         until(lambda name=name: any(
             one["type"] == "Established" and one["status"] == "True"
             for one in cluster.get(CRD, name).get("status", {}).get("conditions") or ()
-        ), message=name)  # fmt: skip
+        ), what=name)  # fmt: skip
     for document in yaml.safe_load_all((ROOT / "deploy/base/namespace.yaml").read_text()):
         cluster.apply(NAMESPACE, document, manager="test", force=True)
     return cluster
@@ -274,13 +268,17 @@ def test_three_nodes_are_moved_and_an_idle_operator_then_asks_for_nothing(
     per_node = len(writes) / len(workers)
     assert per_node <= 12, [(one.verb, one.resource, one.name) for one in writes]
 
-    time.sleep(3)  # what follows a rollout: the last watch events
-    mark = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    time.sleep(8)
-    later = [one for one in audit.read(control_plane.audit_log) if one.user == USER and one.at > mark]
-    noise = {(one.verb, one.resource) for one in later if one.resource != "leases" and one.verb != "watch"}
-    assert noise == set()
-    assert any(one.resource == "leases" for one in later)
+    def asked(since):
+        mine = [one for one in audit.read(control_plane.audit_log) if one.user == USER and one.at > since]
+        return [(one.verb, one.resource) for one in mine if one.verb != "watch"]
+
+    def renewals(since):
+        return sum(verb in ("patch", "update") and resource == "leases" for verb, resource in asked(since))
+
+    until(lambda: all(resource == "leases" for _verb, resource in asked(now(-2))))  # the last events
+    since = now()
+    until(lambda: renewals(since) >= 3)
+    assert {resource for _verb, resource in asked(since)} == {"leases"}
 
 
 def test_a_blocked_eviction_names_its_budget_and_goes_on_when_it_is_lifted(kinds, operator, fleet, namespace):
@@ -342,11 +340,10 @@ def test_a_fallback_is_barred_counted_and_the_node_serves_on(kinds, operator, fl
 
 
 def test_sigterm_gives_the_lease_back_and_ends_cleanly(kinds, operator):
-    from warmroot.kube.cluster import LEASE
+    def lease():
+        return kinds.get(LEASE, "warmroot-operator", namespace=SYSTEM)["spec"]
 
-    def holder():
-        return kinds.get(LEASE, "warmroot-operator", namespace=SYSTEM)["spec"].get("holderIdentity")
-
-    until(lambda: holder() == "test", message=operator.said)
+    begun = now()
+    until(lambda: lease()["holderIdentity"] == "test" and lease()["renewTime"] > begun, what=operator.said)
     assert operator.end(signal.SIGTERM) == 0
-    assert not holder()
+    assert not lease().get("holderIdentity")
