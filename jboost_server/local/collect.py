@@ -14,9 +14,9 @@ import typer
 from jboost_server.core.retention import Retention
 from jboost_server.garbage import Deleted, collect
 from jboost_server.local.home import Home, named_errors
-from jboost_server.local.service import LOCAL
 from jboost_server.local.status import size
 from jboost_server.store.directory import DirectoryStore
+from jboost_server.web.tenancy import LOCAL
 
 POLICY = Retention()
 _DAY = 86_400

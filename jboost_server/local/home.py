@@ -7,7 +7,7 @@ import fcntl
 import json
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,21 +17,19 @@ from warmroot.canonical import Fields
 from warmroot.errors import DiskFull, UserError
 
 _YOURS = "name a folder of yours with --home"
+_ANNOUNCED = "service.json"
 
 
 def default_home(environment: Mapping[str, str]) -> Path:
     """`$XDG_DATA_HOME/warmroot/jboost`, or `~/.local/share/warmroot/jboost`."""
     data = environment.get("XDG_DATA_HOME", "")
-    base = Path(data) if data.startswith("/") else Path("~/.local/share").expanduser()
-    return base / "warmroot" / "jboost"
-
-
-@dataclass(frozen=True)
-class Running:
-    """A cache service that somebody runs: its address, and its process."""
-
-    url: str
-    pid: int
+    if data.startswith("/"):
+        return Path(data) / "warmroot" / "jboost"
+    try:
+        person = Path("~").expanduser()
+    except RuntimeError:  # a user of a container whom no HOME and no passwd knows: the application starts
+        person = Path("/nonexistent")  # as Debian calls the folder of who has none
+    return person / ".local" / "share" / "warmroot" / "jboost"
 
 
 @dataclass(frozen=True)
@@ -69,51 +67,69 @@ class Home:
         return self.root / "extracted"
 
     def make(self) -> None:
-        """Makes the folder.
+        """Makes the folder. Modes of one that exists are its owner's affair: it may be another program's.
 
         Raises:
-            UserError: it can't be made or written.
+            UserError: it can't be made or written, or others may look into it.
         """
         with named_errors(self.root):
             self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self.root.chmod(0o700)
+            found = self.root.stat()
+        if found.st_uid != os.geteuid() or found.st_mode & 0o077:
+            raise UserError(
+                f"{self.root} is open to others, and what lies in it runs as code",
+                hint=f"`chmod 700 {self.root}` if it is for jboost alone; else {_YOURS}",
+            )
         if not os.access(self.root, os.W_OK | os.X_OK):
             raise UserError(f"{self.root} can't be written", hint=_YOURS)
 
-    def running(self) -> Running | None:
-        """The service that runs on this folder; None if there is none, or if it died without a word."""
+    def running(self) -> str | None:
+        """Address of the service that runs on this folder; None if there is none, or if it died."""
         try:
-            with (self.root / "service.lock").open("rb") as lock:
+            with (self.root / _ANNOUNCED).open("rb") as file:
                 try:
-                    fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 except BlockingIOError:
-                    fields = Fields("service.json", json.loads((self.root / "service.json").read_bytes()))
-                    return Running(fields.text("url"), fields.integer("pid"))
+                    return Fields(_ANNOUNCED, json.loads(file.read())).text("url")
         except (OSError, ValueError):
             return None
         return None
 
     @contextmanager
-    def announced(self, url: str) -> Iterator[None]:
-        """While in it, other commands find the service at `url` through this folder.
+    def only_service(self) -> Iterator[None]:
+        """While in it, nobody else runs a service on the folder.
 
         Raises:
-            UserError: another service runs on the folder, or it can't be written.
+            UserError: somebody does, or the folder can't be written.
         """
         with self.locked("service.lock") as mine:
             if mine is None:
                 other = self.running()
                 raise UserError(
-                    f"a cache service runs on {self.root} already" + (f": {other.url}" if other else ""),
+                    f"a cache service runs on {self.root} already" + (f": {other}" if other else ""),
                     hint="use that one, or give this one another --home",
                 )
-            path = self.root / "service.json"
+            yield
+
+    @contextmanager
+    def announced(self, url: str) -> Iterator[None]:
+        """While in it, other commands find the service that listens at `url`. `only_service` comes first.
+
+        Who is found gets the token, so address and lock are one file: no reader takes the address that
+        a service left which was killed, whose port may be a stranger's by now.
+
+        Raises:
+            UserError, DiskFull: the folder can't be written.
+        """
+        path, new = self.root / _ANNOUNCED, self.root / f".{_ANNOUNCED}.{secrets.token_hex(4)}"
+        with contextlib.ExitStack() as stack:
             with named_errors(self.root):
-                replace(path, json.dumps({"url": url, "pid": os.getpid()}).encode())
-            try:
-                yield
-            finally:
-                path.unlink(missing_ok=True)
+                stack.callback(new.unlink, missing_ok=True)
+                write_secret(new, json.dumps({"url": url}).encode())
+                fcntl.flock(stack.enter_context(new.open("rb")), fcntl.LOCK_EX)
+                new.replace(path)
+            stack.callback(path.unlink, missing_ok=True)
+            yield
 
     @contextmanager
     def locked(self, name: str) -> Iterator[BinaryIO | None]:
@@ -135,16 +151,43 @@ class Home:
                 yield handle
 
 
-def replace(path: Path, content: bytes, mode: int = 0o600) -> None:
-    """Writes a small file whole or not at all. Raises OSError."""
+def make_once(path: Path, make: Callable[[Path], object]) -> None:
+    """Makes a file that is whole, and on disk, from its first moment on, unless somebody else was faster.
+
+    `make` writes a new file and brings it to the disk.
+
+    Raises:
+        OSError: it can't be made.
+    """
     new = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-        with open(handle, "wb") as file:  # noqa: PTH123 - by descriptor, so that the mode holds from the start
-            file.write(content)
-        new.replace(path)
+        make(new)
+        with contextlib.suppress(FileExistsError):
+            os.link(new, path)
+        _sync_folder(path.parent)
     finally:
         new.unlink(missing_ok=True)
+
+
+def write_secret(path: Path, content: bytes) -> None:
+    """Writes a new file for the owner alone, and brings it to the disk.
+
+    Raises:
+        OSError: it exists, or can't be written.
+    """
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(handle, "wb") as file:  # noqa: PTH123 - by descriptor, so that the mode holds from the start
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,18 +23,16 @@ from typing import TYPE_CHECKING
 from jboost_server import signing
 from jboost_server.catalogue import Catalogue
 from jboost_server.local.agent import Service
-from jboost_server.local.home import Home, named_errors
-from jboost_server.local.home import replace as replace_file
+from jboost_server.local.home import Home, make_once, named_errors, write_secret
 from jboost_server.settings import Policy
 from jboost_server.signing import Signer
 from jboost_server.store.directory import DirectoryStore
+from jboost_server.web.tenancy import Local, shared_token
 from warmroot.errors import NetworkError, UserError
 
 if TYPE_CHECKING:
     import uvicorn
 
-LOCAL = "local"
-"""The only tenant of a machine."""
 REMOTE_LOOKUP = 300
 OWN_LOOKUP = 3000
 """Milliseconds for the lookup. Our own service has the same processors as the agent that waits for it."""
@@ -59,7 +57,7 @@ def where(home: Home, server: str | None, keys: Path | None, token: Path | None)
     if keys is not None or token is not None:
         raise UserError("--keys and --token belong to --server", hint="name it, or leave them out")
     running = home.running()
-    return Service(running.url, home.public_keys, home.token) if running else None
+    return Service(running, home.public_keys, home.token) if running else None
 
 
 @contextmanager
@@ -101,20 +99,20 @@ def prepare(home: Home) -> tuple[Signer, str]:
     """The folder's signing key and token, made if there are none yet.
 
     Raises:
-        UserError, DiskFull: the folder can't be written.
+        UserError, DiskFull: the folder can't be written, or holds a key or token that is none.
     """
     home.make()
     with named_errors(home.root):
         if not home.token.exists():
-            _once(home.token, lambda new: replace_file(new, secrets.token_hex(32).encode()))
+            make_once(home.token, lambda new: write_secret(new, secrets.token_hex(32).encode()))
         if not home.signing_key.exists():
-            _once(home.signing_key, signing.create)
+            make_once(home.signing_key, signing.create)
     signer = signing.load([home.signing_key])
     public = "".join(base64.b64encode(key).decode() + "\n" for key in signer.publics)
     with named_errors(home.root):
         if not home.public_keys.exists() or home.public_keys.read_text() != public:
             signing.write_publics(signer, home.public_keys)
-        return signer, home.token.read_text().strip()
+    return signer, shared_token(home.token)
 
 
 def public_lines(home: Home, file: Path | None) -> list[str]:
@@ -125,17 +123,6 @@ def public_lines(home: Home, file: Path | None) -> list[str]:
     """
     signer = prepare(home)[0] if file is None else signing.load([file])
     return [base64.b64encode(key).decode() for key in signer.publics]
-
-
-def _once(path: Path, make: Callable[[Path], object]) -> None:
-    """Makes a file that is whole from its first moment on, unless somebody else was faster."""
-    new = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        make(new)
-        with contextlib.suppress(FileExistsError):
-            os.link(new, path)
-    finally:
-        new.unlink(missing_ok=True)
 
 
 def token_of(path: Path) -> str:
@@ -162,7 +149,7 @@ def reach(home: Home, server: str | None, keys: Path | None, token: Path | None)
         yield found
         return
     signer, secret = prepare(home)
-    with _logged(home), _serving(home, signer, secret) as url:
+    with _logged(home), serving(home, signer, secret) as (url, _):
         yield Service(url, home.public_keys, home.token)
 
 
@@ -181,12 +168,19 @@ def _logged(home: Home) -> Iterator[None]:
 
 
 @contextmanager
-def _serving(home: Home, signer: Signer, secret: str) -> Iterator[str]:
+def serving(
+    home: Home, signer: Signer, secret: str, *, policy: Policy = POLICY, listen: str = "127.0.0.1:0"
+) -> Iterator[tuple[str, threading.Thread]]:
+    """The whole service on the folder until the block ends: where it listens, and the thread that runs it.
+
+    Raises:
+        UserError: `listen` is no address, or can't be listened on.
+        StoreError: the store can't be opened.
+    """
     import uvicorn
 
     from jboost_server.web.app import create_app
     from jboost_server.web.service import Settings
-    from jboost_server.web.tenancy import Local
 
     app = create_app(
         Settings(
@@ -195,24 +189,51 @@ def _serving(home: Home, signer: Signer, secret: str) -> Iterator[str]:
             Local(secret),
             clock=time.time,
             monotonic=time.monotonic,
-            policy=POLICY,
+            policy=policy,
         )
     )
-    try:
-        listener = socket.create_server(("127.0.0.1", 0))
-    except OSError as error:
-        raise NetworkError(f"no service on loopback: {error.strerror}") from error
-    server = uvicorn.Server(
-        uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
-    )
-    thread = threading.Thread(target=_run, args=(server, listener), name="service", daemon=True)
-    with listener:
+    with _listening(listen) as listener:
+        server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                ws="none",
+                proxy_headers=False,
+                timeout_keep_alive=30,
+                timeout_graceful_shutdown=5,
+            )
+        )
+        thread = threading.Thread(target=_run, args=(server, listener), name="service", daemon=True)
         thread.start()  # whoever connects before it is up waits in the listener's queue
         try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+            yield _address(listener), thread
         finally:
             server.should_exit = True
             thread.join()
+
+
+def _listening(listen: str) -> socket.socket:
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise UserError(f"--listen {listen} is no address", hint="use host:port, such as 127.0.0.1:8780")
+    host = host.strip("[]")
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, int(port)), family=family, backlog=2048)
+    except OSError as error:
+        raise UserError(
+            f"{listen} can't be listened on: {os.strerror(error.errno) if error.errno else error}",
+            hint="end what listens there, or name another --listen; with port 0 a free one is taken",
+        ) from error
+
+
+def _address(listener: socket.socket) -> str:
+    """Where this machine's own programs find it."""
+    host, port = listener.getsockname()[:2]
+    if host in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not listened on
+        host = "127.0.0.1" if host == "0.0.0.0" else "::1"  # noqa: S104
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _run(server: uvicorn.Server, listener: socket.socket) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
+import logging
 from pathlib import Path
 
+from jboost_server.local.building import ToldToEnd, told_to_end
 from jboost_server.local.home import Home
-from jboost_server.local.service import prepare
+from jboost_server.local.say import say
+from jboost_server.local.service import prepare, serving
 from jboost_server.settings import Policy
 from jboost_server.web import main
 from jboost_server.web.main import Options
+from warmroot.errors import ProgramDied, UserError
 
 RECORDERS_OF_A_CLUSTER = 3
+_THIS_MACHINE = ("127.", "localhost:", "[::1]:")
 
 
 def serve(
@@ -31,29 +35,51 @@ def serve(
     Raises:
         UserError: options that can't be, an address that can't be listened on, a folder that is in use.
         StoreError: the store can't be opened.
+        ProgramDied: the service ended without being told to.
     """
     policy = Policy(
         recorders=recorders if recorders is not None else RECORDERS_OF_A_CLUSTER if kubernetes else 1,
         min_gain=min_gain,
     )
-    with contextlib.ExitStack() as stack:
-        token = None
-        if not kubernetes:
-            prepare(home)
-            token = home.token
-            if store is None:
-                keys = keys or (home.signing_key,)
-                stack.enter_context(home.announced(f"http://{listen}"))
-        main.serve(
-            Options(
-                store=store or str(home.store),
-                listen=listen,
-                keys=keys,
-                public_keys=None if kubernetes else home.public_keys,
-                s3_endpoint=s3_endpoint,
-                tenancy="kubernetes" if kubernetes else "local",
-                token_file=token,
-                redirect=redirect,
-                policy=policy,
+    if not kubernetes and store is None:
+        if keys or s3_endpoint or redirect:
+            raise UserError(
+                "--key, --s3-endpoint and --redirect belong to --store or to --tenancy kubernetes",
+                hint="what is in the folder is signed with the folder's own key, which `jboost run` believes",
             )
+        _folder(home, listen, policy)
+        return
+    if not kubernetes:
+        prepare(home)
+    main.serve(
+        Options(
+            store=store or str(home.store),
+            listen=listen,
+            keys=keys,
+            s3_endpoint=s3_endpoint,
+            tenancy="kubernetes" if kubernetes else "local",
+            token_file=None if kubernetes else home.token,
+            redirect=redirect,
+            policy=policy,
         )
+    )
+
+
+def _folder(home: Home, listen: str, policy: Policy) -> None:
+    """The service that `jboost run` finds. It is announced once it listens, and not before."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    signer, secret = prepare(home)
+    try:
+        with (
+            told_to_end(),
+            home.only_service(),
+            serving(home, signer, secret, policy=policy, listen=listen) as (url, thread),
+            home.announced(url),
+        ):
+            say(f"listening on {url}; `jboost run` on this folder uses it; Ctrl-C ends it")
+            if not listen.startswith(_THIS_MACHINE):
+                say(f"other machines need copies: --keys of {home.public_keys}, --token of {home.token}")
+            thread.join()
+        raise ProgramDied("the cache service ended by itself", hint="start it again; report what it said")
+    except (KeyboardInterrupt, ToldToEnd):
+        say("the cache service has ended")

@@ -15,7 +15,7 @@ import pytest
 
 from jboost_server import signing
 from jboost_server.local.agent import Service
-from jboost_server.local.home import Home, Running, default_home
+from jboost_server.local.home import Home, default_home
 from jboost_server.local.service import POLICY, prepare, public_lines, where
 from warmroot.errors import UserError
 
@@ -78,35 +78,85 @@ def test_the_agent_believes_the_key_that_signs(home):
     assert signing.load([home.signing_key]).publics == signer.publics
 
 
+@pytest.mark.parametrize("content", ["", "\n", "short"])
+def test_a_token_that_anybody_could_guess_opens_nothing_and_says_what_to_do(home, content):
+    prepare(home)
+    home.token.write_text(content)
+
+    with pytest.raises(UserError, match="token") as refused:
+        prepare(home)
+
+    assert refused.value.hint
+
+
+def test_the_token_is_on_disk_before_it_has_its_name(home, monkeypatch):
+    done = []
+    sync, link = os.fsync, os.link
+    monkeypatch.setattr(os, "fsync", lambda handle: (done.append(_name(handle)), sync(handle)))
+    monkeypatch.setattr(os, "link", lambda new, path: (done.append(f"link {path.name}"), link(new, path)))
+
+    prepare(home)
+
+    token, signing_key = done[:3], done[3:6]
+    assert token[0].startswith(".token.") and token[1:] == ["link token", "home"]
+    assert signing_key[0].startswith(".signing.pem.") and signing_key[1:] == ["link signing.pem", "home"]
+
+
+def _name(handle: int) -> str:
+    return Path(f"/proc/self/fd/{handle}").readlink().name
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o755, 0o1777])
+def test_a_folder_that_others_may_look_into_is_refused_and_left_as_it_is(tmp_path, mode):
+    tmp_path.chmod(mode)
+
+    with pytest.raises(UserError, match="open to others") as refused:
+        prepare(Home(tmp_path))
+
+    assert "chmod 700" in refused.value.hint
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == mode
+    assert not list(tmp_path.iterdir())
+
+
+def test_whoever_has_no_home_folder_is_told_to_name_one(monkeypatch):
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", lambda uid: {}[uid])
+
+    assert default_home({}) == Path("/nonexistent/.local/share/warmroot/jboost")
+
+
 def test_a_service_is_found_while_it_runs(home):
     with home.announced("http://127.0.0.1:1"):
-        assert home.running() == Running("http://127.0.0.1:1", os.getpid())
+        assert home.running() == "http://127.0.0.1:1"
         assert where(home, None, None, None) == Service("http://127.0.0.1:1", home.public_keys, home.token)
 
     assert home.running() is None
     assert where(home, None, None, None) is None
 
 
-def test_a_service_that_was_killed_is_not_found(home):
+def test_a_service_that_was_killed_is_not_found_not_even_while_the_next_one_begins(home):
     program = (
-        "from jboost_server.local.home import Home; import pathlib, sys, time\n"
+        "from jboost_server.local.home import Home; import pathlib, sys, signal\n"
         "with Home(pathlib.Path(sys.argv[1])).announced('http://127.0.0.1:1'):\n"
-        "    print('up', flush=True); time.sleep(600)"
+        "    print('up', flush=True); signal.pause()"
     )
     with subprocess.Popen([sys.executable, "-c", program, home.root], stdout=subprocess.PIPE) as running:
         assert running.stdout.readline() == b"up\n"
-        assert home.running() == Running("http://127.0.0.1:1", running.pid)
+        assert home.running() == "http://127.0.0.1:1"
         running.send_signal(signal.SIGKILL)
 
     assert (home.root / "service.json").exists()
     assert home.running() is None
+    with home.only_service():
+        assert home.running() is None
 
 
 def test_a_second_service_on_the_folder_is_refused_and_names_the_first(home):
     with (
+        home.only_service(),
         home.announced("http://127.0.0.1:1"),
         pytest.raises(UserError, match=r"http://127\.0\.0\.1:1"),
-        home.announced("http://127.0.0.1:2"),
+        home.only_service(),
     ):
         pass
 

@@ -89,7 +89,7 @@ def test_a_full_disk(jboost, tmp_path):
     if subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode:
         prefix = [word for word in prefix if word not in {"--user", "--map-root-user"}]
 
-    assert_plain(jboost("--home", mounted, prefix=prefix), "off", "No space left", "free space")
+    assert_plain(jboost("--home", mounted / "home", prefix=prefix), "off", "No space left", "free space")
 
 
 def test_a_service_that_is_not_there(jboost, tmp_path):
