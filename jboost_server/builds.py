@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 from jboost_server import uploads
 from jboost_server.catalogue import Catalogue
-from jboost_server.core import classlist, layout, leases, merge, orders, promotion, publication, tournament
+from jboost_server.core import classlist, layout, leases, merge, orders, promotion, publication, verdict
 from jboost_server.core.buildkey import BuildKey
 from jboost_server.core.layout import KeyPlace
 from jboost_server.core.lookup import Scope
@@ -24,8 +24,9 @@ from jboost_server.core.manifest import ArchiveManifest
 from jboost_server.core.merge import Merge
 from jboost_server.core.naming import Naming
 from jboost_server.core.orders import Book, Ended, Form, Learned, Order
+from jboost_server.core.promotion import Judgement
 from jboost_server.core.publication import Publication, State
-from jboost_server.core.tournament import NOISE, Recording
+from jboost_server.core.tournament import Recording
 from jboost_server.records import change, is_there, read, upload_new, write_new, write_over
 from jboost_server.store.port import CHUNK
 from warmroot.errors import (
@@ -79,13 +80,11 @@ class Builds:
         place = KeyPlace(scope, key.digest)
         now = self._catalogue.now()
         found = read(self._store, place.build, orders.decode)
-        book = found.value if found else Book()
-        if book.order is not None and book.order.live(now):
+        book = (found.value if found else Book()).at(now)
+        if book.order is not None:
             if book.order.holder != holder:
                 raise Held(f"{book.order.holder} builds this since it asked before")
             return book.order
-        if book.order is not None:
-            book = book.closed(Ended(book.order.id, "failed", 0, "its builder never came back"), failed=True)
         chosen = self._next(place, key, book)
         if chosen is None:
             return None
@@ -173,11 +172,11 @@ class Builds:
         others = [each for each in self.publications(place) if each.archive != result.digest]
         there = read(self._store, place.manifest(result.digest), publication.decode)
         if there is None:
-            verdict = self._judge(place, current, result, others)
-            if verdict.again:  # the key is not given up over a noisy measurement
-                unclear = Ended(order, "refused", verdict.gain, verdict.why)
+            judged = self._judge(place, current, result, others)
+            if judged.again:  # nothing is known of the archive; that its build came to nothing is
+                unclear = Ended(order, "refused", judged.gain, judged.why)
                 return self._end(place, order, unclear, failed=True)
-            published = self._new(place, current, result, verdict, now)
+            published = self._new(place, current, result, judged, now)
         else:
             published = there.value  # told again, after the order's end was lost
         self._publish(place, published, others, new=there is None)
@@ -207,10 +206,29 @@ class Builds:
             live += lease is not None and lease.value.live(now)
         return Learned(recordings, live, self._policy.recorders)
 
+    def forgive(self, scope: Scope) -> None:
+        """What was refused of a group, or given up, may be built again. An order that is out stays.
+
+        Raises:
+            StoreError: it can't be read or written.
+        """
+        for stat in list(self._store.list(layout.group_folder(scope))):
+            found = layout.take_apart(stat.name)
+            if found is None:
+                continue
+            if found.what == "manifest":
+                built = read(self._store, stat.name, publication.decode)
+                if built is not None and built.value.state is State.REFUSED:
+                    self._store.delete(stat.name)
+            elif found.what == "build":
+                self._book(found.place, Book.forgiven)
+        self._catalogue.views.forget(scope)
+
     def _next(self, place: KeyPlace, key: BuildKey, book: Book) -> tuple[Form, str, int] | None:
         learned, built = self.learned(place), self.publications(place)
+        now = self._catalogue.now()
         if Form.of(key.jvm.feature) is Form.AOT:
-            recording = orders.next_recording(learned, book, built)
+            recording = orders.next_recording(learned, book, built, now)
             return (Form.AOT, recording.digest, recording.size) if recording else None
         if not learned.enough:
             return None
@@ -219,7 +237,7 @@ class Builds:
             return None
         data = merged.render()
         digest = hashlib.sha256(data).hexdigest()
-        if not orders.worth_building(digest, learned, book, built):
+        if not orders.worth_building(digest, learned, book, built, now):
             return None
         return Form.CLASS_LIST, digest, len(data)
 
@@ -263,11 +281,9 @@ class Builds:
                 if other.state is State.SERVING:
                     self._replace(place, other.archive, published.archive)
 
-    def _new(
-        self, place: KeyPlace, order: Order, result: Result, verdict: promotion.Judgement, now: int
-    ) -> Publication:
+    def _new(self, place: KeyPlace, order: Order, result: Result, judged: Judgement, now: int) -> Publication:
         envelope = b""
-        if verdict.serve:
+        if judged.serve:
             key = self._catalogue.key(place)
             signed = ArchiveManifest(place.scope, key, result.flags, result.digest, order.uploaded_size)
             envelope = self._catalogue.signer.sign(signed)
@@ -275,50 +291,25 @@ class Builds:
             archive=result.digest,
             size=order.uploaded_size,
             input=order.input,
-            state=State.SERVING if verdict.serve else State.REFUSED,
-            why=verdict.why[: publication.MAX_WHY],
+            state=State.SERVING if judged.serve else State.REFUSED,
+            why=judged.why[: publication.MAX_WHY],
             built=now,
-            plain=verdict.plain,
-            warm=verdict.warm,
-            gain=verdict.gain,
+            plain=judged.plain,
+            warm=judged.warm,
+            gain=judged.gain,
             envelope=envelope,
         )
 
     def _judge(
         self, place: KeyPlace, order: Order, result: Result, others: Sequence[Publication]
-    ) -> promotion.Judgement:
-        """Against the plain start, then against the archive that serves now."""
+    ) -> Judgement:
         try:
-            verdict = promotion.judge(
+            measured = promotion.judge(
                 result.plain, result.warm, min_gain=self._policy.min_gain, samples=self._policy.samples
             )
         except ValueError as error:
             raise BadRequest(str(error)) from error
-        serving = [other for other in others if other.state is State.SERVING]
-        if not verdict.serve or not serving:
-            return verdict
-        if order.form is Form.AOT:
-            return self._tournament(place, order, verdict, serving)
-        best = min(other.warm for other in serving)
-        if verdict.warm * 100 > best * (100 + NOISE):
-            why = f"{verdict.why}; but the archive that serves starts in {best} ms"
-            return replace(verdict, serve=False, why=why)
-        return verdict
-
-    def _tournament(
-        self, place: KeyPlace, order: Order, verdict: promotion.Judgement, serving: Sequence[Publication]
-    ) -> promotion.Judgement:
-        recordings = {each.digest: each for each in self.learned(place).recordings}
-        ours = recordings.get(order.input)
-        if ours is None:
-            return replace(verdict, serve=False, why="its recording is gone")
-        recordings[order.input] = replace(ours, start=verdict.warm)
-        served = [recordings[each.input] for each in serving if each.input in recordings]
-        last_good = served[0].digest if served else None
-        found = tournament.judge([recordings[order.input], *served], last_good)
-        if found.winner is None or found.winner.digest != order.input:
-            return replace(verdict, serve=False, why=f"{verdict.why}; but {found.because}")
-        return replace(verdict, why=f"{verdict.why}; {found.because}")
+        return verdict.judge(order, measured, others, self.learned(place).recordings)
 
     def _name(self, place: KeyPlace, digest: str) -> None:
         change(
@@ -354,7 +345,7 @@ class Builds:
             if book.ended is not None and book.ended.id == order:
                 return book
             book.of(order, self._catalogue.now())
-            return book.closed(ended, failed=failed)
+            return book.closed(ended, self._catalogue.now(), failed=failed)
 
         book = self._book(place, close)
         assert book.ended is not None

@@ -11,7 +11,8 @@ from jboost_server.core import buildkey, layout, orders
 from jboost_server.core.layout import KeyPlace
 from jboost_server.core.orders import Book
 from jboost_server.core.outcome import Outcome
-from jboost_server.core.publication import Publication, State
+from jboost_server.core.progress import progress
+from jboost_server.core.publication import State
 from jboost_server.outcomes import Outcomes
 from jboost_server.records import read
 
@@ -54,15 +55,21 @@ class Status:
         built = sorted(self._builds.publications(place), key=lambda each: -each.built)
         serving = next((each for each in built if each.state is State.SERVING), None)
         recordings = sum(1 for _ in self._catalogue.recordings(place))
-        state, why = self._state(built, serving, book.value if book else Book(), recordings)
+        found = progress(
+            built,
+            book.value if book else Book(),
+            recordings,
+            self._catalogue.policy.recorders,
+            self._catalogue.now(),
+        )
         reported = self._outcomes.of(place).outcomes
         version = _VERSION.search(key.value.jvm.internal_version)
         return {
             "key": place.key,
             "jdk": version[1] if version else str(key.value.jvm.feature),
             "arch": key.value.jvm.arch,
-            "state": state,
-            "why": why,
+            "state": found.stage.value,
+            "why": found.why,
             "recordings": recordings,
             "archive": serving
             and {
@@ -77,18 +84,3 @@ class Status:
                 outcome.value: count for outcome, count in reported.items() if outcome is not Outcome.HIT
             },
         }
-
-    def _state(
-        self, built: list[Publication], serving: Publication | None, book: Book, recordings: int
-    ) -> tuple[str, str]:
-        if serving is not None:
-            return "Serving", serving.why
-        if book.order is not None and book.order.live(self._catalogue.now()):
-            return "Building", f"by {book.order.holder}"
-        for state, name in ((State.WITHDRAWN, "Withdrawn"), (State.REFUSED, "Refused")):
-            for each in built:
-                if each.state is state:
-                    return name, each.why
-        if book.ended is not None and book.ended.state == "failed":
-            return "Learning", f"the last build failed: {book.ended.why}"
-        return "Learning", f"{recordings} of {self._catalogue.policy.recorders} recordings are there"

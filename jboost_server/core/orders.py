@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from jboost_server.core import tournament
@@ -21,7 +21,9 @@ from warmroot.canonical import Fields, check, check_integer, encode
 from warmroot.errors import NoOrder, StoreBroken
 
 ATTEMPTS = 3
-"""Builds of one input that may fail before it is given up."""
+"""Builds of one input that may come to nothing before it is given up."""
+REST = 86_400
+"""Seconds for which an input is given up; then one more build of it is tried. Machines do not stay noisy."""
 _NONCE = 32
 
 
@@ -66,16 +68,46 @@ class Ended:
 
 
 @dataclass(frozen=True)
+class Failures:
+    """How many builds of one input came to nothing, and when the last one did, in seconds since 1970."""
+
+    count: int
+    last: int
+
+    @property
+    def tried_again(self) -> int:
+        """From when on another build may be ordered, in seconds since 1970."""
+        return self.last + REST if self.count >= ATTEMPTS else self.last
+
+
+@dataclass(frozen=True)
 class Book:
     """All orders of one key: the one that is out, how the last one ended, which inputs failed how often."""
 
     order: Order | None = None
     ended: Ended | None = None
-    failed: Mapping[str, int] | None = None
+    failed: Mapping[str, Failures] = field(default_factory=dict)
 
-    def failures(self, digest: str) -> int:
-        """How often builds of this input failed."""
-        return (self.failed or {}).get(digest, 0)
+    def at(self, now: int) -> Book:
+        """The book as it stands then: an order whose time is over has failed."""
+        if self.order is None or self.order.live(now):
+            return self
+        late = Ended(self.order.id, "failed", 0, "its builder never came back")
+        return self.closed(late, self.order.until, failed=True)
+
+    def may_build(self, digest: str, now: int) -> bool:
+        """Whether a build of this input may be ordered: it was not given up."""
+        failures = self.failed.get(digest)
+        return failures is None or now >= failures.tried_again
+
+    def given_up(self, now: int) -> Failures | None:
+        """Those of the input that failed last, if it is given up."""
+        latest = max(self.failed.values(), key=lambda each: each.last, default=None)
+        return latest if latest and now < latest.tried_again else None
+
+    def forgiven(self) -> Book:
+        """As if nothing had ever come to nothing. An order that is out stays."""
+        return Book(self.order)
 
     def of(self, order: str, now: int) -> Order:
         """The order with this id.
@@ -87,12 +119,13 @@ class Book:
             raise NoOrder("the build order is over, or it was given to another builder")
         return self.order
 
-    def closed(self, ended: Ended, *, failed: bool = False) -> Book:
-        """The book once its order ended so."""
+    def closed(self, ended: Ended, now: int, *, failed: bool = False) -> Book:
+        """The book once its order ended so. `failed`: nothing came of it."""
         assert self.order is not None
-        failures = dict(self.failed or {})
+        failures = dict(self.failed)
         if failed:
-            failures[self.order.input] = failures.get(self.order.input, 0) + 1
+            before = failures.get(self.order.input, Failures(0, 0))
+            failures[self.order.input] = Failures(before.count + 1, now)
         return replace(self, order=None, ended=replace(ended, why=ended.why[:MAX_WHY]), failed=failures)
 
     def encode(self) -> bytes:
@@ -113,7 +146,7 @@ class Book:
                 },
                 "ended": ended
                 and {"id": ended.id, "state": ended.state, "gain": ended.gain, "why": ended.why},
-                "failed": [[digest, count] for digest, count in sorted((self.failed or {}).items())],
+                "failed": [[digest, each.count, each.last] for digest, each in sorted(self.failed.items())],
             }
         )
 
@@ -171,10 +204,12 @@ class Learned:
         return bool(self.recordings) and (len(self.recordings) >= self.wanted or not self.recording_now)
 
 
-def next_recording(learned: Learned, book: Book, built: Collection[Publication]) -> Recording | None:
+def next_recording(
+    learned: Learned, book: Book, built: Collection[Publication], now: int
+) -> Recording | None:
     """The binary recording to build of next, None if there is nothing to gain.
 
-    That is the best one by what it saw, unless it was built of or failed too often. Those that saw less than
+    That is the best one by what it saw, unless it was built of or is given up. Those that saw less than
     the one which serves are left alone.
     """
     if not learned.enough:
@@ -185,14 +220,16 @@ def next_recording(learned: Learned, book: Book, built: Collection[Publication])
         digest = place.recording.digest
         if digest in serving:
             return None
-        if digest not in done and book.failures(digest) < ATTEMPTS:
+        if digest not in done and book.may_build(digest, now):
             return place.recording
     return None
 
 
-def worth_building(digest: str, learned: Learned, book: Book, built: Collection[Publication]) -> bool:
+def worth_building(
+    digest: str, learned: Learned, book: Book, built: Collection[Publication], now: int
+) -> bool:
     """Whether the merged list with this digest is to be built."""
-    return learned.enough and all(each.input != digest for each in built) and book.failures(digest) < ATTEMPTS
+    return learned.enough and all(each.input != digest for each in built) and book.may_build(digest, now)
 
 
 def _order(fields: Fields) -> Order:
@@ -218,9 +255,12 @@ def _ended(fields: Fields) -> Ended:
     return ended
 
 
-def _failure(item: object) -> tuple[str, int]:
+def _failure(item: object) -> tuple[str, Failures]:
     match item:
-        case [str(digest), int(count)] if not isinstance(count, bool) and is_digest(digest):
+        case [str(digest), int(count), int(last)] if bool not in {type(count), type(last)} and is_digest(
+            digest
+        ):
             check_integer("failed", count, least=1)
-            return digest, count
-    raise ValueError("failed is not a list of an input and a count")
+            check_integer("failed", last, least=0)
+            return digest, Failures(count, last)
+    raise ValueError("failed is not a list of an input, a count and a time")

@@ -3,13 +3,17 @@
 import base64
 import dataclasses
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
 import zstandard
 
-from jboost_server.core import merge
+from jboost_server.builds import Builds
+from jboost_server.catalogue import Catalogue
+from jboost_server.core import merge, orders
+from jboost_server.core.lookup import Scope
 from jboost_server.core.manifest import Preflight, verify
 from jboost_server.settings import Policy
 from jboost_server.signing import Signer
@@ -113,16 +117,49 @@ def test_an_archive_that_is_not_faster_is_refused_and_not_built_again(client):
     assert client.archive(digest(ARCHIVE)).status_code == 404
 
 
-def test_a_measurement_that_tells_nothing_is_refused_and_made_again(client):
+UNCLEAR = {"plain": [100, 200, 300, 400, 500], "warm": [90, 110, 150, 310, 490]}
+
+
+def measure_in_vain(client):
+    """Three builds on a machine too noisy to tell anything."""
     client.record(client.lease())
     for number in range(3):
         order = client.order().json()["order"]["id"]
         client.upload(order, ARCHIVE)
-        verdict = client.result(
-            order, ARCHIVE, plain=[100, 200, 300, 400, 500], warm=[90, 110, 150, 310, 490]
-        )
-        assert verdict.json()["state"] == "refused" and "measure more" in verdict.json()["why"], number
+        verdict = client.result(order, ARCHIVE, **UNCLEAR).json()
+        assert verdict["state"] == "refused" and "measure more" in verdict["why"], number
     assert client.order().status_code == 204
+
+
+def test_a_measurement_that_tells_nothing_is_made_again_at_once_and_later_once_a_day(store):
+    clock = Clock()
+    with running(store, clock=clock) as client:
+        measure_in_vain(client)
+        clock.now += orders.REST
+        assert client.order().status_code == 200
+
+
+def test_what_was_measured_in_vain_is_told_and_can_be_tried_again_at_once(store, client):
+    measure_in_vain(client)
+    (key,) = client.ask("GET", "/v1/status").json()["groups"][0]["keys"]
+    assert key["state"] == "Refused"
+    assert "measure more" in key["why"] and "--again" in key["why"]
+    catalogue = Catalogue(store, SIGNER, Policy(), clock=time.time, monotonic=time.monotonic)
+    Builds(catalogue).forgive(Scope("local", GROUP))
+    order = client.order().json()["order"]["id"]
+    client.upload(order, ARCHIVE)
+    assert client.result(order, ARCHIVE).json()["state"] == "serving"
+
+
+def test_what_was_refused_can_be_built_again(store, client):
+    client.record(client.lease())
+    order = client.order().json()["order"]["id"]
+    client.upload(order, ARCHIVE)
+    assert client.result(order, ARCHIVE, plain=PLAIN, warm=PLAIN).json()["state"] == "refused"
+    assert client.order().status_code == 204
+    catalogue = Catalogue(store, SIGNER, Policy(), clock=time.time, monotonic=time.monotonic)
+    Builds(catalogue).forgive(Scope("local", GROUP))
+    assert client.order().status_code == 200
 
 
 def test_a_result_that_is_told_twice_is_judged_once(client):

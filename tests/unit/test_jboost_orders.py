@@ -7,7 +7,7 @@ from jboost_server.core.flags import allowed
 from jboost_server.core.layout import KeyPlace
 from jboost_server.core.leases import Lease
 from jboost_server.core.naming import Naming
-from jboost_server.core.orders import ATTEMPTS, Book, Ended, Form, Learned, Order
+from jboost_server.core.orders import ATTEMPTS, REST, Book, Ended, Failures, Form, Learned, Order
 from jboost_server.core.outcome import Outcome
 from jboost_server.core.publication import Publication, State
 from jboost_server.core.tournament import Recording
@@ -24,9 +24,9 @@ PUBLISHED = Publication(C, 5, A, State.SERVING, "fast", 1, 100, 50, 50, b"{}")
 def test_what_is_written_is_read():
     lease = leases.make(7, "f" * 30, "pod", 1000)
     assert leases.decode(lease.encode()) == lease
-    book = Book(ORDER, Ended("x", "serving", 5, "why"), {B: 2})
+    book = Book(ORDER, Ended("x", "serving", 5, "why"), {B: Failures(2, 7)})
     assert orders.decode(book.encode()) == book
-    assert orders.decode(Book().encode()) == Book(failed={})
+    assert orders.decode(Book().encode()) == Book()
     assert publication.decode(PUBLISHED.encode()) == PUBLISHED
     facts = Facts(Form.CLASS_LIST, 1, 2, 3, 4)
     assert Facts.decode(facts.encode()) == facts
@@ -55,26 +55,53 @@ def test_an_orders_id_says_whose_it_is_within_the_asking_tenant():
 
 
 def test_nothing_is_built_while_recordings_are_still_wanted():
-    assert orders.next_recording(Learned([SMALL], 1, 2), Book(), ()) is None
-    assert orders.next_recording(Learned([], 0, 2), Book(), ()) is None
-    assert orders.next_recording(Learned([SMALL], 0, 2), Book(), ()) == SMALL
-    assert orders.next_recording(Learned([SMALL, LARGE], 1, 2), Book(), ()) == LARGE
+    assert orders.next_recording(Learned([SMALL], 1, 2), Book(), (), 0) is None
+    assert orders.next_recording(Learned([], 0, 2), Book(), (), 0) is None
+    assert orders.next_recording(Learned([SMALL], 0, 2), Book(), (), 0) == SMALL
+    assert orders.next_recording(Learned([SMALL, LARGE], 1, 2), Book(), (), 0) == LARGE
 
 
 def test_what_saw_less_than_the_one_that_serves_is_not_built():
     learned = Learned([SMALL, LARGE], 0, 2)
-    assert orders.next_recording(learned, Book(), (PUBLISHED,)) is None
+    assert orders.next_recording(learned, Book(), (PUBLISHED,), 0) is None
     refused = PUBLISHED.become(State.REFUSED, "slow")
-    assert orders.next_recording(learned, Book(), (refused,)) == SMALL
+    assert orders.next_recording(learned, Book(), (refused,), 0) == SMALL
+
+
+def given_up(at):
+    book = Book()
+    for _ in range(ATTEMPTS):
+        assert orders.worth_building(A, Learned([LARGE], 0, 1), book, (), at)
+        ended = Ended(ORDER.id, "failed", 0, "x" * 9999)
+        book = Book(ORDER, failed=book.failed).closed(ended, at, failed=True)
+    return book
 
 
 def test_an_input_that_fails_again_and_again_is_given_up():
-    book = Book()
-    for _ in range(ATTEMPTS):
-        assert orders.worth_building(A, Learned([LARGE], 0, 1), book, ())
-        book = Book(ORDER, failed=book.failed).closed(Ended(ORDER.id, "failed", 0, "x" * 9999), failed=True)
-    assert not orders.worth_building(A, Learned([LARGE], 0, 1), book, ())
-    assert orders.next_recording(Learned([LARGE], 0, 1), book, ()) is None
+    book = given_up(500)
+    assert not orders.worth_building(A, Learned([LARGE], 0, 1), book, (), 500)
+    assert orders.next_recording(Learned([LARGE], 0, 1), book, (), 500) is None
+    assert book.given_up(500) == Failures(ATTEMPTS, 500)
+
+
+def test_after_a_day_one_more_build_of_what_was_given_up_is_tried():
+    book = given_up(500)
+    assert not orders.worth_building(A, Learned([LARGE], 0, 1), book, (), 499 + REST)
+    assert orders.worth_building(A, Learned([LARGE], 0, 1), book, (), 500 + REST)
+    again = Book(ORDER, failed=book.failed).closed(Ended(ORDER.id, "failed", 0, ""), 500 + REST, failed=True)
+    assert not orders.worth_building(A, Learned([LARGE], 0, 1), again, (), 501 + REST)
+
+
+def test_what_is_forgiven_may_be_built_at_once_and_an_order_that_is_out_stays():
+    book = given_up(500)
+    assert orders.worth_building(A, Learned([LARGE], 0, 1), book.forgiven(), (), 500)
+    assert Book(ORDER, failed=book.failed).forgiven() == Book(ORDER)
+
+
+def test_a_builder_that_never_came_back_has_failed_at_its_orders_end():
+    book = Book(ORDER).at(ORDER.until + 5)
+    assert (book.order, book.failed) == (None, {A: Failures(1, ORDER.until)})
+    assert Book(ORDER).at(ORDER.until - 1) == Book(ORDER)
 
 
 def test_an_order_is_over_at_its_time_and_for_everybody_else():
