@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import json
+import socket
+import struct
 import urllib.error
 import urllib.request
+from contextlib import contextmanager
 
 import pytest
 
 from jboost_server.builds import Builds
 from jboost_server.core import layout
+from jboost_server.core.layout import KeyPlace
+from jboost_server.core.lookup import Scope
+from jboost_server.core.manifest import ArchiveManifest
+from jboost_server.core.naming import Naming
 from jboost_server.core.outcome import Outcome
+from jboost_server.core.publication import Publication, State
 from jboost_server.local import front
 from jboost_server.local.home import Home
 from jboost_server.local.service import opened, prepare, quick, reach
+from jboost_server.messages import MAX_LOOKUP
 from jboost_server.outcomes import Outcomes
 from jboost_server.status import Status
+from jboost_server.store import directory
 from tests.jboost_world import KEY
+from warmroot.errors import BadManifest, StoreBroken, StoreFull
 
+ARCHIVE = bytes(range(256)) * 4096
 LOOKUP = {"group": "orders", "key": KEY.tree(), "record": False}
 
 
@@ -49,6 +62,27 @@ def ask(service, path, tree=None, *, token=None):
     except urllib.error.HTTPError as error:
         with error:
             return error.code, json.loads(error.read())
+
+
+def outcome(what):
+    return {"group": "orders", "key": KEY.digest, "archive": "", "outcome": what, "why": "", "ms": {}}
+
+
+def publish(home, state):
+    """An archive that a manifest of this state names, as a builder's result leaves it."""
+    digest = hashlib.sha256(ARCHIVE).hexdigest()
+    scope = Scope("local", "orders")
+    store, place = opened(home).store, KeyPlace(scope, KEY.digest)
+    envelope = prepare(home)[0].sign(ArchiveManifest(scope, KEY, (), digest, len(ARCHIVE)))
+    found = Publication(digest, len(ARCHIVE), "a" * 64, state, "", 1, 2, 1, 50, envelope)
+    for name, data in (
+        (layout.archive("local", digest), ARCHIVE),
+        (layout.named_by("local", digest), Naming((("orders", KEY.digest),)).encode()),
+        (place.key, KEY.encode()),
+        (place.manifest(digest), found.encode()),
+    ):
+        store.put_new(name, [data], len(data))
+    return digest
 
 
 def test_a_lookup_without_an_archive_says_so(service):
@@ -90,28 +124,85 @@ def test_what_nobody_made_is_not_there(service):
     assert ask(service, "/v1/nothing", {})[0] in {404, 405}
 
 
+@pytest.mark.parametrize("state", State)
+def test_an_archive_comes_whole_as_long_as_its_manifest_holds(home, service, state):
+    digest = publish(home, state)
+
+    code, answer = ask(service, f"/v1/archives/{digest}")
+
+    if state in {State.SERVING, State.REPLACED}:
+        assert (code, answer) == (200, ARCHIVE)
+    else:
+        assert (code, answer["error"]["reason"]) == (404, "NoObject")
+
+
+def test_bytes_that_no_manifest_names_are_not_served(home, service):
+    digest = hashlib.sha256(ARCHIVE).hexdigest()
+    opened(home).store.put_new(layout.archive("local", digest), [ARCHIVE], len(ARCHIVE))
+
+    assert ask(service, f"/v1/archives/{digest}")[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (StoreBroken("torn"), 503),
+        (StoreFull("full"), 507),
+        (BadManifest("odd"), 500),
+        (KeyError("ours"), 500),
+    ],
+    ids=lambda each: type(each).__name__,
+)
+def test_whatever_fails_is_an_answer_of_one_table(service, monkeypatch, error, status):
+    def fails(*_, **__):
+        raise error
+
+    monkeypatch.setattr(Outcomes, "add", fails)
+
+    code, answer = ask(service, "/v1/outcomes", outcome("learning"))
+
+    assert code == status
+    assert answer["error"]["reason"] == getattr(error, "reason", "Bug")
+
+
+def test_what_breaks_while_an_archive_is_sent_ends_the_connection_and_is_no_part_of_it(
+    home, service, monkeypatch
+):
+    digest = publish(home, State.SERVING)
+    whole = directory._read
+
+    def torn(handle, left, name, most):
+        if name != layout.archive("local", digest):
+            yield from whole(handle, left, name, most)
+            return
+        yield handle.read(1000)
+        raise StoreBroken(f"the file of {name} became shorter")
+
+    monkeypatch.setattr(directory, "_read", torn)
+    with pytest.raises(http.client.IncompleteRead) as cut:
+        ask(service, f"/v1/archives/{digest}")
+
+    assert cut.value.partial == ARCHIVE[:1000]
+
+
 def test_an_outcome_is_counted(home, service):
     ask(service, "/v1/lookup", LOOKUP | {"record": True})
-    told = {"group": "orders", "key": KEY.digest, "archive": "", "outcome": "learning", "why": "", "ms": {}}
 
-    assert ask(service, "/v1/outcomes", told)[0] == 204
+    assert ask(service, "/v1/outcomes", outcome("learning"))[0] == 204
 
 
 def test_what_was_counted_is_there_after_the_service_ended(home):
     with quick(home, None, None, None) as (service, _):
         ask(service, "/v1/lookup", LOOKUP | {"record": True})
-        told = {"group": "orders", "key": KEY.digest, "archive": "", "outcome": "agent", "why": "", "ms": {}}
-        ask(service, "/v1/outcomes", told)
+        ask(service, "/v1/outcomes", outcome("agent"))
 
     catalogue = opened(home)
     (group,) = Status(catalogue, Builds(catalogue), Outcomes(catalogue)).of("local")["groups"]
     assert group["keys"][0]["misses"] == {Outcome.AGENT.value: 1}
 
 
-def test_an_archive_comes_whole(home):
-    data = bytes(range(256)) * 4096
-    digest = hashlib.sha256(data).hexdigest()
-    opened(home).store.put_new(layout.archive("local", digest), [data], len(data))
+def test_an_archive_is_named_by_its_digest_in_the_answer(home):
+    digest = publish(home, State.SERVING)
 
     with front.serving(opened(home), prepare(home)[1]) as url:
         request = urllib.request.Request(
@@ -119,4 +210,33 @@ def test_an_archive_comes_whole(home):
         )
         with urllib.request.urlopen(request) as answer:
             assert answer.headers["ETag"] == f'"{digest}"'
-            assert answer.read() == data
+
+
+@contextmanager
+def connected(home):
+    """A connection to the small service."""
+    with front.serving(opened(home), prepare(home)[1]) as url:
+        host, port = url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=30) as connection:
+            yield connection
+
+
+@pytest.mark.parametrize(
+    ("length", "status"), [(f"{MAX_LOOKUP + 1}", 413), ("-1", 400), ("many", 400), ("²", 400)]
+)
+def test_a_body_without_an_end_is_refused_unread_and_ends_the_connection(home, length, status):
+    with connected(home) as connection:
+        head = f"POST /v1/lookup HTTP/1.1\r\nAuthorization: Bearer {home.token.read_text()}\r\n"
+        connection.sendall(f"{head}Content-Length: {length}\r\n\r\n".encode("latin-1"))
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+
+
+def test_nothing_that_a_connection_comes_to_reaches_the_applications_stderr(home, capfd):
+    for sent in (b"\x16\x03\x01 no HTTP\r\n\r\n", b"POST /v1/lookup HTTP/1.1\r\nContent-Length: 10\r\n\r\n"):
+        with connected(home) as torn:
+            torn.sendall(sent)
+            torn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # reset
+
+    assert capfd.readouterr() == ("", "")
