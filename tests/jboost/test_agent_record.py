@@ -19,7 +19,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.jboost import application
+from tests.java_world import Java
+from tests.jboost import agent_tls, application
 from tests.jboost.application import Running
 from tests.jboost.conftest import free_port
 from tests.jboost.service import Service
@@ -401,6 +402,21 @@ def test_a_service_that_does_not_answer_costs_no_more_than_the_bound(
         words = on17.run("--upload-seconds", "1")
         assert time.monotonic() - begin < 10
     assert "not within 1 s" in words
+    assert on17.list.exists()
+
+
+def test_a_service_behind_tls_that_does_not_read_costs_no_more_than_the_bound(
+    on17: Recorder, tmp_path: Path, java: Java, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Closing TLS waits for whoever writes on it, and that one waits for the service."""
+    on17.decide("classlist")
+    on17.list.write_bytes(b"java/lang/Object\n" * 1_000_000)
+    with agent_tls.silent(tmp_path, java.jdk(17), shakes=True) as service:
+        monkeypatch.setenv("JDK_JAVA_OPTIONS", service.trust)
+        on17.url = service.url
+        words = on17.run("--upload-seconds", "5")
+        assert service.shaken.is_set()
+    assert "not within 5 s" in words
     assert on17.list.exists()
 
 

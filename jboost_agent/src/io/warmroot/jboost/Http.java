@@ -30,7 +30,9 @@ final class Http implements Closeable {
     private static final int BLOCK = 64 * 1024;
 
     private final Deadline deadline;
+    /** What is read and written, and the TCP connection below it: closing TLS would wait for whoever writes. */
     private Socket socket;
+    private Socket line;
     private InputStream in;
     private boolean closed;
 
@@ -57,17 +59,7 @@ final class Http implements Closeable {
     }
 
     /** A body of known length; it is sent as it is read. */
-    static final class Body {
-        final InputStream bytes;
-        final long length;
-        final String type;
-
-        Body(InputStream bytes, long length, String type) {
-            this.bytes = bytes;
-            this.length = length;
-            this.type = type;
-        }
-    }
+    record Body(InputStream bytes, long length, String type) {}
 
     Http(Deadline deadline) {
         this.deadline = deadline;
@@ -132,7 +124,7 @@ final class Http implements Closeable {
         if (uri.getHost() == null || !secure && !"http".equals(uri.getScheme())) {
             throw new IOException("not an address of http or https: " + uri);
         }
-        int port = uri.getPort() >= 0 ? uri.getPort() : secure ? 443 : 80;
+        int port = port(uri);
         Socket plain = new Socket();
         keep(plain);
         plain.connect(new InetSocketAddress(uri.getHost(), port), left());
@@ -141,7 +133,7 @@ final class Http implements Closeable {
             plain.setSoTimeout(left());
             SSLSocketFactory factory = (SSLSocketFactory) SSLSocketFactory.getDefault();
             SSLSocket tls = (SSLSocket) factory.createSocket(plain, uri.getHost(), port, true);
-            keep(tls);
+            socket = tls;
             SSLParameters parameters = tls.getSSLParameters();
             parameters.setEndpointIdentificationAlgorithm("HTTPS");
             tls.setSSLParameters(parameters);
@@ -150,8 +142,14 @@ final class Http implements Closeable {
         in = new BufferedInputStream(new Timed(), BLOCK);
     }
 
+    /** The port of an address of http or https. */
+    static int port(URI uri) {
+        return uri.getPort() >= 0 ? uri.getPort() : "https".equals(uri.getScheme()) ? 443 : 80;
+    }
+
     private synchronized void keep(Socket made) throws IOException {
         socket = made;
+        line = made;
         if (closed) {
             made.close();
             throw new IOException("no time left");
@@ -249,8 +247,8 @@ final class Http implements Closeable {
     public synchronized void close() {
         closed = true;
         try {
-            if (socket != null) {
-                socket.close();
+            if (line != null) {
+                line.close();
             }
         } catch (IOException gone) {
             closed = true; // nothing is lost: whatever was read is checked by its digest
