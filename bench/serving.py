@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,12 +26,25 @@ import requests
 from bench.report import Row
 from tests.jboost_world import wide_key
 
-ARCHIVE_MIB = 96
-ROUNDS = 7
-PODS = 200
-STORMS = 10
 CLASS_PATH = 70
 """Jars of a stock Spring Boot service."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is asked of the service."""
+
+    archive_mib: int = 96
+    rounds: int = 7
+    """Downloads of each side."""
+    pods: int = 200
+    storms: int = 10
+    """Times that all pods ask at once."""
+    asks: int = 10
+    """Of each pod that asks twice a second."""
+
+
+FULL = Scale()
 _NGINX = """
 daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/errors;
 events {{}}
@@ -43,25 +57,24 @@ http {{
 """
 
 
-def run() -> list[Row]:
+def run(scale: Scale = FULL) -> list[Row]:
     """One service on a directory store, one nginx on the same bytes, both on loopback."""
     with tempfile.TemporaryDirectory(prefix="warmroot-bench-") as name:
         folder = Path(name)
         folder.chmod(0o755)
-        data = random.Random(1).randbytes(2**20) * ARCHIVE_MIB
+        data = random.Random(1).randbytes(2**20) * scale.archive_mib
         (folder / "archive").write_bytes(data)
         with _service(folder / "store") as (url, pid), _nginx(folder) as peer:
             digest = _publish(url, data)
             before = _memory(pid)
-            return (
-                _throughput(url, digest, peer) + _lookups(url) + _storm_of_archives(url, digest, pid, before)
-            )
+            rows = _throughput(url, digest, peer, scale) + _lookups(url, scale)
+            return rows + _storm_of_archives(url, digest, pid, before, scale)
 
 
-def _throughput(url: str, digest: str, peer: str | None) -> list[Row]:
+def _throughput(url: str, digest: str, peer: str | None, scale: Scale) -> list[Row]:
     """Alternately, so that whatever else the machine does hits both."""
     ours, theirs = [], []
-    for _ in range(ROUNDS):
+    for _ in range(scale.rounds):
         ours.append(_download(f"{url}/v1/archives/{digest}"))
         if peer:
             theirs.append(_download(peer))
@@ -77,25 +90,25 @@ def _throughput(url: str, digest: str, peer: str | None) -> list[Row]:
     return rows
 
 
-def _lookups(url: str) -> list[Row]:
+def _lookups(url: str, scale: Scale) -> list[Row]:
     body = _lookup_body()
-    storm = sorted(_clients(url, body, storms=STORMS))
-    steady = sorted(_clients(url, body, asks=10, every=0.5))
+    storm = sorted(_clients(url, body, pods=scale.pods, storms=scale.storms))
+    steady = sorted(_clients(url, body, pods=scale.pods, asks=scale.asks, every=0.5))
     against = f"a class path of {CLASS_PATH} jars, request of {len(body) / 1024:.0f} KiB"
     rows = []
     for what, times in (("at once", storm), ("twice a second each", steady)):
-        name = f"lookup of {PODS} pods {what}"
+        name = f"lookup of {scale.pods} pods {what}"
         rows.append(Row("serving", f"{name}, p50", _percentile(times, 50), "ms", None, "lower", against))
         rows.append(Row("serving", f"{name}, p99", _percentile(times, 99), "ms", 50, "lower", against))
     return rows
 
 
-def _storm_of_archives(url: str, digest: str, pid: int, before: float) -> list[Row]:
+def _storm_of_archives(url: str, digest: str, pid: int, before: float, scale: Scale) -> list[Row]:
     """Every pod fetches the archive at one time."""
     began = time.perf_counter()
-    peak = asyncio.run(_fetch_all(url, digest, pid))
+    peak = asyncio.run(_fetch_all(url, digest, pid, scale.pods))
     seconds = time.perf_counter() - began
-    against = f"{PODS} pods fetched {ARCHIVE_MIB} MiB each in {seconds:.1f} s"
+    against = f"{scale.pods} pods fetched {scale.archive_mib} MiB each in {seconds:.1f} s"
     return [
         Row("serving", "resident memory before", before, "MiB"),
         Row("serving", "resident memory at its peak", peak, "MiB", before + 128, "lower", against),
@@ -105,7 +118,7 @@ def _storm_of_archives(url: str, digest: str, pid: int, before: float) -> list[R
 
 def _clients(url: str, body: bytes, **how: float) -> list[float]:
     """Milliseconds from the connection's first packet to the answer, in a process that does nothing else."""
-    order = json.dumps({"url": url, "pods": PODS, **how})
+    order = json.dumps({"url": url, **how})
     done = subprocess.run(
         [sys.executable, "-m", "bench.serving", order], input=body, capture_output=True, check=True
     )
@@ -185,7 +198,7 @@ def _must_hit(content: bytes) -> None:
         raise RuntimeError(f"the benchmark's lookup missed: {content[:200]!r}")
 
 
-async def _fetch_all(url: str, digest: str, pid: int) -> float:
+async def _fetch_all(url: str, digest: str, pid: int, pods: int) -> float:
     """All pods at once; the service's largest resident memory in MiB."""
     host, port = _address(url)
     request = f"GET /v1/archives/{digest} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
@@ -202,7 +215,7 @@ async def _fetch_all(url: str, digest: str, pid: int) -> float:
         writer.close()
 
     peak = _memory(pid)
-    fetching = asyncio.gather(*(fetch() for _ in range(PODS)))
+    fetching = asyncio.gather(*(fetch() for _ in range(pods)))
     while not fetching.done():
         await asyncio.wait([fetching], timeout=0.05)
         peak = max(peak, _memory(pid))
