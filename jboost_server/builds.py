@@ -29,12 +29,14 @@ from jboost_server.core.publication import Publication, State
 from jboost_server.core.tournament import Recording
 from jboost_server.records import change, is_there, read, upload_new, write_new, write_over
 from jboost_server.store.port import CHUNK
+from jboost_server.sweep import sweep
 from warmroot.errors import (
     BadRequest,
     Bug,
     Held,
     NoObject,
     NoOrder,
+    StoreError,
     StoreUnavailable,
     TooLarge,
     UploadError,
@@ -138,7 +140,17 @@ class Builds:
         else:
             new = upload_new(self._store, name, uploads.of_digest(chunks, digest), size)
         size = size if new else self._store.stat(name).size
-        self._book(place, lambda book: _uploaded(book, book.of(order, self._catalogue.now()), digest, size))
+        replaced = ""
+
+        def uploaded(book: Book) -> Book:
+            nonlocal replaced
+            current = book.of(order, self._catalogue.now())
+            replaced = current.uploaded
+            return replace(book, order=replace(current, uploaded=digest, uploaded_size=size))
+
+        self._book(place, uploaded)
+        if replaced not in {"", digest}:
+            self._discard(tenant, replaced)
         return new
 
     def failed(self, tenant: str, order: str, why: str) -> Ended:
@@ -341,15 +353,27 @@ class Builds:
         self._catalogue.views.forget(place.scope)
 
     def _end(self, place: KeyPlace, order: str, ended: Ended, *, failed: bool = False) -> Ended:
+        uploaded = ""
+
         def close(book: Book) -> Book:
+            nonlocal uploaded
             if book.ended is not None and book.ended.id == order:
                 return book
-            book.of(order, self._catalogue.now())
+            uploaded = book.of(order, self._catalogue.now()).uploaded
             return book.closed(ended, self._catalogue.now(), failed=failed)
 
         book = self._book(place, close)
         assert book.ended is not None
+        if uploaded and book.ended.state != "serving":
+            self._discard(place.scope.tenant, uploaded)
         return book.ended
+
+    def _discard(self, tenant: str, digest: str) -> None:
+        """Deletes an archive that came of nothing: an order keeps one at most, and none when it is over."""
+        try:
+            sweep(self._store, tenant, digest)
+        except StoreError as error:
+            log.warning("an archive waits for gc", extra={"archive": digest, "why": str(error)})
 
     def _book(self, place: KeyPlace, decide: Callable[[Book], Book]) -> Book:
         found = change(
@@ -363,7 +387,3 @@ class Builds:
         place = orders.place_of(order, tenant)
         found = read(self._store, place.build, orders.decode)
         return place, (found.value if found else Book()).of(order, self._catalogue.now())
-
-
-def _uploaded(book: Book, order: Order, digest: str, size: int) -> Book:
-    return replace(book, order=replace(order, uploaded=digest, uploaded_size=size))

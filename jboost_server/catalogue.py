@@ -12,6 +12,7 @@ import logging
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from math import inf
 
 from jboost_server import uploads
 from jboost_server.core import buildkey, layout, leases, lookup, publication
@@ -31,6 +32,8 @@ from jboost_server.store.port import ObjectStore
 from jboost_server.views import GroupView, KeyView, Views
 from warmroot.errors import NoLease, TooLarge, WriteLost
 
+CROWDED = 60.0
+"""Seconds for which a tenant that has too many groups gets no further ones without being looked at."""
 log = logging.getLogger(__name__)
 
 
@@ -81,6 +84,8 @@ class Catalogue:
         self.policy = policy
         self.views = Views(store, signer, fresh=policy.fresh, monotonic=monotonic)
         self._clock = clock
+        self._monotonic = monotonic
+        self._crowded: dict[str, float] = {}
 
     def now(self) -> int:
         """Whole seconds since 1970."""
@@ -142,7 +147,13 @@ class Catalogue:
             write_new(self.store, place.facts(digest), facts_new.encode())
         else:
             uploads.drain(chunks)
-        self._fulfil(place, slot, lease, digest)
+        try:
+            self._fulfil(place, slot, lease, digest)
+        except NoLease:  # of several uploads at once one is the lease's; the others were never asked for
+            if facts is None:
+                self.store.delete(place.facts(digest))
+                self.store.delete(place.recording(digest))
+            raise
         self.views.forget(place.scope)
         return Accepted(facts is not None, sum(1 for _ in self.recordings(place)))
 
@@ -213,15 +224,34 @@ class Catalogue:
         if not self.wants_recorder(place.key, view):
             return answer
         if place.key not in view.keys:
-            if len(view.keys) >= self.policy.caps.keys:
-                why = f"{len(view.keys)} keys of this group are known, no more may be; gc deletes old ones"
-                return replace(answer, why=(*answer.why, why))
+            if full := self._full(scope, view):
+                return replace(answer, why=(*answer.why, full))
             write_new(self.store, place.build_key, key.encode())
         lease = self._lease(place, pod)
         if lease is None:
             return answer
         recorder = Recorder(lease.id, Form.of(key.jvm.feature), self.policy.settle)
         return Answer(Outcome.LEARNING, answer.why, recorder=recorder)
+
+    def _full(self, scope: Scope, view: GroupView) -> str:
+        """Why a group may have no key more; empty if it may."""
+        caps = self.policy.caps
+        if len(view.keys) >= caps.keys:
+            return f"{len(view.keys)} keys of this group are known, no more may be; gc deletes old ones"
+        if view.keys or caps.groups > self._groups(scope.tenant):
+            return ""
+        return f"{caps.groups} groups of {scope.tenant} are known, no more may be; gc deletes old ones"
+
+    def _groups(self, tenant: str) -> int:
+        """How many groups a tenant has. Counting takes a while; that there are too many is remembered."""
+        now = self._monotonic()
+        if now < self._crowded.get(tenant, -inf):
+            return self.policy.caps.groups
+        found = map(layout.take_apart, (stat.name for stat in self.store.list(layout.tenant_folder(tenant))))
+        count = len({each.place.scope.group for each in found if each})
+        if count >= self.policy.caps.groups:
+            self._crowded[tenant] = now + CROWDED
+        return count
 
     def _lease(self, place: KeyPlace, pod: str) -> Lease | None:
         """A slot that this pod took; None if others have them all."""

@@ -1,8 +1,5 @@
-"""Deletes what retention lets go. It may be killed at any point, and run beside a service that writes.
-
-Before an archive's bytes go, an object says that they are doomed, and who names them is read once more. A
-publisher writes its manifest first and looks for that object then: so one of the two sees the other, and no
-manifest is left that names bytes which are gone.
+"""Deletes what retention lets go. It may be killed at any point, and run beside services that write or do
+the same.
 """
 
 from __future__ import annotations
@@ -12,12 +9,11 @@ from dataclasses import dataclass, field
 
 from jboost_server.core import layout, orders, publication, retention
 from jboost_server.core.layout import KeyPlace
-from jboost_server.core.lookup import Scope
-from jboost_server.core.naming import Naming
 from jboost_server.core.publication import Publication
 from jboost_server.core.retention import Archive, Key, Plan, Retention
-from jboost_server.records import read, write_new
+from jboost_server.records import read
 from jboost_server.store.port import ObjectStore, Stat
+from jboost_server.sweep import DEAD, finish, sweep
 
 _ORDER = ("manifest", "lease", "facts", "recording", "merge", "build", "outcomes", "key")
 """Whatever is left when it is interrupted can be built or learned again."""
@@ -69,10 +65,10 @@ def collect(
         for folder in kept:
             deleted += _orphans(store, folder, policy, now, dry_run=dry_run)
         for archive, why in chosen.sweep:
-            if dry_run or _sweep(store, name, archive.digest):
+            if dry_run or sweep(store, name, archive.digest):
                 deleted.append(Deleted(layout.archive(name, archive.digest), why, archive.size))
         if not dry_run:
-            _finish(store, name, found)
+            _finish(store, name, found, now)
     return deleted
 
 
@@ -136,30 +132,8 @@ def _orphans(
             yield Deleted(stat.name, "its upload was never finished", stat.size)
 
 
-def _sweep(store: ObjectStore, tenant: str, digest: str) -> bool:
-    """Deletes an archive unless a manifest names it after all."""
-    doomed = layout.doomed(tenant, digest)
-    write_new(store, doomed, b"")
-    named = _is_named(store, tenant, digest)
-    if not named:
-        for name in (layout.compressed, layout.archive, layout.named_by):
-            store.delete(name(tenant, digest))
-    store.delete(doomed)
-    return not named
-
-
-def _is_named(store: ObjectStore, tenant: str, digest: str) -> bool:
-    naming = read(store, layout.named_by(tenant, digest), Naming.decode)
-    for group, key in naming.value.places if naming else ():
-        place = KeyPlace(Scope(tenant, group), key)
-        found = read(store, place.manifest(digest), publication.decode)
-        if found is not None and found.value.fetchable:
-            return True
-    return False
-
-
-def _finish(store: ObjectStore, tenant: str, found: _Tenant) -> None:
+def _finish(store: ObjectStore, tenant: str, found: _Tenant, now: int) -> None:
     """What an interrupted sweep began."""
     for digest, beside in found.archives.items():
-        if "gone" in beside:
-            _sweep(store, tenant, digest)
+        if (doomed := beside.get("gone")) and now - doomed.modified > DEAD:
+            finish(store, tenant, digest, doomed)

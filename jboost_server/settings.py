@@ -11,12 +11,13 @@ from warmroot.errors import UserError
 
 @dataclass(frozen=True)
 class Caps:
-    """The most that one request may bring, in bytes, and how many keys a group may learn at one time."""
+    """The most that one request may bring, in bytes; then the most keys of a group and groups of a tenant."""
 
     class_list: int = 64 * 2**20
     aot: int = 512 * 2**20
     archive: int = 4 * 2**30
     keys: int = 200
+    groups: int = 500
 
 
 @dataclass(frozen=True)

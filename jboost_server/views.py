@@ -27,6 +27,8 @@ from warmroot.errors import ArchiveError, StoreBroken, TooLarge, WriteLost
 
 MAX_BYTES = 128 * 2**20
 """Bytes of envelopes that are kept in memory for all groups; who was asked for longest ago goes."""
+MAX_GROUPS = 5_000
+"""Groups that are kept in memory, whatever their size: a pod may ask for groups that there are not."""
 log = logging.getLogger(__name__)
 
 
@@ -117,6 +119,8 @@ class Views:
         with self._guard:
             entry = self._entries.setdefault(scope, _Entry())
             self._entries.move_to_end(scope)
+            if len(self._entries) > MAX_GROUPS:
+                self._entries.popitem(last=False)
         with entry.lock:
             view = entry.view
             if view is not None and self._monotonic() - view.at < age:

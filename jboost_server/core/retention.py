@@ -37,6 +37,10 @@ class Retention:
             check_integer(name, getattr(self, name), least=0)
 
 
+OF_A_CLUSTER = Retention(keep_builds=10, unused_for=90 * DAY, max_bytes=16 * 2**30)
+"""Of each namespace. Services there run for months between two starts, and on several kinds of machines."""
+
+
 @dataclass(frozen=True)
 class Key:
     """One key: what was built of it, and when something of it was last written or started from.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import random
 from collections.abc import AsyncIterator
 
 from anyio import to_thread
@@ -31,11 +32,16 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         over = asyncio.Event()
         flushing = asyncio.create_task(_flush(service, over))
+        collecting = asyncio.create_task(_collect(service))
         try:
             yield
         finally:
             over.set()
-            await flushing
+            collecting.cancel()
+            await asyncio.wait([flushing, collecting])
+            for task in (flushing, collecting):
+                if not task.cancelled():
+                    task.result()
 
     app = FastAPI(title="jboost cache service", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.service = service
@@ -88,3 +94,13 @@ async def _flush(service: Service, over: asyncio.Event) -> None:
             log.warning("reports are not written yet", extra={"why": str(error)})
         if last:
             return
+
+
+async def _collect(service: Service) -> None:
+    """Deletes what nobody needs any more, each replica at times of its own. It may be left at any point."""
+    while True:
+        await asyncio.sleep(service.settings.sweep * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
+        try:
+            await to_thread.run_sync(service.collect, abandon_on_cancel=True)
+        except WarmrootError as error:
+            log.warning("not everything was deleted that may go", extra={"why": str(error)})

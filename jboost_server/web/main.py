@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from jboost_server import signing
+from jboost_server.core.retention import OF_A_CLUSTER, Retention
 from jboost_server.settings import Policy
 from jboost_server.signing import Signer
 from jboost_server.store.directory import DirectoryStore
@@ -81,6 +82,7 @@ def serve(options: Options) -> None:
             monotonic=time.monotonic,
             policy=options.policy,
             redirect=options.redirect,
+            retention=OF_A_CLUSTER if options.tenancy == "kubernetes" else Retention(),
             hosts=LOOPBACK if options.tenancy == "local" and options.token_file is None else frozenset(),
         )
     )

@@ -11,10 +11,12 @@ from typing import Any, TypeVar
 from anyio import CapacityLimiter, to_thread
 from fastapi import Request
 
+from jboost_server import garbage
 from jboost_server.archives import Archives
 from jboost_server.builds import Builds
 from jboost_server.catalogue import Catalogue
 from jboost_server.core import layout
+from jboost_server.core.retention import Retention
 from jboost_server.outcomes import Outcomes
 from jboost_server.settings import Policy
 from jboost_server.signing import Signer
@@ -36,7 +38,7 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class Settings:
     """What an application is made of. `redirect`: send readers to the S3 store itself. `hosts`: the only
-    names under which it answers, if there are any.
+    names under which it answers, if there are any. What `retention` lets go is deleted each `sweep` seconds.
 
     `clock` gives seconds since 1970, `monotonic` those of a clock that never jumps.
     """
@@ -49,6 +51,8 @@ class Settings:
     policy: Policy = field(default_factory=Policy)
     redirect: bool = False
     hosts: frozenset[str] = frozenset()
+    retention: Retention = field(default_factory=Retention)
+    sweep: float = 3600.0
 
 
 class Service:
@@ -98,6 +102,15 @@ class Service:
         identity = await self.who(request)
         identity.must_build()
         return identity.tenant
+
+    def collect(self) -> None:
+        """Deletes what retention lets go, of every tenant. Replicas may do so at the same time.
+
+        Raises:
+            StoreError: the store can't be read or written.
+        """
+        for each in garbage.collect(self.store, self.settings.retention, self.catalogue.now()):
+            log.info("deleted", extra={"what": each.what, "why": each.why, "bytes": each.size})
 
     async def waiting(self, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
         """Runs what waits for the store in a thread."""

@@ -67,6 +67,7 @@ def running(
     redirect: bool = False,
     signer: Signer = SIGNER,
     hosts: frozenset[str] = frozenset(),
+    sweep: float = 3600.0,
 ) -> Iterator[Client]:
     """A service in a thread; the client of its address."""
     settings = Settings(
@@ -78,6 +79,7 @@ def running(
         policy=policy or Policy(fresh=0.0),
         redirect=redirect,
         hosts=hosts,
+        sweep=sweep,
     )
     config = uvicorn.Config(
         create_app(settings), host="127.0.0.1", port=0, log_config=None, timeout_graceful_shutdown=2

@@ -1,15 +1,19 @@
 """What is swept from a store, and what stays; on a directory and on a real S3 server."""
 
 import dataclasses
+import itertools
 import time
 
 import pytest
 
 from jboost_server import garbage
 from jboost_server.core.retention import DAY, Retention
-from tests.jboost.server_world import GROUP, Client, Clock, Names, running
+from jboost_server.store.directory import DirectoryStore
+from tests.jboost.faulty_store import FaultyStore, later
+from tests.jboost.server_world import GROUP, PLAIN, Client, Clock, Names, digest, running
 from tests.jboost.test_server_loop import ARCHIVE
 from tests.jboost_world import JAR, KEY
+from tests.waiting import until
 
 OTHER = dataclasses.replace(KEY, class_path=(JAR,))
 
@@ -76,6 +80,55 @@ def test_a_recording_whose_upload_was_never_finished_goes_after_a_while(store, c
     store.put_new(orphan, [b"1"], 1)
     assert garbage.collect(store, Retention(), now + 60) == []
     assert [deleted.what for deleted in garbage.collect(store, Retention(), now + 2 * DAY)] == [orphan]
+
+
+def test_the_service_deletes_by_itself_what_nobody_used_for_long(store, now):
+    clock = Clock(now)
+    with running(store, clock=clock, sweep=0.02) as client:
+        name = client.publish(ARCHIVE)
+        assert client.archive(name).content == ARCHIVE
+        clock.now += 15 * DAY + 3600
+        until(lambda: names(store) == [], what="the service collects garbage")
+        assert client.lookup()["outcome"] == "missing"
+
+
+def test_a_store_that_is_unwell_does_not_end_the_collecting(tmp_path, now):
+    def fault(method, name):
+        if method == "list" and not name and next(sweeps) < 2:
+            raise later()
+
+    sweeps = itertools.count()
+    store = DirectoryStore(tmp_path)
+    with running(FaultyStore(store, fault=fault), clock=Clock(now + 16 * DAY), sweep=0.02):
+        store.put_new(f"local/archives/{'e' * 64}", [b"1"], 1)
+        until(lambda: names(store) == [], what="the third sweep deletes")
+
+
+def unused(store, tenant="local"):
+    return [name for name in names(store) if name.startswith(f"{tenant}/archives/")]
+
+
+def test_an_order_keeps_one_archive_and_none_once_it_came_to_nothing(store, client):
+    client.record(client.lease())
+    order = client.order().json()["order"]["id"]
+    client.upload(order, ARCHIVE)
+    client.upload(order, ARCHIVE + b"2")
+    assert unused(store) == [f"local/archives/{digest(ARCHIVE + b'2')}"]
+    client.ask("POST", f"/v1/builds/{order}/result", json={"failed": "out of memory"})
+    assert unused(store) == []
+    order = client.order().json()["order"]["id"]
+    client.upload(order, ARCHIVE)
+    assert client.result(order, ARCHIVE, plain=PLAIN, warm=PLAIN).json()["state"] == "refused"
+    assert unused(store) == []
+
+
+def test_an_archive_that_serves_outlives_an_order_that_brought_it_once_more_in_vain(store, client):
+    name = client.publish(ARCHIVE)
+    client.record(client.lease(OTHER), key=OTHER)
+    order = client.order(OTHER).json()["order"]["id"]
+    client.upload(order, ARCHIVE)
+    client.ask("POST", f"/v1/builds/{order}/result", json={"failed": "out of memory"})
+    assert client.archive(name).content == ARCHIVE
 
 
 def test_one_tenants_sweep_leaves_the_others_alone(store, now):

@@ -7,16 +7,20 @@ import subprocess
 
 import pytest
 
+from jboost_server import views
+from jboost_server.catalogue import Catalogue
+from jboost_server.core.layout import KeyPlace
+from jboost_server.core.lookup import Scope
 from jboost_server.settings import Caps, Policy
 from jboost_server.store.directory import DirectoryStore
 from jboost_server.web import bodies
 from jboost_server.web.hosts import LOOPBACK
 from jboost_server.web.tenancy import Local, shared_token
-from tests.jboost.server_world import CLASSES, GROUP, Client, Names, digest, reason, running
+from tests.jboost.server_world import CLASSES, GROUP, SIGNER, Client, Names, digest, reason, running
 from tests.jboost.test_server_loop import AOT, ARCHIVE
-from tests.jboost_world import KEY
+from tests.jboost_world import KEY, SCOPE
 from tests.waiting import until
-from warmroot.errors import UserError
+from warmroot.errors import NoLease, UserError
 
 SMALL = Policy(fresh=0.0, recorders=4, caps=Caps(class_list=20_000, aot=10_000, archive=2**20))
 
@@ -243,6 +247,48 @@ def test_one_lease_brings_one_recording(client):
     lease = client.lease()
     client.record(lease)
     assert reason(client.record(lease, b"another/Class\n")) == (403, "NoLease")
+
+
+def test_of_uploads_under_one_lease_at_the_same_time_one_is_kept(tmp_path):
+    """Each was begun while the lease had no recording yet."""
+    store = DirectoryStore(tmp_path / "store")
+    catalogue = Catalogue(store, SIGNER, SMALL, clock=lambda: 0.0, monotonic=lambda: 0.0)
+    found = catalogue.lookup(SCOPE, KEY, record=True, pod="pod")
+    place, lease, second = KeyPlace(SCOPE, KEY.digest), found.recorder.lease, b"another/Class\n"
+
+    def send(data, chunks):
+        return catalogue.record(place, lease, digest(data), len(data), chunks, run=(60, 10))
+
+    def chunks():
+        yield CLASSES
+        send(second, [second])
+
+    with pytest.raises(NoLease):
+        send(CLASSES, chunks())
+    assert [name for name, _ in catalogue.recordings(place)] == [digest(second)]
+    assert len(kept(store)) == 2
+
+
+def test_a_tenant_has_no_more_groups_than_its_cap(store):
+    with running(store, policy=Policy(fresh=0.0, caps=Caps(groups=2))) as client:
+        for group in ("one", "two"):
+            client.lease(group=group)
+        for _ in range(2):
+            answer = client.lookup(record=True, group="three")
+            assert answer["recorder"] is None
+            assert "2 groups of local are known, no more may be" in answer["why"][-1]
+        assert client.lookup(AOT, record=True, group="one")["outcome"] == "learning"
+        assert kept(store, "/three/") == []
+
+
+def test_groups_that_there_are_not_take_no_memory_for_long(tmp_path, monkeypatch):
+    monkeypatch.setattr(views, "MAX_GROUPS", 3)
+    store = DirectoryStore(tmp_path / "store")
+    found = views.Views(store, SIGNER, fresh=60.0, monotonic=lambda: 0.0)
+    for number in range(10):
+        found.get(Scope("shop", f"none-{number}"))
+    known = [number for number in range(10) if found.peek(Scope("shop", f"none-{number}"))]
+    assert known == [7, 8, 9]
 
 
 def test_reports_of_strangers_leave_nothing_behind(client, store):

@@ -19,6 +19,7 @@ from jboost_server.core.manifest import verify
 from jboost_server.core.retention import Retention
 from jboost_server.settings import Policy
 from jboost_server.store.directory import DirectoryStore
+from jboost_server.sweep import finish, sweep
 from tests.jboost.faulty_store import FaultyStore, Killed, OnlyAt, later, lost
 from tests.jboost.server_world import CLASSES, PLAIN, SIGNER, WARM, Client, Clock, digest, running
 from tests.jboost_world import KEY, SCOPE
@@ -137,6 +138,42 @@ def test_what_is_swept_while_it_is_published_is_not_served(tmp_path):
     store.delete(layout.doomed(SCOPE.tenant, digest(ARCHIVE)))
     pods.build()
     assert is_whole(store)
+
+
+def test_of_two_sweepers_of_one_archive_one_deletes_and_what_is_published_meanwhile_is_whole(tmp_path):
+    """The first has found that nobody names the archive, and deletes it last of all."""
+    store, clock = DirectoryStore(tmp_path), Clock()
+    pods = Pods(store, clock)
+    pods.learn()
+    builds = Builds(pods.replica())
+    order = builds.order(SCOPE, KEY, "builder")
+    builds.archive(SCOPE.tenant, order.id, digest(ARCHIVE), len(ARCHIVE), [ARCHIVE])
+
+    def meanwhile(method, name):
+        if method == "delete" and name == layout.compressed(SCOPE.tenant, digest(ARCHIVE)):
+            assert not sweep(store, SCOPE.tenant, digest(ARCHIVE))
+            with pytest.raises(StoreUnavailable, match="swept"):
+                builds.result(SCOPE.tenant, order.id, RESULT)
+
+    assert sweep(FaultyStore(store, fault=meanwhile), SCOPE.tenant, digest(ARCHIVE))
+    assert not is_whole(store)
+    pods.build()
+    assert is_whole(store)
+
+
+def test_of_two_who_finish_a_dead_sweepers_work_one_does(tmp_path):
+    store = DirectoryStore(tmp_path)
+    doomed = layout.doomed(SCOPE.tenant, digest(ARCHIVE))
+    store.put_new(doomed, [b"left by a dead one"], 18)
+    stat = store.stat(doomed)
+    taken = []
+
+    def meanwhile(method, name):
+        if method == "delete" and not taken:
+            taken.append(finish(store, SCOPE.tenant, digest(ARCHIVE), stat))
+
+    assert finish(FaultyStore(store, fault=meanwhile), SCOPE.tenant, digest(ARCHIVE), stat)
+    assert taken == [False]
 
 
 def test_a_store_that_answers_503_at_any_call_is_asked_again(tmp_path, tally):
