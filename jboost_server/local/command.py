@@ -9,16 +9,20 @@ import subprocess
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
+from jboost_server.local import argfile
 from warmroot.errors import NotInstalled, UserError
 
 _WITH_VALUE = {
     *("-cp", "-classpath", "--class-path", "-p", "--module-path", "--upgrade-module-path"),
     *("--add-modules", "--limit-modules", "--enable-native-access", "--add-reads", "--add-exports"),
-    *("--add-opens", "--patch-module", "-d", "--describe-module"),
+    *("--add-opens", "--patch-module", "-d", "--describe-module", "--source"),
 }
-_CLASS_PATH = {"-cp", "-classpath", "--class-path"}
+_PATHS = {"-cp", "-classpath", "--class-path", "-p", "--module-path", "--upgrade-module-path"}
+_MODULE = ("-m", "--module")
+_NO_FILES = "--disable-@files"
 _NOT_A_NAME = re.compile(r"[^a-z0-9.-]+")
 _VERSION_SUFFIX = re.compile(r"-\d[a-z0-9.+-]*$")
 _FEATURE = re.compile(r"for \S+ JRE \((?:1\.)?(\d+)")
@@ -30,7 +34,8 @@ class JavaCommand:
     """`java OPTIONS -jar JAR ARGUMENTS`, or a main class or module in place of the jar.
 
     `java` is the launcher's file. `options` go to the JVM; `target` names what is started: `-jar JAR`,
-    `MAIN`, `-m MODULE`, or nothing for commands like `java -version`.
+    `MAIN`, `-m MODULE`, `--module=MODULE`, or nothing for commands like `java -version`. Argument files are
+    expanded.
     """
 
     java: Path
@@ -41,7 +46,10 @@ class JavaCommand:
     @property
     def words(self) -> tuple[str, ...]:
         """The command as it is started."""
-        return (str(self.java), *self.options, *self.target, *self.arguments)
+        before = (*self.options, *self.target)
+        if _NO_FILES not in self.options:  # a word with an @ that names no file any more
+            before = tuple(f"@{word}" if word.startswith("@") and word != "@" else word for word in before)
+        return (str(self.java), *before, *self.arguments)
 
     @property
     def jar(self) -> Path | None:
@@ -57,9 +65,9 @@ class JavaCommand:
         options = list(self.options)
         for at, option in enumerate(options):
             name, equals, value = option.partition("=")
-            if name == "--class-path" and equals:
+            if equals and name.startswith("--") and name in _PATHS:
                 options[at] = f"{name}={_absolute(value)}"
-            elif at and options[at - 1] in _CLASS_PATH:
+            elif at and options[at - 1] in _PATHS:
                 options[at] = _absolute(option)
         jar = self.jar
         target = (_JAR, str(jar.absolute())) if jar is not None else self.target
@@ -74,7 +82,8 @@ class JavaCommand:
         if self.jar is not None:
             name = _VERSION_SUFFIX.sub("", self.jar.stem.lower())
         else:
-            name = self.target[-1].rpartition("/")[2].rpartition(".")[2].lower() if self.target else ""
+            main = self.target[-1].removesuffix(".java") if self.target else ""
+            name = re.split(r"[/.=]", main)[-1].lower()
         name = _NOT_A_NAME.sub("-", name).strip("-.")[:100].strip("-.")
         return name if name and name != "archives" else "application"
 
@@ -83,7 +92,7 @@ def parse(words: Sequence[str]) -> JavaCommand:
     """The command in these words.
 
     Raises:
-        UserError: they are no java command, or there is no such launcher.
+        UserError: they are no java command, there is no such launcher, or an argument file can't be read.
     """
     if not words:
         raise UserError(
@@ -98,9 +107,7 @@ def parse(words: Sequence[str]) -> JavaCommand:
     if found is None:
         raise UserError(f"there is no program {words[0]}", hint="install a JDK, or give java's whole path")
     # Not resolved: a launcher finds its runtime by the path that it was started by.
-    options, rest = _split(list(words[1:]))
-    count = 2 if rest[:1] in ([_JAR], ["-m"], ["--module"]) else 1
-    return JavaCommand(Path(found).absolute(), tuple(options), tuple(rest[:count]), tuple(rest[count:]))
+    return JavaCommand(Path(found).absolute(), *_parts(_expanded(words[1:])))
 
 
 def _absolute(class_path: str) -> str:
@@ -108,15 +115,44 @@ def _absolute(class_path: str) -> str:
     return os.pathsep.join(str(Path(entry).absolute()) for entry in entries)
 
 
-def _split(words: list[str]) -> tuple[list[str], list[str]]:
-    """The JVM's options, and the rest that begins with what is started."""
+def _expanded(words: Sequence[str]) -> list[str]:
+    """The same with what argument files hold, which are looked for before the program's own arguments only.
+
+    Raises:
+        UserError: one can't be read.
+    """
+    found: list[str] = []
+    for at, word in enumerate(words):
+        if _parts(found)[1] or _NO_FILES in found:
+            return [*found, *words[at:]]
+        if not word.startswith("@") or word == "@":
+            found.append(word)
+        elif word.startswith("@@"):
+            found.append(word[1:])
+        else:
+            found += argfile.read(word[1:])
+    return found
+
+
+def _parts(words: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """Options, what is started, and its arguments, as the launcher of JDK 17 to 25 tells them apart."""
+    options: list[str] = []
+    jar: tuple[str, ...] = ()
     at = 0
-    while at < len(words):
+    while at < len(words) and words[at].startswith("-"):
         word = words[at]
-        if word in {_JAR, "-m", "--module"} or not word.startswith(("-", "@")):
-            break
-        at += 2 if word in _WITH_VALUE else 1
-    return words[:at], words[at:]
+        if word in _MODULE or word.startswith("--module="):
+            end = at + (2 if word in _MODULE else 1)
+            return tuple(options), tuple(words[at:end]), tuple(words[end:])
+        end = at + (2 if word in _WITH_VALUE else 1)
+        if word == _JAR:
+            jar = (_JAR,)  # more options may come before its name
+        else:
+            options += words[at:end]
+        at = end
+    if at >= len(words):
+        return (*options, *jar), (), ()
+    return tuple(options), (*jar, words[at]), tuple(words[at + 1 :])
 
 
 def feature(java: Path) -> int:
@@ -140,19 +176,23 @@ def feature(java: Path) -> int:
 
 def is_spring_boot(jar: Path) -> bool:
     """Whether Spring Boot starts it, extracted or not."""
-    try:
-        with zipfile.ZipFile(jar) as archive:
-            return b"Spring-Boot-Version:" in archive.read("META-INF/MANIFEST.MF")
-    except (OSError, KeyError, zipfile.BadZipFile):
-        return False
+    return "Spring-Boot-Version" in _main_attributes(jar)
 
 
 def is_fat_jar(jar: Path) -> bool:
-    """Whether this is Spring Boot's single jar, whose classes lie in jars inside of it."""
+    """Whether this is Spring Boot's single jar, whose classes lie in jars inside of it.
+
+    The application's jar of an extracted layout keeps `Spring-Boot-Version` and loses what is asked for here.
+    """
+    return {"Start-Class", "Spring-Boot-Classes"} <= _main_attributes(jar)
+
+
+def _main_attributes(jar: Path) -> set[str]:
+    """Names in the first section of its manifest; none if it has no manifest that can be read."""
     try:
         with zipfile.ZipFile(jar) as archive:
-            return any(
-                name.startswith(("BOOT-INF/classes/", "WEB-INF/lib-provided/")) for name in archive.namelist()
-            )
-    except (OSError, zipfile.BadZipFile):
-        return False
+            manifest = archive.read("META-INF/MANIFEST.MF").decode(errors="replace")
+    except (OSError, KeyError, zipfile.BadZipFile):
+        return set()
+    main = takewhile(bool, manifest.splitlines())  # an empty line ends the section
+    return {line.partition(":")[0] for line in main}
