@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import threading
 from collections.abc import Iterator
 
 import zstandard
@@ -27,7 +26,6 @@ class Archives:
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
         self._store = catalogue.store
-        self._compressing = threading.Lock()
         self._known: dict[tuple[str, str], tuple[str, str]] = {}
 
     def size(self, tenant: str, digest: str) -> int:
@@ -49,18 +47,25 @@ class Archives:
                 return found.size
         raise NoObject(f"no archive {digest[:12]}… of yours")
 
-    def compressed(self, tenant: str, digest: str) -> int:
-        """Makes the compressed form unless it is there; its size in bytes.
+    def compressed(self, tenant: str, digest: str) -> int | None:
+        """The size of its compressed form in bytes, None if there is none yet.
+
+        Raises:
+            StoreError: the store does not say.
+        """
+        try:
+            return self._store.stat(layout.compressed(tenant, digest)).size
+        except NoObject:
+            return None
+
+    def compress(self, tenant: str, digest: str) -> int:
+        """Makes the compressed form unless it is there; its size in bytes. It takes a whole core for a while.
 
         Raises:
             StoreError: it can't be made.
         """
-        name = layout.compressed(tenant, digest)
-        with self._compressing:  # one at a time: it takes a whole core
-            try:
-                return self._store.stat(name).size
-            except NoObject:
-                return self._compress(tenant, digest)
+        found = self.compressed(tenant, digest)
+        return self._compress(tenant, digest) if found is None else found
 
     def _compress(self, tenant: str, digest: str) -> int:
         """Spools to a file: a store wants the size first."""

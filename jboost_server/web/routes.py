@@ -263,7 +263,7 @@ async def _bytes(
         status = 206
         headers["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{size}"
     elif archives.takes_zstd(request.headers.get("accept-encoding", "")):
-        size = await service.waiting(service.archives.compressed, tenant, digest)
+        size = await service.compressed(tenant, digest)
         name = layout.compressed(tenant, digest)
         part = archives.Part(0, size, whole=True)
         headers |= {"Content-Encoding": "zstd", "ETag": f'"{digest}-zstd"'}

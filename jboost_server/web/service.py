@@ -32,7 +32,25 @@ from warmroot.errors import BadRequest
 T = TypeVar("T")
 REVIEWS = 8
 """Tokens that are reviewed at one time; an API server that hangs takes no more threads than this."""
+PACKERS = 1
+"""Archives that are compressed at one time: each takes a whole core."""
 log = logging.getLogger(__name__)
+
+
+class Threads:
+    """So many threads at one time for one kind of work, whose others wait without one: pods that ask for
+    something else are answered meanwhile.
+    """
+
+    def __init__(self, at_once: int) -> None:
+        self._at_once = at_once
+        self._limiter: CapacityLimiter | None = None  # it belongs to an event loop, which is not there yet
+
+    async def run(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Runs it in one of them."""
+        if self._limiter is None:
+            self._limiter = CapacityLimiter(self._at_once)
+        return await to_thread.run_sync(partial(function, *arguments), limiter=self._limiter)
 
 
 @dataclass(frozen=True)
@@ -76,7 +94,8 @@ class Service:
         self.uploads = Uploads()
         self.readers = Readers()
         self.metrics = Metrics()
-        self._reviews: CapacityLimiter | None = None  # it belongs to an event loop, which is not there yet
+        self._reviews = Threads(REVIEWS)
+        self._packers = Threads(PACKERS)
 
     async def who(self, request: Request) -> Identity:
         """Who asks.
@@ -87,9 +106,7 @@ class Service:
         header = request.headers.get("authorization", "")
         identity = self.settings.tenants.known(header)
         if identity is None:
-            if self._reviews is None:
-                self._reviews = CapacityLimiter(REVIEWS)
-            identity = await to_thread.run_sync(self.settings.tenants.identify, header, limiter=self._reviews)
+            identity = await self._reviews.run(self.settings.tenants.identify, header)
         _must_be_tenant(identity)
         return identity
 
@@ -102,6 +119,17 @@ class Service:
         identity = await self.who(request)
         identity.must_build()
         return identity.tenant
+
+    async def compressed(self, tenant: str, digest: str) -> int:
+        """The size in bytes of an archive's compressed form, which is made if nobody asked for it before.
+
+        Raises:
+            StoreError: it can't be made.
+        """
+        found = await self.waiting(self.archives.compressed, tenant, digest)
+        if found is None:
+            found = await self._packers.run(self.archives.compress, tenant, digest)
+        return found
 
     def collect(self) -> None:
         """Deletes what retention lets go, of every tenant. Replicas may do so at the same time.

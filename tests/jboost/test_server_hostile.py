@@ -1,9 +1,12 @@
 """What nobody sends by mistake, over real sockets: each has a named error, and nothing of it is kept."""
 
+import contextlib
 import json
 import os
 import socket
 import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -16,6 +19,7 @@ from jboost_server.store.directory import DirectoryStore
 from jboost_server.web import bodies
 from jboost_server.web.hosts import LOOPBACK
 from jboost_server.web.tenancy import Local, shared_token
+from tests.jboost.faulty_store import FaultyStore
 from tests.jboost.server_world import CLASSES, GROUP, SIGNER, Client, Names, digest, reason, running
 from tests.jboost.test_server_loop import AOT, ARCHIVE
 from tests.jboost_world import KEY, SCOPE
@@ -134,6 +138,47 @@ def test_an_upload_that_stalls_is_cut(client, store, monkeypatch):
     answer = raw(client, head, CLASSES[:9], shut=False)
     assert b"UploadCut" in answer
     assert (kept(store), parts(store)) == ([], [])
+
+
+def test_lookups_are_answered_while_uploads_hang_beyond_their_limit(client, store):
+    """Threads for them would be gone several times over."""
+    head = f"PUT {target(client, client.lease())} HTTP/1.1\nHost: x\nContent-Length: {len(CLASSES)}\n"
+    with contextlib.ExitStack() as stack:
+        for _ in range(60):
+            connection = stack.enter_context(socket.create_connection(client.address, timeout=20))
+            connection.sendall(head.replace("\n", "\r\n").encode() + b"\r\n" + CLASSES[:9])
+        until(lambda: len(parts(store)) == 16, what="as many uploads as may are being written")
+        for number in range(20):
+            assert client.lookup(record=True, group=f"other-{number}")["outcome"] == "learning"
+        assert len(parts(store)) == 16
+
+
+def test_lookups_are_answered_while_many_wait_for_a_compressed_archive(tmp_path):
+    """The store stands still while the first of them reads the archive."""
+    looked_for, go_on = [], threading.Event()
+
+    def fault(method, name):
+        if not hanging or "/archives/" not in name:
+            return
+        if method == "stat" and name.endswith(".zst"):
+            looked_for.append(name)
+        if method == "get" and "." not in name:
+            assert go_on.wait(60)
+
+    hanging = False
+    store = FaultyStore(DirectoryStore(tmp_path / "store"), fault=fault)
+    with running(store) as client, ThreadPoolExecutor(60) as pool:
+        name = client.publish(ARCHIVE)
+        hanging = True
+        readers = [pool.submit(Client(client.url).archive, name, Accept_Encoding="zstd") for _ in range(60)]
+        try:
+            until(lambda: len(looked_for) >= 60, what="all have asked")
+            for number in range(20):
+                assert client.lookup(record=True, group=f"other-{number}")["outcome"] == "learning"
+            assert not any(each.done() for each in readers)
+        finally:
+            go_on.set()
+        assert {each.result().headers["Content-Encoding"] for each in readers} == {"zstd"}
 
 
 @pytest.mark.parametrize("length", ["", "Transfer-Encoding: chunked\n"])
