@@ -114,7 +114,7 @@ class Builds:
                 yield Input(opened.stat.size, opened.chunks)
             return
         merged = read(self._store, place.merge, merge.decode)
-        data = merged.value.render() if merged else b""
+        data = merged.value.render(self._policy.threshold) if merged else b""
         if hashlib.sha256(data).hexdigest() != found.input:
             raise NoOrder("the merge went on since this order was given")
         yield Input(len(data), (data[at : at + CHUNK] for at in range(0, len(data), CHUNK)))
@@ -247,7 +247,7 @@ class Builds:
         merged = self._merged(place, key, learned)
         if not merged.recordings:
             return None
-        data = merged.render()
+        data = merged.render(self._policy.threshold)
         digest = hashlib.sha256(data).hexdigest()
         if not orders.worth_building(digest, learned, book, built, now):
             return None

@@ -24,10 +24,12 @@ class Caps:
 class Policy:
     """How the service learns and promotes.
 
-    `recorders` a key has at most; `settle` is how many seconds a recorder goes on after it is ready, `lease`
-    how many it has in all, and `order` a builder. `min_gain` in percent, `samples` starts a side.
-    `waive_after` pods with a good preflight, the others need none; `withdraw_after` pods whose JVM refused an
-    archive, it is withdrawn. `fresh` is for how many seconds an answer may be made of what was read before.
+    `recorders` a key has at most; a line of a class list is built of if `threshold` of them saw it: above
+    one, what only few pods' traffic needs is left out with the junk. `settle` is how many seconds a recorder
+    goes on after it is ready, `lease` how many it has in all, and `order` a builder. `min_gain` in percent,
+    `samples` starts a side. After `waive_after` pods with a good preflight the others need none; after
+    `withdraw_after` pods whose JVM refused an archive, or died of it, it is withdrawn. `fresh` is for how
+    many seconds an answer may be made of what was read before.
 
     Raises:
         UserError: a value that makes no sense.
@@ -37,6 +39,7 @@ class Policy:
     settle: int = 60
     lease: int = 1800
     order: int = 3600
+    threshold: int = 1
     min_gain: int = 10
     samples: int = MIN_SAMPLES
     waive_after: int = 5
@@ -50,6 +53,7 @@ class Policy:
             ("settle", 0, 86_400),
             ("lease", 1, 7 * 86_400),
             ("order", 1, 7 * 86_400),
+            ("threshold", 1, MAX_SLOTS),
             ("min_gain", 0, 99),
             ("samples", MIN_SAMPLES, MAX_SAMPLES),
             ("waive_after", 1, 64),

@@ -19,6 +19,8 @@ from warmroot.errors import EmptyRecording, StoreBroken, TooLarge, UploadError
 
 MAX_LINES = 500_000
 """Lines of one merge, of any support."""
+MAX_TEXT = 16 * 2**20
+"""Bytes of all lines of one merge, which is held in memory."""
 MAX_RECORDINGS = 1_000
 """Recordings of one merge. Far fewer say all there is to say."""
 _RECORDING = re.compile(r"[0-9a-f]{64}")
@@ -65,6 +67,7 @@ class Merge:
         entries: Iterable[Entry],
         *,
         max_lines: int = MAX_LINES,
+        max_text: int = MAX_TEXT,
         max_recordings: int = MAX_RECORDINGS,
     ) -> Merge:
         """The merge with one recording more; the very same if it has that one already.
@@ -83,15 +86,19 @@ class Merge:
             raise TooLarge(f"a merge of more than {max_recordings} recordings")
         support = dict(self.support)
         seen: set[str] = set()
-        classes = 0
+        classes, size = 0, sum(map(_size, support))
         for entry in entries:
             if entry.text in seen or not kept(entry):
                 continue
             seen.add(entry.text)
             classes += entry.kind is Kind.CLASS
+            if entry.text not in support:
+                size += _size(entry.text)
             support[entry.text] = support.get(entry.text, 0) + 1
             if len(support) > max_lines:
                 raise TooLarge(f"a merge of more than {max_lines} lines")
+            if size > max_text:
+                raise TooLarge(f"a merge of more than {max_text} bytes")
         if not classes:
             raise EmptyRecording(f"recording {recording[:12]} has no class that an archive could hold")
         return Merge(self.feature, (*self.recordings, recording), MappingProxyType(support))
@@ -123,6 +130,10 @@ class Merge:
                 "support": [[text, count] for text, count in self.support.items()],
             }
         )
+
+
+def _size(line: str) -> int:
+    return len(line.encode()) + 1
 
 
 def decode(data: bytes) -> Merge:

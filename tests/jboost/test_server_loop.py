@@ -62,8 +62,15 @@ def test_a_pod_learns_and_the_next_one_gets_a_signed_archive(client):
     assert client.archive(name).content == ARCHIVE
 
 
-def test_what_is_built_of_is_the_merge_of_all_recordings(store):
-    with running(store, policy=Policy(recorders=2, fresh=0.0)) as client:
+COMMON = {"java/lang/Object"}
+
+
+@pytest.mark.parametrize(
+    ("threshold", "classes"),
+    [(1, COMMON | {"java/lang/String", "org/shop/Orders", "org/shop/Rare"}), (2, COMMON)],
+)
+def test_what_is_built_of_is_the_merge_of_all_recordings(store, threshold, classes):
+    with running(store, policy=Policy(recorders=2, fresh=0.0, threshold=threshold)) as client:
         leases = [client.lease(), client.lease()]
         lists = [CLASSES, b"java/lang/Object id: 0\norg/shop/Rare id: 1\n"]
         for lease, data in zip(leases, lists, strict=True):
@@ -71,12 +78,7 @@ def test_what_is_built_of_is_the_merge_of_all_recordings(store):
         order = client.order().json()["order"]
         data = client.ask("GET", f"/v1/builds/{order['id']}/input").content
         assert (digest(data), len(data), order["form"]) == (order["input"], order["size"], "classlist")
-        assert set(data.decode().splitlines()[1:]) == {
-            "java/lang/Object",
-            "java/lang/String",
-            "org/shop/Orders",
-            "org/shop/Rare",
-        }
+        assert set(data.decode().splitlines()[1:]) == classes
 
 
 def test_nothing_is_built_while_a_recorder_is_at_work_and_too_few_came(store):
@@ -307,19 +309,36 @@ def test_after_enough_good_preflights_none_is_asked_for_until_one_fails(store):
 
 
 def hits(client):
-    return client.ask("GET", "/v1/status").json()["groups"][0]["keys"][0]["hits"]
+    return key_status(client)["hits"]
 
 
-def test_an_archive_that_jvms_refuse_is_withdrawn_from_all(store):
+@pytest.mark.parametrize("harm", ["preflight", "crash"])
+def test_an_archive_that_jvms_refuse_or_die_of_is_withdrawn_from_all(store, harm):
     with running(store, policy=Policy(fresh=0.0, withdraw_after=2)) as client:
         name = client.publish(ARCHIVE)
-        client.outcome("preflight", name)
+        client.outcome(harm, name)
         assert client.lookup()["outcome"] == "hit"
-        client.outcome("preflight", name)
+        client.outcome(harm, name)
         answer = client.lookup(record=True)
         assert (answer["outcome"], answer["recorder"]) == ("missing", None)
-        assert "refused it" in answer["why"][0]
+        assert "2 pods" in answer["why"][0]
         assert client.archive(name).status_code == 404
+        until(lambda: key_status(client)["misses"] == {harm: 2})
+        assert key_status(client)["state"] == "Withdrawn"
+
+
+def test_one_pod_alone_has_no_archive_withdrawn_however_often_it_dies(store):
+    with running(store, policy=Policy(fresh=0.0, withdraw_after=2), tenants=Names()) as client:
+        name = Client(client.url, "shop/builder").publish(ARCHIVE)
+        pod = Client(client.url, "shop/pod")
+        for _ in range(3):
+            assert pod.outcome("crash", name).status_code == 204
+        (proposal,) = pod.lookup()["proposals"]
+        assert verify(json.dumps(proposal).encode(), SIGNER.publics).preflight is Preflight.REQUIRED
+
+
+def key_status(client):
+    return client.ask("GET", "/v1/status").json()["groups"][0]["keys"][0]
 
 
 def test_tenants_have_nothing_in_common(store):

@@ -80,6 +80,9 @@ def test_bounds_hold():
     merge = Merge(17).fold(A, classes("x/A", "x/B"))
     with pytest.raises(TooLarge, match="lines"):
         merge.fold(B, classes("x/C"), max_lines=2)
+    with pytest.raises(TooLarge, match="10 bytes"):
+        merge.fold(B, classes("x/Ä"), max_text=10)
+    assert len(merge.fold(B, classes("x/Ä"), max_text=13).lines()) == 3
     with pytest.raises(TooLarge, match="recordings"):
         merge.fold(B, classes("x/A"), max_recordings=1)
 
