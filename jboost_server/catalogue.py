@@ -167,21 +167,17 @@ class Catalogue:
                     yield found.which, facts.value
 
     def doubt(self, place: KeyPlace, archive: str, pod: str, why: str) -> None:
-        """A pod's JVM refused an archive: every pod tries it again, and after a few such pods nobody gets it.
+        """An archive did harm: every pod tries it again, and after a few such pods nobody gets it.
 
         Raises:
             StoreError: it can't be written.
         """
+        most = self.policy.withdraw_after
 
         def decide(old: Publication | None) -> Publication | None:
             if old is None or old.state is not State.SERVING:
                 return None
-            new = self._with_preflight(old.with_doubt(_mark(pod)), Preflight.REQUIRED)
-            if len(new.doubted) >= self.policy.withdraw_after:
-                new = new.become(
-                    State.WITHDRAWN, f"{len(new.doubted)} pods' JVMs refused it; the last: {why}"
-                )
-            return new
+            return self._with_preflight(old.with_doubt(_mark(pod), why, most=most), Preflight.REQUIRED)
 
         self._change(place, archive, decide)
 
@@ -200,14 +196,6 @@ class Catalogue:
             return self._with_preflight(new, Preflight.WAIVED) if len(new.proved) >= enough else new
 
         self._change(place, archive, decide)
-
-    def withdraw(self, place: KeyPlace, archive: str, why: str) -> None:
-        """No pod gets the archive any more.
-
-        Raises:
-            StoreError: it can't be written.
-        """
-        self._change(place, archive, lambda old: old and old.become(State.WITHDRAWN, why))
 
     def _change(
         self, place: KeyPlace, archive: str, decide: Callable[[Publication | None], Publication | None]

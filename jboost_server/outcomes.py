@@ -1,8 +1,8 @@
 """What pods report, gathered in memory for a moment and written together.
 
 Two hundred pods that start at once would otherwise fight for one object. What a replica that dies has not
-written yet is lost, and that costs counts alone: that a JVM refused an archive is written before the pod gets
-its answer, and an archive is trusted a little later.
+written yet is lost, and that costs counts alone: that an archive did harm is written before the pod gets its
+answer, and an archive is trusted a little later.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class Report:
 
     @property
     def doubts(self) -> bool:
-        """Whether its JVM refused the archive."""
-        return self.outcome is Outcome.PREFLIGHT and bool(self.archive)
+        """Whether its JVM refused the archive, or died of it."""
+        return self.outcome in {Outcome.PREFLIGHT, Outcome.CRASH} and bool(self.archive)
 
 
 @dataclass

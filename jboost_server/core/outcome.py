@@ -32,6 +32,8 @@ class Outcome(StrEnum):
     """The archive or its manifest is not what was signed."""
     PREFLIGHT = "preflight"
     """The JVM refused the archive when it was tried."""
+    CRASH = "crash"
+    """It started from the archive, and soon its JVM died of SIGILL, SIGSEGV or SIGABRT."""
     BUDGET = "budget"
     """Time ran out."""
     SERVER = "server"

@@ -37,7 +37,8 @@ class Publication:
 
     `input` is the digest of the merged list or recording that it was built of; `built` in seconds since 1970,
     `size` in bytes, `plain` and `warm` medians in milliseconds, `gain` in percent. `proved` are pods (by a
-    digest of their uid) that started with it after a preflight, `doubted` those whose JVM refused it since.
+    digest of their uid) that started with it after a preflight, `doubted` those whose JVM refused it since
+    or died of it.
     """
 
     archive: str
@@ -74,10 +75,15 @@ class Publication:
         known = (*self.proved, *sorted(pods - set(self.proved)))
         return replace(self, proved=known[: min(enough, MAX_PODS)])
 
-    def with_doubt(self, pod: str) -> Publication:
-        """After a pod's JVM refused it: all proof is void."""
+    def with_doubt(self, pod: str, why: str, *, most: int) -> Publication:
+        """After it did harm in a pod: all proof is void, and when `most` pods say so it is withdrawn."""
         doubted = self.doubted if pod in self.doubted else (*self.doubted, pod)
-        return replace(self, proved=(), doubted=doubted[:MAX_PODS])
+        new = replace(self, proved=(), doubted=doubted[:MAX_PODS])
+        if len(new.doubted) < most:
+            return new
+        return new.become(
+            State.WITHDRAWN, f"{len(new.doubted)} pods' JVMs refused it or died of it; the last: {why}"
+        )
 
     def encode(self) -> bytes:
         """For the object store, in canonical form."""

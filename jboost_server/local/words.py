@@ -61,6 +61,10 @@ MEANINGS: dict[Outcome, Meaning] = {
         "The JVM refused the archive when it was tried, before the application started.",
         "Run `jboost explain -- java …` with the application's command: it shows what the JVM said.",
     ),
+    Outcome.CRASH: Meaning(
+        "The JVM died of SIGILL, SIGSEGV or SIGABRT soon after it had started from the archive.",
+        "Read the JVM's `hs_err` file. When enough starts end so the archive is withdrawn from all.",
+    ),
     Outcome.BUDGET: Meaning(
         "The time for lookup, download or trial ran out; the application did not wait longer.",
         "Look at the milliseconds by step in `jboost explain`; the next start has what came in time.",

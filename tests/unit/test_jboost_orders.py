@@ -135,8 +135,15 @@ def test_proof_is_bounded_and_void_after_one_doubt():
     proved = PUBLISHED.with_proof(frozenset(map(str, range(9))), enough=3)
     assert len(proved.proved) == 3
     assert proved.with_proof(frozenset(proved.proved), enough=9).proved == proved.proved
-    doubted = proved.with_doubt("p").with_doubt("p")
+    doubted = proved.with_doubt("p", "", most=9).with_doubt("p", "", most=9)
     assert (doubted.proved, doubted.doubted) == ((), ("p",))
+
+
+def test_an_archive_is_withdrawn_when_enough_different_pods_had_harm_of_it():
+    once = PUBLISHED.with_doubt("p", "SIGILL", most=2).with_doubt("p", "SIGILL", most=2)
+    assert once.state is State.SERVING
+    twice = once.with_doubt("q", "SIGSEGV", most=2)
+    assert (twice.state, "2 pods" in twice.why, "SIGSEGV" in twice.why) == (State.WITHDRAWN, True, True)
 
 
 def test_counts_add_up_and_forget_what_was_used_longest_ago():
