@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import math
 import random
 import time
 from collections.abc import Iterator, Sequence
@@ -48,7 +49,7 @@ def send(
     application: Application,
     port: int,
     *,
-    seconds: float = TIMEOUT,
+    seconds: float = math.inf,
     count: int | None = None,
     seed: int = 1,
     kinds: Sequence[str] | None = None,

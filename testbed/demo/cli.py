@@ -83,11 +83,13 @@ def demo(
                 told |= summary.wire()
                 judge(summary.findings)
                 if not keep:
-                    up.close()  # what machines still do would be in the Java pods' figures
+                    with reporter.phase("machines and control plane are ended"):
+                        up.close()  # what they still do would be in the Java pods' figures
             if only is not Half.NODES:
                 java = _tell_java(directory / "java", reporter)
                 told["java"] = java.wire()
                 judge(java.findings)
+            reporter.show_phases()
         finally:
             if output is Output.JSON and told:
                 print(json.dumps(told, indent=2), flush=True)  # noqa: T201

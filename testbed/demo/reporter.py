@@ -64,6 +64,17 @@ class Reporter:
         self.phases.append(PhaseTime(name, took))
         self.say(f"[green]✓[/green] {name} ({took:.1f} s)")
 
+    def show_phases(self) -> None:
+        """Where the time went: every phase so far, and the whole."""
+        table = Table(title="Where the time went", title_justify="left")
+        table.add_column("phase")
+        table.add_column("seconds", justify="right")
+        for phase in self.phases:
+            table.add_row(phase.name, f"{phase.seconds:.1f}")
+        table.add_row("all of it", f"{self.elapsed:.1f}")
+        self.console.print()
+        self.console.print(table)
+
     @contextmanager
     def watching(self, scene: Scene, os_name: str) -> Iterator[Watching]:
         """Shows the nodes of `scene` until the block ends; call `refresh` now and then."""

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
+from jboost_agent.build import agent_jar
+from jboost_server.core.outcome import Outcome
 from testbed.apps import traffic
 from testbed.apps.application import Layout
 from testbed.apps.running import running
 from testbed.apps.spring import EXTRACTED_AT
+from testbed.demo.java.bed import serving
+from testbed.demo.java.pod import PATIENT, Pod
+from testbed.demo.java.story import has_mapped
 
-pytestmark = pytest.mark.jvm
+pytestmark = [pytest.mark.jvm, pytest.mark.timeout(900)]
 
 
 def named(java, name):
@@ -26,6 +33,27 @@ def test_an_application_gets_ready_and_answers_every_kind_of_request_as_expected
         served = traffic.send(application, one.port, count=6 * len(application.requests))
     assert served.unexpected == []
     assert len(served.latencies) == 6 * len(application.requests)
+
+
+@pytest.mark.parametrize(("name", "feature"), [("wiremock", 25), ("fuseki", 17)])
+def test_a_server_nobody_here_wrote_starts_from_an_archive_of_ours_and_answers_well(
+    java, feature, name, tmp_path
+):
+    application, jdk = named(java, name), java.jdk(feature)
+    asked = 6 * len(application.requests)
+    with serving(tmp_path) as service:
+        pod = Pod(application, jdk, name, tmp_path / "pod", service, agent_jar())
+        assert pod.fetch("--record", *PATIENT).outcome is Outcome.LEARNING
+        with pod.application_container(signal.SIGTERM) as one:
+            traffic.send(application, one.port, count=asked)
+        pod.record()
+        pod.build(samples=5)
+        decided = pod.fetch(*PATIENT)
+        assert decided.outcome is Outcome.HIT, decided.report.why
+        with pod.application_container() as one:
+            assert has_mapped(one, decided.report.archive)
+            served = traffic.send(application, one.port, count=asked)
+    assert (served.unexpected, len(served.latencies)) == ([], asked)
 
 
 def test_the_fat_jar_answers_too(java, tmp_path):

@@ -14,6 +14,7 @@ from rich.console import Console
 from testbed.demo.java import show
 from testbed.demo.java.bed import read_entries, write_stored
 from testbed.demo.java.story import CHANGED, NEEDLE, JavaSummary, Start, change, flip, has_mapped
+from testbed.demo.reporter import Reporter
 from testbed.demo.verdict import Finding
 from warmroot.errors import StepFailed
 
@@ -85,6 +86,19 @@ def test_the_table_shows_ratio_outcome_and_reason():
     lines = console.export_text().splitlines()
     assert any("17.0.1" in line and "2.00 s" in line and " 2.00 " in line and "hit" in line for line in lines)
     assert any("classpath: fingerprint" in line and "4.10 s" in line for line in lines)
+
+
+def test_the_demo_shows_where_its_time_went():
+    console = Console(width=200, record=True, file=io.StringIO())
+    reporter = Reporter(console)
+    for name in ("builds", "measures"):
+        with reporter.phase(name):
+            pass
+    console.export_text()
+    reporter.show_phases()
+    rows = [line.split("│") for line in console.export_text().splitlines() if line.startswith("│")]
+    assert [row[1].strip() for row in rows] == ["builds", "measures", "all of it"]
+    assert all(float(row[2]) < 5 for row in rows)
 
 
 @pytest.mark.parametrize(("holds", "all_hold"), [((True, True), True), ((True, False), False), ((), False)])

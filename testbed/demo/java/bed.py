@@ -14,21 +14,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import requests
-
 from jboost_agent.build import agent_jar
 from jboost_server import signing
 from testbed.apps import spring
 from testbed.apps.application import Application, Layout
-from testbed.apps.running import free_port
-from testbed.controlplane.processes import Program
+from testbed.apps.running import answers, free_port
+from testbed.controlplane.processes import POLL, Program
 from testbed.demo.java.pod import Pod, Service
 from testbed.setup import jdk
 from testbed.setup.cache import cache_dir
 from testbed.setup.jdk import Jdk
 from warmroot.errors import NotInstalled, ProgramDied
 
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 
 
 class JavaBed:
@@ -41,7 +39,7 @@ class JavaBed:
     def __enter__(self) -> Self:
         self.application = _own_copy(spring.application(cache_dir()), self.folder / "app")
         self.agent = agent_jar()
-        self.service = self._stack.enter_context(_serving(self.folder))
+        self.service = self._stack.enter_context(serving(self.folder))
         return self
 
     def __exit__(
@@ -106,14 +104,18 @@ def write_stored(jar: Path, entries: list[tuple[zipfile.ZipInfo, bytes]]) -> Non
 
 
 @contextlib.contextmanager
-def _serving(folder: Path) -> Iterator[Service]:
+def serving(folder: Path, *options: str) -> Iterator[Service]:
+    """The real cache service as a process of its own, with a fresh key; up within this block.
+
+    Raises:
+        ProgramDied: it ended, or it did not get ready.
+    """
     port = free_port()
-    url = f"http://127.0.0.1:{port}"
     signing.create(folder / "signing.key")
     python = sys.executable  # its own first word tells an interpreter where its packages are
     command = [python, "-m", "jboost_server.web", "--store", str(folder / "store")]
     command += ["--key", str(folder / "signing.key"), "--listen", f"127.0.0.1:{port}"]
-    command += ["--public-keys", str(folder / "public.keys")]
+    command += ["--public-keys", str(folder / "public.keys"), *options]
     program = Program.start(
         command,
         executable=Path(python),
@@ -123,18 +125,17 @@ def _serving(folder: Path) -> Iterator[Service]:
         env=os.environ,
     )
     try:
-        _await(url, program)
-        yield Service(url, folder / "public.keys")
+        _await(port, program)
+        yield Service(f"http://127.0.0.1:{port}", folder / "public.keys")
     finally:
         program.end(10.0)
 
 
-def _await(url: str, program: Program) -> None:
+def _await(port: int, program: Program) -> None:
     end = time.monotonic() + START_SECONDS
-    while time.monotonic() < end:
+    while not answers(port, "/readyz"):
         program.check()
-        with contextlib.suppress(requests.RequestException):
-            if requests.get(f"{url}/readyz", timeout=2).ok:
-                return
-        time.sleep(0.05)
-    raise ProgramDied(f"the cache service is not ready after {START_SECONDS:.0f} s", hint="see its log")
+        if time.monotonic() > end:
+            late = f"the cache service is not ready after {START_SECONDS:.0f} s"
+            raise ProgramDied(late, hint=f"see {program.log}")
+        time.sleep(POLL)

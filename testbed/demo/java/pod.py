@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import requests
+
 from jboost_server.core.outcome import Outcome
 from jboost_server.local.agent import Report
 from testbed.apps.application import Application
@@ -17,12 +19,14 @@ from testbed.apps.running import Running, end, free_port, plain_environment, sta
 from testbed.setup.jdk import Jdk
 from warmroot.errors import ProgramDied
 
-PATIENCE = 20.0
-"""Seconds after which a `fetch` that does not keep its own budget counts as hanging."""
+PATIENCE = 60.0
+"""Seconds after which a `fetch` or a `record` counts as hanging."""
+PATIENT = ("--lookup-ms", "10000", "--fetch-ms", "30000", "--preflight-ms", "30000")
+"""Budgets of a `fetch` that shall not start plainly because the machine has other things to do."""
 BUILDS = 3
 """On a machine that has other things to do a measurement may be too noisy to sign by; it is made again."""
-BUILD_PATIENCE = 300.0
-"""Seconds for one build with its measured starts."""
+BUILD_PATIENCE = 900.0
+"""Seconds after which a build with its measured starts counts as hanging."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +94,8 @@ class Pod:
         return Decided(report, time.monotonic() - began)
 
     @contextmanager
-    def application_container(self) -> Iterator[Running]:
-        """The application, up within this block.
+    def application_container(self, order: signal.Signals = signal.SIGKILL) -> Iterator[Running]:
+        """The application, up within this block, and ended by this signal: a recorder writes at SIGTERM.
 
         Raises:
             ProgramDied: it did not get ready.
@@ -104,7 +108,7 @@ class Pod:
         try:
             yield one
         finally:
-            one.end()
+            one.end(order)
 
     def record(self) -> None:
         """The recorder's sidecar, after the application ended: uploads what was recorded.
@@ -131,6 +135,19 @@ class Pod:
                 return lines
         said = lines[-1] if lines else f"it ended with code {done}"
         raise ProgramDied(f"the builder: {said}", hint=self._hint("build.log"))
+
+    def measured(self) -> tuple[float, float]:
+        """What the service signed by: medians in seconds of the builder's plain and warm starts.
+
+        Raises:
+            ProgramDied: the service serves no archive to this pod's group.
+        """
+        url = f"{self._service.url}/v1/status"
+        groups = requests.get(url, params={"group": self._group}, timeout=PATIENCE).json()["groups"]
+        for key in (key for group in groups for key in group["keys"]):
+            if archive := key["archive"]:
+                return archive["plain"] / 1000, archive["warm"] / 1000
+        raise ProgramDied(f"no archive of {self._group} is served", hint=self._hint("build.log"))
 
     def _words(self, verb: str, *more: str, command: bool = True) -> list[str]:
         words = [str(self.jdk.java), "-jar", str(self._agent), verb, "--server", self._service.url]

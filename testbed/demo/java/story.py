@@ -7,6 +7,7 @@ answers.
 from __future__ import annotations
 
 import os
+import signal
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from jboost_server.core.outcome import Outcome
 from testbed.apps import traffic
 from testbed.apps.running import Running
 from testbed.demo.java.bed import JavaBed, read_entries, write_stored
-from testbed.demo.java.pod import Decided, Pod
+from testbed.demo.java.pod import PATIENT, Decided, Pod
 from testbed.demo.reporter import Reporter
 from testbed.demo.verdict import Finding
 from testbed.setup import jdk as jdks
@@ -26,7 +27,8 @@ from warmroot.errors import NotInstalled, StepFailed
 
 SAMPLES = 5
 """Starts of each kind that the builder measures before the service signs."""
-TRAINING_SECONDS = 8.0
+TRAINING = 600
+"""Requests: each kind some dozens of times."""
 NEEDLE, CHANGED = b"article \x01", b"product \x01"
 """A constant of the application that shows in its answers, and another of the same length."""
 SHOWS_IT = "/articles/1"
@@ -54,6 +56,8 @@ class JavaSummary:
     findings: list[Finding] = field(default_factory=list)
     built: dict[str, list[str]] = field(default_factory=dict)
     """The builder's words by JDK."""
+    phases: dict[str, float] = field(default_factory=dict)
+    """Seconds by name."""
 
     def wire(self) -> dict[str, Any]:
         """The summary as JSON has it."""
@@ -68,6 +72,8 @@ class JavaStory:
         self.bed = bed
         self.reporter = reporter
         self.summary = JavaSummary()
+        self._warm_cpu: dict[Jdk, float] = {}
+        """Seconds of processor time of the warm pods' starts."""
 
     def tell(self, runtimes: list[Jdk]) -> JavaSummary:
         """All acts; what does not hold in the end is in the summary's findings.
@@ -76,47 +82,50 @@ class JavaStory:
             StepFailed, ProgramDied: a step did not come to its end.
             NotInstalled: no second build of a JDK is there.
         """
+        told = len(self.reporter.phases)
         for jdk in runtimes:
             self._learn(jdk)
+            self._build(jdk)
             self._warm(jdk)
         self._another_build(runtimes[-1])
         self._flipped_byte(runtimes[-1])
         self._changed_jar(runtimes[0])
+        self.summary.phases = {one.name: round(one.seconds, 1) for one in self.reporter.phases[told:]}
         return self.summary
 
     def _learn(self, jdk: Jdk) -> None:
         name = f"JDK {jdk.version}"
         pod = self.bed.pod(f"{jdk.feature}-recorder", jdk)
         with self.reporter.phase(f"{name}: starts cold, and records under real requests"):
-            decided = pod.fetch("--record")
+            decided = pod.fetch("--record", *PATIENT)
             self._claim(decided.outcome is Outcome.LEARNING, f"{name}: the first pod records", decided)
-            with pod.application_container() as running:
-                served = traffic.send(pod.application, running.port, seconds=TRAINING_SECONDS)
+            with pod.application_container(signal.SIGTERM) as running:
+                served = traffic.send(pod.application, running.port, count=TRAINING)
             self._claim(not served.unexpected, f"{name}: it answers well meanwhile", decided)
             pod.record()
         self.reporter.say(f"    recorded under {len(served.latencies)} requests")
-        with self.reporter.phase(f"{name}: an archive is built, tried, measured and signed"):
+
+    def _build(self, jdk: Jdk) -> None:
+        pod = self.bed.pod(f"{jdk.feature}-builder", jdk)
+        with self.reporter.phase(f"JDK {jdk.version}: an archive is built, tried, measured and signed"):
             self.summary.built[jdk.version] = lines = pod.build(SAMPLES)
         for line in lines[-1:]:
             self.reporter.say(f"    {line}")
 
     def _warm(self, jdk: Jdk) -> None:
-        """One start of each kind: the builder has measured more of them before."""
+        """One start: the builder has measured several of each kind, and the table shows their medians."""
         name = f"JDK {jdk.version}"
-        with self.reporter.phase(f"{name}: a pod starts plainly, and one warm"):
-            cold = self.bed.pod(f"{jdk.feature}-plain", jdk)
-            cold.options.write_text("")
-            with cold.application_container() as running:
-                plain = running.ready.seconds
-            pod = self.bed.pod(f"{jdk.feature}-warm", jdk)
-            decided = pod.fetch()
+        pod = self.bed.pod(f"{jdk.feature}-warm", jdk)
+        with self.reporter.phase(f"{name}: the next pod starts warm"):
+            decided = pod.fetch(*PATIENT)
             self._claim(decided.outcome is Outcome.HIT, f"{name}: the next pod gets the archive", decided)
             with pod.application_container() as running:
-                warm = running.ready.seconds
                 used = has_mapped(running, decided.report.archive)
             self._claim(used, f"{name}: its JVM has the archive mapped", decided)
-            self._claim(warm < plain, f"{name}: its start is faster", decided)
-        row = Start(name, "after training", decided.outcome, plain=plain, warm=warm, fetch=decided.seconds)
+        self._warm_cpu[jdk] = running.ready.cpu
+        plain, warm = pod.measured()
+        what = f"medians of {SAMPLES}"
+        row = Start(name, what, decided.outcome, plain=plain, warm=warm, fetch=decided.seconds)
         self.summary.starts.append(row)
 
     def _another_build(self, jdk: Jdk) -> None:
@@ -134,7 +143,7 @@ class JavaStory:
 
     def _archives(self, pod: Pod) -> list[Path]:
         """The stored archive that a pod of this kind gets."""
-        report = pod.fetch().report
+        report = pod.fetch(*PATIENT).report
         found = list(self.bed.store.rglob(f"{report.archive}~"))
         if not report.archive or not found:
             raise StepFailed(f"no archive of {pod.jdk.version} in the store", hint="see the service's log")
@@ -153,7 +162,7 @@ class JavaStory:
     def _refused(self, pod: Pod, what: str, outcome: Outcome) -> bytes:
         """A start that gets no archive, and what the application then shows."""
         with self.reporter.phase(f"JDK {pod.jdk.version}: {what}"):
-            decided = pod.fetch()
+            decided = pod.fetch(*PATIENT)
             self._claim(decided.outcome is outcome, f"{what}: the outcome is {outcome.value}", decided)
             untouched = pod.options.read_text().strip() == ""
             self._claim(untouched, f"{what}: no option of ours reaches the JVM", decided)
@@ -161,6 +170,9 @@ class JavaStory:
                 served = traffic.send(pod.application, running.port, count=40)
                 body = _get(running, SHOWS_IT)
             self._claim(not served.unexpected, f"{what}: the application answers well", decided)
+            if (warm := self._warm_cpu.get(pod.jdk)) is not None:
+                less = f"{what}: a warm start takes less of the processor than this one"
+                self._claim(warm < running.ready.cpu, less, decided)
         row = Start(
             f"JDK {pod.jdk.version}",
             what,
