@@ -32,7 +32,7 @@ def _table(rows: list[Row]) -> Table:
         sign = "≤" if row.better == "lower" else "≥"
         goal = "" if row.goal is None else f"{sign} {row.goal:g}"
         met = {True: "yes", False: "no", None: ""}[row.met]
-        table.add_row(row.bench, row.figure, f"{row.value:.4g}", row.unit, goal, met, row.against)
+        table.add_row(row.bench, row.figure, f"{row.value:.4g}", row.unit, goal, met, row.told)
     return table
 
 

@@ -15,6 +15,16 @@ from testbed.setup.jdk import Jdk
 from testbed.setup.process import run
 
 _AOT_FROM = 24
+TRAINING = 10.0
+"""Seconds of requests to a run that is recorded."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """How many classes a start under all kinds of requests took from its archives, and how many from jars."""
+
+    shared: int
+    not_shared: int
 
 
 @dataclass(frozen=True)
@@ -30,13 +40,25 @@ class Workshop:
         option = "AOTCache" if self.jdk.feature >= _AOT_FROM else "SharedArchiveFile"
         return [f"-XX:{option}={archive}"]
 
-    def recorded(
-        self,
-        name: str,
-        *,
-        seconds: float,
-        kinds: Sequence[str] | None = None,
-    ) -> Path:
+    def trained(self, name: str, *, seconds: float) -> Path:
+        """An archive of one run that was asked requests for some seconds after it was ready.
+
+        Raises:
+            ProgramDied, StepFailed: see `recorded` and `archive`.
+        """
+        return self.archive(name, self.recorded(name, seconds=seconds))
+
+    def dynamic(self, name: str) -> Path:
+        """An archive over the JDK's own, written by a run at its end (13 to 23; for us 17).
+
+        Raises:
+            ProgramDied: it did not get ready, or broke off.
+        """
+        path = self.folder / f"{name}.jsa"
+        self._run(name, [f"-XX:ArchiveClassesAtExit={path}"], seconds=TRAINING, kinds=None)
+        return path
+
+    def recorded(self, name: str, *, seconds: float, kinds: Sequence[str] | None = None) -> Path:
         """What one run learned that was asked requests for some seconds after it was ready.
 
         Raises:
@@ -47,8 +69,12 @@ class Workshop:
             record = ["-XX:AOTMode=record", f"-XX:AOTConfiguration={path}"]
         else:
             record = [f"-XX:DumpLoadedClassList={path}"]
+        self._run(name, record, seconds=seconds, kinds=kinds)
+        return path
+
+    def _run(self, name: str, flags: list[str], *, seconds: float, kinds: Sequence[str] | None) -> None:
         port = free_port()
-        command = self.application.command(self.jdk.java, port, record, Layout.EXTRACTED)
+        command = self.application.command(self.jdk.java, port, flags, Layout.EXTRACTED)
         log = self.folder / f"{name}.log"
         one = start(command, port, self.application.ready, log=log, cwd=self.folder)
         try:
@@ -56,7 +82,6 @@ class Workshop:
                 traffic.send(self.application, port, seconds=seconds, kinds=kinds)
         finally:
             one.end()  # a recording JVM writes now
-        return path
 
     def archive(self, name: str, recording: Path) -> Path:
         """An archive of a recording.
@@ -73,8 +98,12 @@ class Workshop:
         run([self.jdk.java, *make, "-jar", jar], env=plain_environment(), cwd=self.folder)
         return path
 
-    def not_shared(self, archive: Path, requests: int) -> int:
-        """Classes that a start under all kinds of requests reads from jars although there is an archive."""
+    def loaded(self, archive: Path, requests: int) -> Loaded:
+        """Where a start under all kinds of requests has its classes from.
+
+        Raises:
+            ProgramDied: it did not get ready, or broke off.
+        """
         log = self.folder / "classes.log"
         port = free_port()
         flags = [*self.use(archive), f"-Xlog:class+load:file={log}"]
@@ -84,4 +113,10 @@ class Workshop:
             traffic.send(self.application, port, count=requests)
         finally:
             one.end(signal.SIGKILL)
-        return len(re.findall(r" source: (?:file|jrt):", log.read_text(errors="replace")))
+        return count(log.read_text(errors="replace"))
+
+
+def count(log: str) -> Loaded:
+    """What a JVM's log of loaded classes says; classes that were made while it ran are neither."""
+    shared = len(re.findall(r" source: shared objects file", log))
+    return Loaded(shared, len(re.findall(r" source: (?:file|jrt):", log)))

@@ -7,12 +7,17 @@ import random
 import signal
 import statistics
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.report import Row
 from testbed.apps.running import Running
+from testbed.setup.jdk import Jdk
+
+ROUNDS = int(os.environ.get("WARMROOT_ROUNDS", "3"))
+"""Each has every contestant once."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ class Results:
         return statistics.median(slow.cpu / fast.cpu for slow, fast in pairs)
 
 
-def race(contestants: Sequence[Contestant], rounds: int, seed: int = 7) -> Results:
+def race(contestants: Sequence[Contestant], rounds: int = ROUNDS, seed: int = 7) -> Results:
     """Each contestant once a round.
 
     Raises:
@@ -91,13 +96,21 @@ def race(contestants: Sequence[Contestant], rounds: int, seed: int = 7) -> Resul
     return results
 
 
-def machine(jdks: Mapping[int, str]) -> str:
-    """Processor, cores, kernel and JDKs: figures mean nothing without."""
+def circumstances(bench: str, results: Results, jdks: Sequence[Jdk]) -> Row:
+    """What the figures of a race were measured on: they mean nothing without."""
+    rounds = max(map(len, results.samples.values()))
+    figure = "load average of the machine while racing"
+    against = f"{rounds} rounds in changing order; {machine(jdks)}"
+    return Row(bench, figure, statistics.median(results.load), "", against=against)
+
+
+def machine(jdks: Sequence[Jdk]) -> str:
+    """Processor, cores, kernel and JDKs."""
     model = next(
         (line.partition(":")[2].strip() for line in _cpuinfo() if line.startswith("model name")),
         "unknown CPU",
     )
-    versions = ", ".join(jdks.values())
+    versions = ", ".join(one.version for one in jdks)
     return f"{model}, {os.cpu_count()} cores, Linux {os.uname().release}, Java {versions}"
 
 
