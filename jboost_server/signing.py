@@ -33,6 +33,11 @@ class Signer:
         """The raw public keys (32 bytes each), for pods."""
         return tuple(key.public_key().public_bytes_raw() for key in self.keys)
 
+    @property
+    def public_lines(self) -> tuple[str, ...]:
+        """The public keys as agents read them, each in base64 without an end of line."""
+        return tuple(base64.b64encode(public).decode() for public in self.publics)
+
     def sign(self, manifest: ArchiveManifest) -> bytes:
         """The envelope of a manifest."""
         data = manifest.encode()
@@ -85,7 +90,7 @@ def write_publics(signer: Signer, path: Path) -> None:
     """
     new = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        new.write_text("".join(base64.b64encode(public).decode() + "\n" for public in signer.publics))
+        new.write_text("".join(f"{line}\n" for line in signer.public_lines))
         new.replace(path)
     except OSError as error:
         raise UserError(f"{path} can't be written: {error.strerror}") from error

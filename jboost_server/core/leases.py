@@ -34,11 +34,6 @@ class Lease:
         check(bool(_ID.fullmatch(self.id)), "a lease's id is no lease's id")
         check_integer("until", self.until, least=0)
 
-    @property
-    def slot(self) -> int:
-        """The slot that this lease is of."""
-        return slot_of(self.id)
-
     def live(self, now: int) -> bool:
         """Whether its recording may still come, and nobody else gets the slot."""
         return not self.recording and now < self.until

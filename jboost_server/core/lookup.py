@@ -48,23 +48,17 @@ class Answer:
         check((self.outcome is Outcome.HIT) == bool(self.proposals), "a hit is what has proposals")
 
 
-def propose(
-    scope: Scope, key: BuildKey, candidates: Iterable[Candidate], *, at_most: int = MAX_PROPOSALS
-) -> Answer:
+def propose(scope: Scope, key: BuildKey, candidates: Iterable[Candidate]) -> Answer:
     """What to answer a pod of this scope and key.
 
     The best archive is the one with the fastest measured start; those without one come last, the newest
     first. Where none fits, the reason is that of the archive with the fewest differences.
-
-    Raises:
-        ValueError: `at_most` is not 1 to MAX_PROPOSALS.
     """
-    check(1 <= at_most <= MAX_PROPOSALS, f"at_most {at_most} is not 1 to {MAX_PROPOSALS}")
     ours = [candidate for candidate in candidates if candidate.scope == scope]
     served = sorted((candidate for candidate in ours if not candidate.withdrawn), key=_rank)
     fitting = tuple(candidate for candidate in served if candidate.key == key)
     if fitting:
-        return Answer(Outcome.HIT, fitting[:at_most])
+        return Answer(Outcome.HIT, fitting[:MAX_PROPOSALS])
     if any(candidate.withdrawn and candidate.key == key for candidate in ours):
         return Answer(Outcome.MISSING, why=("the archive for this key was withdrawn",))
     if not served:

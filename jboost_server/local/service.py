@@ -6,7 +6,6 @@ decides what code runs.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import logging
 import os
@@ -108,7 +107,7 @@ def prepare(home: Home) -> tuple[Signer, str]:
         if not home.signing_key.exists():
             make_once(home.signing_key, signing.create)
     signer = signing.load([home.signing_key])
-    public = "".join(base64.b64encode(key).decode() + "\n" for key in signer.publics)
+    public = "".join(f"{line}\n" for line in signer.public_lines)
     with named_errors(home.root):
         if not home.public_keys.exists() or home.public_keys.read_text() != public:
             signing.write_publics(signer, home.public_keys)
@@ -122,7 +121,7 @@ def public_lines(home: Home, file: Path | None) -> list[str]:
         UserError: it can't be read, or it is no Ed25519 key.
     """
     signer = prepare(home)[0] if file is None else signing.load([file])
-    return [base64.b64encode(key).decode() for key in signer.publics]
+    return list(signer.public_lines)
 
 
 def token_of(path: Path) -> str:

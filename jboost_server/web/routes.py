@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import lru_cache
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -17,7 +16,7 @@ from jboost_server.catalogue import Accepted, Answer
 from jboost_server.core import layout
 from jboost_server.core.buildkey import BuildKey
 from jboost_server.core.orders import Order
-from jboost_server.messages import MAX_LOOKUP, MAX_REPORT, Lookup, place_of, scope_of
+from jboost_server.messages import MAX_LOOKUP, MAX_REPORT, place_of, scope_of
 from jboost_server.store.port import PresigningStore
 from jboost_server.views import GroupView
 from jboost_server.web import archives, bodies
@@ -68,31 +67,10 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 }
 
 
-class Parsed:
-    """Lookups by their bytes: two hundred pods of one Deployment send the same."""
-
-    SIZE = 64 * 1024
-    COUNT = 256
-
-    def __init__(self) -> None:
-        self._known: OrderedDict[bytes, Lookup] = OrderedDict()
-
-    def get(self, data: bytes) -> Lookup | None:
-        """What these bytes are, if they came before."""
-        return self._known.get(hashlib.sha256(data).digest())
-
-    def parse(self, data: bytes) -> Lookup:
-        """See `messages.lookup`.
-
-        Raises:
-            BadRequest, BadKey: it is no lookup.
-        """
-        found = messages.lookup(data)
-        if len(data) <= self.SIZE:
-            self._known[hashlib.sha256(data).digest()] = found
-            while len(self._known) > self.COUNT:
-                self._known.popitem(last=False)
-        return found
+SHORT = 64 * 1024
+"""Bytes of a lookup that is taken apart at once, and remembered: two hundred pods of one Deployment send the
+same. A key of megabytes is taken apart by a thread, or all others would wait."""
+_short_lookup = lru_cache(256)(messages.lookup)
 
 
 def router(service: Service) -> APIRouter:
@@ -106,17 +84,12 @@ def router(service: Service) -> APIRouter:
 
 
 def _for_pods(routes: APIRouter, service: Service) -> None:
-    parsed = Parsed()
-
     @routes.post("/lookup", openapi_extra=_json_body("group", "key", "record"))
     async def lookup(request: Request) -> Response:
         """Which archives fit, or why none does."""
         identity = await service.who(request)
         data = await bodies.whole(request, MAX_LOOKUP)
-        found = parsed.get(data)
-        if found is None:
-            slow = len(data) > Parsed.SIZE  # a key of megabytes is not parsed while all others wait
-            found = await service.waiting(parsed.parse, data) if slow else parsed.parse(data)
+        found = _short_lookup(data) if len(data) <= SHORT else await service.waiting(messages.lookup, data)
         key, record = found.key, found.record
         scope = scope_of(identity.tenant, found.group)
         view = await service.answers.view(scope)

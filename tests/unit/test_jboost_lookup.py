@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from jboost_server.core.buildkey import Collectors
-from jboost_server.core.lookup import Answer, Candidate, Scope, propose
+from jboost_server.core.lookup import MAX_PROPOSALS, Answer, Candidate, Scope, propose
 from jboost_server.core.outcome import Outcome
 from tests.jboost_world import KEY, SCOPE
 
@@ -17,10 +17,9 @@ def test_the_fastest_start_comes_first_and_the_unmeasured_last_by_age():
     assert propose(SCOPE, KEY, [old, FIT, new, fast]).proposals == (fast, FIT, new)
 
 
-def test_no_more_are_proposed_than_asked_for():
-    assert propose(SCOPE, KEY, [FIT, replace(FIT, digest="2" * 64)], at_most=1).proposals == (FIT,)
-    with pytest.raises(ValueError, match="at_most"):
-        propose(SCOPE, KEY, [], at_most=0)
+def test_no_more_are_proposed_than_a_pod_has_time_for():
+    many = [replace(FIT, digest=d * 64) for d in "12345"]
+    assert propose(SCOPE, KEY, many).proposals == tuple(many[:MAX_PROPOSALS])
 
 
 def test_the_order_of_candidates_makes_no_difference():
