@@ -340,7 +340,7 @@ class AccessError(WarmrootError):
 class NoToken(AccessError):
     """No token, where one is needed."""
 
-    default_hint = "send `Authorization: Bearer …` with the projected token, or the one of --token-file"
+    default_hint = "send `Authorization: Bearer …` with the projected token, or that in `token` of the service's --home"
 
 
 class WrongToken(AccessError):

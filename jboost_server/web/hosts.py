@@ -30,7 +30,7 @@ class KnownHosts:
         if scope["type"] == "http" and _host(Headers(scope=scope).get("host", "")) not in self._hosts:
             refused = WrongToken(
                 "this service answers to the names of its own machine alone",
-                hint="ask 127.0.0.1, or start it with --token-file to be reached by another name",
+                hint="ask 127.0.0.1; by another name `jboost serve` can be reached, which wants a token",
             )
             await answer(refused)(scope, receive, send)
             return

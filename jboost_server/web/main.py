@@ -56,7 +56,6 @@ class Options:
     s3_endpoint: str = ""
     tenancy: str = "local"
     token_file: Path | None = None
-    kubeconfig: Path | None = None
     redirect: bool = False
     policy: Policy = field(default_factory=Policy)
 
@@ -199,15 +198,14 @@ def _tenants(options: Options, host: str) -> Tenants:
         from warmroot.kube.cluster import connect
         from warmroot.kube.transport import RequestsTransport
 
-        kubeconfig = str(options.kubeconfig) if options.kubeconfig else None
-        return TokenReview(connect(RequestsTransport, kubeconfig), monotonic=time.monotonic)
+        return TokenReview(connect(RequestsTransport), monotonic=time.monotonic)
     if options.tenancy != "local":
         raise UserError(f"no tenancy {options.tenancy!r}", hint="local or kubernetes")
     if options.token_file is None:
         if not _loopback(host):
             raise UserError(
                 f"{host} can be reached by others, who would all be one tenant",
-                hint="listen on 127.0.0.1, or give --tenancy kubernetes or --token-file",
+                hint="listen on 127.0.0.1, or use `jboost serve`, which wants a token",
             )
         return Local()
     return Local(shared_token(options.token_file))
