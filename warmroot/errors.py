@@ -340,7 +340,7 @@ class AccessError(WarmrootError):
 class NoToken(AccessError):
     """No token, where one is needed."""
 
-    default_hint = "send `Authorization: Bearer …` with the projected token, or that in `token` of the service's --home"
+    default_hint = "send `Authorization: Bearer …`: the projected token, or `token` of the service's --home"
 
 
 class WrongToken(AccessError):

@@ -88,7 +88,9 @@ class Local:
     def identify(self, authorization: str) -> Identity:
         """As the port says."""
         if self._token is not None and not hmac.compare_digest(_bearer(authorization).encode(), self._token):
-            raise WrongToken("this is not the shared token", hint="use the one in `token` of the service's --home")
+            raise WrongToken(
+                "this is not the shared token", hint="use that in `token` of the service's --home"
+            )
         return Identity(LOCAL, secrets.token_hex(8), builder=True)
 
 
