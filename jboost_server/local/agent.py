@@ -15,10 +15,14 @@ from pathlib import Path
 from jboost_server.core.outcome import Outcome
 from jboost_server.local.command import JavaCommand
 from warmroot.canonical import Fields
-from warmroot.errors import ProgramDied
+from warmroot.errors import ProgramDied, StepFailed
 
 PATIENCE = 20.0
 """Seconds after which a `fetch` that ignores its own budget is ended."""
+EXTRACTION = 330.0
+"""Seconds for `extract`, which has five minutes for Spring Boot's tool."""
+_OPTIONS = {"JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS"}
+"""What the application's JVM gets so is for it alone where the agent does not look at it."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,7 @@ class Agent:
         try:
             done = subprocess.run(
                 words,
-                env=self._quiet(),
+                env=self.environment,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 timeout=PATIENCE,
@@ -131,6 +135,46 @@ class Agent:
         except ValueError as error:
             raise ProgramDied(f"the agent's report makes no sense: {error}") from error
 
+    def extract(self, jar: Path, to: Path) -> Path:
+        """The application's jar in the extracted layout of this fat jar, made below `to` unless it is there.
+
+        Raises:
+            StepFailed: it could not be extracted.
+        """
+        words: list[str | Path] = [
+            self.java,
+            "-jar",
+            self.jar,
+            "extract",
+            "--to",
+            to,
+            "--",
+            self.java,
+            "-jar",
+            jar,
+        ]
+        quiet = {name: value for name, value in self.environment.items() if name not in _OPTIONS}
+        try:
+            done = subprocess.run(
+                words,
+                env=quiet,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=EXTRACTION,
+                check=False,
+            )
+            if done.returncode == 0:
+                told = Fields("extract", json.loads(done.stdout))
+                if told.boolean("extracted"):
+                    return Path(told.texts("command")[-1])
+            why = _last(done.stderr).removeprefix("jboost extract: NotExtracted: ")
+        except (OSError, subprocess.TimeoutExpired, ValueError) as error:
+            why = str(error)
+        raise StepFailed(
+            f"{jar} was not extracted: {why}",
+            hint="without --extract it is started as it is",
+        )
+
     def doctor(self, service: Service, command: JavaCommand, *more: str) -> subprocess.CompletedProcess[str]:
         """What the agent sees, in words or as JSON; changes nothing.
 
@@ -141,7 +185,7 @@ class Agent:
         try:
             return subprocess.run(
                 words,
-                env=self._quiet(),
+                env=self.environment,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
@@ -160,7 +204,7 @@ class Agent:
         words = self.words("build", service, *ready.words(), *more, command=command)
         with subprocess.Popen(
             words,
-            env=self._quiet(),
+            env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -172,9 +216,6 @@ class Agent:
             finally:
                 if process.poll() is None:
                     process.terminate()  # it ends the application that it measures
-
-    def _quiet(self) -> dict[str, str]:
-        return dict(self.environment)
 
 
 def _last(text: bytes) -> str:

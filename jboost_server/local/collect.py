@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,6 +12,7 @@ import typer
 
 from jboost_server.core.retention import Retention
 from jboost_server.garbage import Deleted, collect
+from jboost_server.local import extraction
 from jboost_server.local.home import Home, named_errors
 from jboost_server.local.status import size
 from jboost_server.store.directory import DirectoryStore
@@ -57,9 +57,10 @@ def _unused(home: Home, now: float) -> Iterator[tuple[Path, str]]:
         for path in sorted((app / "archives").glob("*")):
             if path.name.partition(".")[0] != used and now - path.stat().st_mtime > POLICY.grace:
                 yield path, "a copy that the last start did not use"
-    for folder in sorted(home.extracted().glob("*")):
-        if now - folder.stat().st_mtime > POLICY.unused_for:
-            yield folder, f"an extracted jar that was not started for {days} days"
+    for folder in filter(Path.is_dir, sorted(home.extracted().glob("*/*"))):
+        with extraction.unheld(folder) as free:
+            if free and now - folder.stat().st_mtime > POLICY.unused_for:
+                yield folder, f"an extracted jar that was not started for {days} days"
 
 
 def _archive_of_last_start(app: Path) -> str:
@@ -77,6 +78,6 @@ def _bytes(path: Path) -> int:
 
 def _remove(path: Path) -> None:
     if path.is_dir():
-        shutil.rmtree(path)
+        extraction.delete(path)
     else:
         path.unlink()

@@ -51,13 +51,13 @@ def command(settings: Settings, words: Sequence[str], environment: Mapping[str, 
     chosen = parse(words).absolute()
     version = feature(chosen.java)
     jar = chosen.jar
-    if jar is not None and is_fat_jar(jar):
-        if settings.extract:
-            chosen = extraction.extracted(settings.home, chosen)
-        elif version < FIRST_AOT:
-            typer.echo(f"{Outcome.OFF}: {'; '.join(fat_jar_words(jar, version))}")
-            return
+    fat = jar is not None and is_fat_jar(jar)
+    if jar is not None and fat and not settings.extract and version < FIRST_AOT:
+        typer.echo(f"{Outcome.OFF}: {'; '.join(fat_jar_words(jar, version))}")
+        return
     agent = open_agent(settings, chosen, environment)
+    if fat and settings.extract:
+        chosen = extraction.extracted(settings.home, agent, chosen)
     with quick(settings.home, settings.server, settings.keys, settings.token) as (service, lookup):
         done = agent.doctor(service, chosen, "--lookup-ms", str(lookup))
     typer.echo(done.stdout.rstrip() or done.stderr.rstrip())

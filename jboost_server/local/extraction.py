@@ -1,29 +1,30 @@
-"""Fat jars are run from their extracted layout, which is made once for each jar and then kept."""
+"""Fat jars are run from their extracted layout, which the agent makes once for each jar.
+
+Whoever runs an application from a layout holds a lock on its folder, and so does the application itself,
+which inherits it: `jboost gc` leaves such a folder alone, however long ago it was started.
+"""
 
 from __future__ import annotations
 
-import hashlib
+import fcntl
+import json
 import os
-import secrets
 import shutil
-import subprocess
-import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from secrets import token_hex
 
+from jboost_server.local.agent import Agent
 from jboost_server.local.command import JavaCommand
 from jboost_server.local.home import Home, named_errors
 from jboost_server.local.say import say
 from warmroot.errors import StepFailed
 
-CONSTANT = 1_577_836_800
-"""Seconds since 1970 at which all that is extracted was modified: JDKs compare it."""
-PATIENCE = 300.0
 
-
-def extracted(home: Home, command: JavaCommand) -> JavaCommand:
-    """The same command, with the extracted layout of its fat jar.
-
-    The folder is named by the jar's content, so a new build of the application gets a new one.
+def extracted(home: Home, agent: Agent, command: JavaCommand) -> JavaCommand:
+    """The same command, with the extracted layout of its fat jar; it stays until this process has ended, and
+    what it starts or becomes.
 
     Raises:
         StepFailed: Spring Boot's own tool could not extract it.
@@ -32,49 +33,71 @@ def extracted(home: Home, command: JavaCommand) -> JavaCommand:
     jar = command.jar
     assert jar is not None
     with named_errors(home.root):
-        folder = home.extracted() / _digest(jar)[:32]
-        if not folder.is_dir():
-            _extract(command.java, jar, folder)
-        os.utime(folder)  # `jboost gc` goes by when it was used last
-    return command.with_jar(folder / jar.name)
+        known = _remembered(agent, jar)
+        if known is not None and _hold(known):
+            return command.with_jar(known)
+        say(f"{jar.name} is run from its extracted layout, which is made once")
+        made = agent.extract(jar, home.extracted() / jar.name)  # the same content may have several names
+        if not _hold(made):
+            raise StepFailed(f"{made} was deleted while it was made", hint="start the application once more")
+        _note(agent).write_text(json.dumps({"of": _facts(jar), "jar": str(made)}))
+        return command.with_jar(made)
 
 
-def _extract(java: Path, jar: Path, folder: Path) -> None:
-    say(f"extracting {jar.name}, once")
-    new = folder.with_name(f".new-{secrets.token_hex(4)}")
-    folder.parent.mkdir(parents=True, exist_ok=True)
+@contextmanager
+def unheld(folder: Path) -> Iterator[bool]:
+    """Whether nobody runs an application from this layout; nobody begins to until the block ends."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        done = subprocess.run(
-            [java, "-Djarmode=tools", "-jar", jar, "extract", "--destination", new],
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            timeout=PATIENCE,
-            check=False,
-        )
-        if done.returncode or not (new / jar.name).is_file():
-            last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
-            raise StepFailed(
-                f"{jar} was not extracted: {' '.join(last) or f'exit status {done.returncode}'}",
-                hint="Spring Boot 3.3 and later bring the tool; else extract it by hand and name that jar",
-            )
-        for path in new.rglob("*.jar"):
-            os.utime(path, (CONSTANT, CONSTANT))
-        try:
-            new.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # or else another start of the same jar was faster
-                raise
-    except subprocess.TimeoutExpired:
-        raise StepFailed(f"{jar} was not extracted within {PATIENCE:.0f} s") from None
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        yield False
+    else:
+        yield True
     finally:
-        shutil.rmtree(new, ignore_errors=True)
+        os.close(handle)
 
 
-def _digest(jar: Path) -> str:
-    """Of the names, sizes and checksums of what is in it, which is how the agent tells jars apart, too."""
-    digest = hashlib.sha256()
-    with zipfile.ZipFile(jar) as archive:
-        for entry in archive.infolist():
-            digest.update(f"{entry.filename}\0{entry.file_size}\0{entry.CRC}\n".encode())
-    return digest.hexdigest()
+def delete(folder: Path) -> None:
+    """Deletes a layout that is `unheld`. At no time it is there by half.
+
+    Raises:
+        OSError: it can't be deleted.
+    """
+    gone = folder.with_name(f".gone-{token_hex(4)}")
+    folder.rename(gone)
+    shutil.rmtree(gone)
+
+
+def _hold(jar: Path) -> bool:
+    """Holds the folder of this jar; False if it is gone. The descriptor is for the application to inherit."""
+    try:
+        handle = os.open(jar.parent, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        return False
+    fcntl.flock(handle, fcntl.LOCK_SH)  # waits for who deletes it just now
+    if not jar.is_file():
+        os.close(handle)
+        return False
+    os.set_inheritable(handle, True)
+    os.utime(jar.parent)  # `jboost gc` goes by when it was used last
+    return True
+
+
+def _remembered(agent: Agent, jar: Path) -> Path | None:
+    """Where this very file was extracted to. To ask the agent costs a JVM, and the application waits."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        found = json.loads(_note(agent).read_text())
+        if found["of"] == _facts(jar):
+            return Path(found["jar"])
+    return None
+
+
+def _note(agent: Agent) -> Path:
+    return agent.folder / "layout.json"
+
+
+def _facts(jar: Path) -> list[object]:
+    """What changes whenever the file does."""
+    found = jar.stat()
+    return [str(jar), found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]

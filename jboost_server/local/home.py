@@ -63,7 +63,7 @@ class Home:
         return self.root / "apps" / group
 
     def extracted(self) -> Path:
-        """Where fat jars are extracted to, a folder for each."""
+        """Where fat jars are extracted to: a folder for each name, in it one for each content."""
         return self.root / "extracted"
 
     def make(self) -> None:

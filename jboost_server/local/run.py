@@ -126,12 +126,12 @@ def _prepare(
     where(settings.home, settings.server, settings.keys, settings.token)  # what is wrong with it shows early
     settings.home.make()
     jar = command.jar
-    if jar is not None and is_fat_jar(jar):
-        if settings.extract:
-            command = extraction.extracted(settings.home, command)
-        elif version < FIRST_AOT:
-            return Start(plain, Outcome.OFF, fat_jar_words(jar, version))
+    fat = jar is not None and is_fat_jar(jar)
+    if jar is not None and fat and not settings.extract and version < FIRST_AOT:
+        return Start(plain, Outcome.OFF, fat_jar_words(jar, version))
     agent = open_agent(settings, command, environment)
+    if fat and settings.extract:
+        command = extraction.extracted(settings.home, agent, command)
     lock = held.enter_context(settings.home.locked(f"apps/{agent.group}/recording.lock"))
     if lock is not None:
         os.set_inheritable(lock.fileno(), True)  # the recording is the application's as long as it lives
@@ -281,7 +281,7 @@ def build(settings: Settings, words: Sequence[str], environment: Mapping[str, st
 
         forget_refusals(settings.home, agent.group)
     if settings.extract and command.jar is not None and is_fat_jar(command.jar):
-        command = extraction.extracted(settings.home, command)
+        command = extraction.extracted(settings.home, agent, command)
     try:
         return build_now(settings, agent, command, _ready(settings.ready, command, None))
     except (KeyboardInterrupt, ToldToEnd):

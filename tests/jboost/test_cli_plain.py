@@ -154,24 +154,34 @@ def test_a_jdk_that_is_too_old(jboost, tmp_path):
     assert_plain(jboost(words=[old, "-jar", "x.jar"]), "off", "JDK 11 is older than 17")
 
 
-def test_a_fat_jar_on_17_says_why_it_gains_nothing_and_what_does(jboost, jar, tmp_path):
-    fat = tmp_path / "fat.jar"
-    shutil.copy(jar, fat)
-    with zipfile.ZipFile(fat, "a") as archive:
-        archive.writestr("BOOT-INF/classes/A.class", b"")
+@pytest.fixture
+def fat(jar, tmp_path):
+    """The jar with the manifest of a fat one, and without the tool that extracts it."""
+    made = tmp_path / "fat.jar"
+    with zipfile.ZipFile(jar) as old, zipfile.ZipFile(made, "w") as new:
+        for name in old.namelist():
+            more = b"Start-Class: Hello\r\nSpring-Boot-Classes: BOOT-INF/classes/\r\n"
+            is_manifest = name == "META-INF/MANIFEST.MF"
+            new.writestr(name, old.read(name).strip() + b"\r\n" + more if is_manifest else old.read(name))
+    return made
 
+
+def test_a_fat_jar_on_17_says_why_it_gains_nothing_and_what_does(jboost, fat):
     assert_plain(jboost(words=["java", "-jar", fat, "a", "b"]), "off", "fat jar", "--extract")
 
 
-def test_a_fat_jar_that_cannot_be_extracted(jboost, jar, tmp_path):
-    fat = tmp_path / "fat.jar"
-    shutil.copy(jar, fat)
-    with zipfile.ZipFile(fat, "a") as archive:
-        archive.writestr("BOOT-INF/classes/A.class", b"")
-
+def test_a_fat_jar_that_cannot_be_extracted(jboost, fat):
     done = jboost("--extract", words=["java", "-jar", fat, "a", "b"])
 
     assert_plain(done, "off", "was not extracted")
+
+
+def test_an_argument_file_that_is_missing(jboost):
+    done = jboost(words=["java", "@nowhere", "-jar", "app.jar"])
+
+    assert done.returncode == 1
+    assert "jboost: off: nowhere is no argument file" in done.stderr
+    assert "could not open `nowhere'" in done.stderr  # the launcher's own words
 
 
 def test_nothing_to_start_is_an_error_of_the_person(jboost):

@@ -103,7 +103,7 @@ def test_gc_says_what_goes_why_and_how_much_and_only_then_deletes_it(home):
     report(home, Outcome.HIT, archive=used)
     keep = _age(home.agent("orders") / "archives" / f"{used}.jsa", OLD)
     go = _age(home.agent("orders") / "archives" / f"{unused}.jsa", OLD)
-    jar = _age(home.extracted() / "cafe" / "app.jar", OLD)
+    jar = _age(home.extracted() / "app.jar" / "cafe" / "app.jar", OLD)
     os.utime(jar.parent, (OLD, OLD))
 
     tried = shown("gc", "--dry-run", "--home", str(home.root))
