@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
-import urllib.request
 import uuid
 from pathlib import Path
 
@@ -16,8 +14,7 @@ import yaml
 from jboost_agent.build import agent_jar
 from jboost_server.web.tenancy import AUDIENCE, BUILD_AUDIENCE
 from testbed.setup import jdk
-from tests.jboost.conftest import free_port
-from tests.waiting import until
+from tests.jboost.server_world import process
 from warmroot.kube.cluster import NAMESPACE, POD, SERVICE_ACCOUNT, Kind
 
 pytestmark = [pytest.mark.api, pytest.mark.jvm]
@@ -58,37 +55,17 @@ def service(cluster, control_plane, tmp_path_factory):
         cluster.apply(KINDS[one["kind"]], one, manager="test")
     folder = tmp_path_factory.mktemp("service")
     kubeconfig = control_plane.token_kubeconfig(token(cluster, space, "jboost"), folder / "kubeconfig")
-    port = free_port()
-    jboost = [sys.executable, "-c", "from jboost_server.cli import main; main()"]
-    command = [*jboost, "serve", "--tenancy", "kubernetes", "--listen", f"127.0.0.1:{port}"]
-    with (
-        (folder / "log").open("wb") as log,
-        subprocess.Popen(
-            [*command, "--store", str(folder / "store"), "--home", str(folder)],
-            env=os.environ | {"KUBECONFIG": str(kubeconfig)},
-            stderr=log,
-        ) as process,
-    ):
-        try:
-            url = f"http://127.0.0.1:{port}"
-            until(lambda: _answers(url) or process.poll() is not None, 60, "the service answers")
-            assert process.poll() is None, (folder / "log").read_text()
-            yield url, folder / "store" / "public.keys"
-        finally:
-            process.terminate()
+    jboost = ["-c", "from jboost_server.cli import main; main()", "serve", "--tenancy", "kubernetes"]
+    with process(
+        [*jboost, "--listen", "127.0.0.1:0", "--store", folder / "store", "--home", folder],
+        env=os.environ | {"KUBECONFIG": str(kubeconfig)},
+    ) as running:
+        yield running.client.url, folder / "store" / "public.keys"
     for one in rights:
         cluster.delete(
             KINDS[one["kind"]], one["metadata"]["name"], namespace=one["metadata"].get("namespace")
         )
     cluster.delete(NAMESPACE, space)
-
-
-def _answers(url: str) -> bool:
-    try:
-        urllib.request.urlopen(f"{url}/readyz", timeout=5).close()
-    except OSError:
-        return False
-    return True
 
 
 @pytest.fixture

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -96,6 +100,33 @@ def running(
     finally:
         server.should_exit = True
         thread.join()
+
+
+@dataclass(frozen=True)
+class Process:
+    """A service in a process of its own: what it logged until it listened, and the client of its address."""
+
+    process: subprocess.Popen[str]
+    log: list[dict[str, Any]]
+    client: Client
+
+
+@contextmanager
+def process(words: Sequence[str | Path], env: Mapping[str, str] | None = None) -> Iterator[Process]:
+    """A service that `python WORDS` starts and that logs JSON; it is killed when the block ends."""
+    command = [sys.executable, *words]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env) as started:
+        assert started.stderr is not None
+        try:
+            log: list[dict[str, Any]] = []
+            said = iter(started.stderr)
+            while not log or log[-1]["message"] != "listening":
+                line = next(said, "")
+                assert line.startswith("{"), f"the service did not come up: {line}{started.stderr.read()}"
+                log.append(json.loads(line))
+            yield Process(started, log, Client(f"http://{log[-1]['address']}"))
+        finally:
+            started.kill()
 
 
 @dataclass

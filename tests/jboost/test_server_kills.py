@@ -1,7 +1,6 @@
 """Replicas are equal, and any may die between any two writes: whoever asks again finishes what was begun."""
 
 import itertools
-import json
 import os
 import signal
 import socket
@@ -21,7 +20,7 @@ from jboost_server.settings import Policy
 from jboost_server.store.directory import DirectoryStore
 from jboost_server.sweep import finish, sweep
 from tests.jboost.faulty_store import FaultyStore, Killed, OnlyAt, later, lost
-from tests.jboost.server_world import CLASSES, PLAIN, SIGNER, WARM, Client, Clock, digest, running
+from tests.jboost.server_world import CLASSES, PLAIN, SIGNER, WARM, Clock, digest, process, running
 from tests.jboost_world import KEY, SCOPE
 from warmroot.errors import StoreUnavailable
 
@@ -236,40 +235,13 @@ def test_a_store_that_does_not_answer_is_told_to_all_and_forgotten_when_it_does(
         assert client.lookup()["outcome"] == "hit"
 
 
-class Process:
-    """`python -m jboost_server.web` on a directory."""
-
-    def __init__(self, store, *more):
-        command = [
-            sys.executable,
-            "-m",
-            "jboost_server.web",
-            "--store",
-            store,
-            "--listen",
-            "127.0.0.1:0",
-            *more,
-        ]
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        self.log = []
-        for line in self.process.stderr:
-            self.log.append(json.loads(line))
-            if self.log[-1]["message"] == "listening":
-                break
-        self.client = Client(f"http://{self.log[-1]['address']}")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
-        self.process.stderr.close()
+def serving(store):
+    return process(["-m", "jboost_server.web", "--store", store, "--listen", "127.0.0.1:0"])
 
 
 def test_a_service_that_is_killed_in_the_middle_of_an_upload_leaves_nothing_half_written(tmp_path):
     store = tmp_path / "store"
-    with Process(store) as first:
+    with serving(store) as first:
         lease = first.client.lease()
         path = f"/v1/recordings/{digest(CLASSES)}?group=orders&key={KEY.digest}&lease={lease}"
         with socket.create_connection(first.client.address) as connection:
@@ -280,26 +252,26 @@ def test_a_service_that_is_killed_in_the_middle_of_an_upload_leaves_nothing_half
             os.kill(first.process.pid, signal.SIGKILL)
             first.process.wait()
     assert list((store / ".new").glob("*.part"))
-    with Process(store) as second:
+    with serving(store) as second:
         assert list((store / ".new").glob("*.part")) == []
         assert second.client.record(lease).status_code == 201
         assert second.client.lookup()["outcome"] == "missing"
 
 
 def test_sigterm_ends_the_service_with_code_0_and_what_was_reported_is_written(tmp_path):
-    with Process(tmp_path / "store") as service:
+    with serving(tmp_path / "store") as service:
         name = service.client.publish(ARCHIVE)
         service.client.outcome("hit", name, total=1)
         service.client.session.close()
         service.process.terminate()
         assert service.process.wait(timeout=20) == 0
-    with Process(tmp_path / "store") as service:
+    with serving(tmp_path / "store") as service:
         keys = service.client.ask("GET", "/v1/status").json()["groups"][0]["keys"]
         assert keys[0]["hits"] == 1
 
 
 def test_the_first_start_makes_a_key_for_agents_and_says_so(tmp_path):
-    with Process(tmp_path / "store") as service:
+    with serving(tmp_path / "store") as service:
         assert any("made a signing key" in line["message"] for line in service.log)
         mode = (tmp_path / "store/signing.pem").stat().st_mode & 0o777
         lines = (tmp_path / "store/public.keys").read_text().splitlines()
