@@ -78,7 +78,11 @@ class Recorder:
 
 
 def said(process: subprocess.Popen[str], seconds: float = 60) -> str:
-    out, err = process.communicate(timeout=seconds)
+    try:
+        out, err = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()  # or else nobody would hear of it
+        raise
     assert (process.returncode, out) == (0, ""), err
     return err
 
