@@ -7,7 +7,6 @@ import os
 import secrets
 import socket
 import subprocess
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +23,7 @@ from testbed.setup import s3server
 from testbed.setup.cache import cache_dir
 from tests.jboost.agent_pod import classes, home, offered, pod, runtime, server, trained
 from tests.jboost.application import agent, jar, jdk17, jdk25, service
+from tests.waiting import until
 
 __all__ = ["agent", "jar", "jdk17", "jdk25", "service"]  # fixtures of what it does besides `fetch`
 __all__ += ["classes", "home", "offered", "pod", "runtime", "server", "trained"]  # fixtures of the pod agent
@@ -79,24 +79,22 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         ) as server,
     ):
         try:
-            _await(port, server, folder / "log")
+            until(lambda: answers(port) or server.poll() is not None, 60, "versitygw answers")
+            assert server.poll() is None, (folder / "log").read_text()
             yield s3_client(f"http://127.0.0.1:{port}", secret=secret)
         finally:
             server.terminate()
 
 
-def _await(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            probe = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-            probe.request("GET", "/")
-            probe.getresponse().read()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise AssertionError(f"versitygw did not come up: {log.read_text()}")
+def answers(port: int) -> bool:
+    """Whether anything speaks HTTP there."""
+    try:
+        probe = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        probe.request("GET", "/")
+        probe.getresponse().read()
+    except OSError:
+        return False
+    return True
 
 
 @pytest.fixture

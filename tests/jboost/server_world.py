@@ -26,6 +26,7 @@ from jboost_server.web.app import create_app
 from jboost_server.web.service import Settings
 from jboost_server.web.tenancy import Identity, Local, Tenants
 from tests.jboost_world import KEY
+from tests.waiting import until
 from warmroot.errors import NoToken
 
 GROUP = "orders"
@@ -92,9 +93,8 @@ def running(
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        while not server.started:
-            assert thread.is_alive(), "the service did not start"
-            time.sleep(0.005)
+        until(lambda: server.started or not thread.is_alive(), what="the service listens")
+        assert server.started, "the service ended while it started"
         port = server.servers[0].sockets[0].getsockname()[1]
         yield Client(f"http://127.0.0.1:{port}")
     finally:

@@ -196,14 +196,11 @@ def test_a_lookup_without_an_end_is_refused_at_its_cap(client):
     head = "POST /v1/lookup HTTP/1.1\nHost: x\nTransfer-Encoding: chunked\n"
     with socket.create_connection(client.address, timeout=20) as connection:
         connection.sendall(head.replace("\n", "\r\n").encode() + b"\r\n")
-        answer = b""
-        try:
+        with contextlib.suppress(ConnectionError):  # the service hangs up, and what it said is read then
             for _ in range(200):
                 connection.sendall(chunk)
-            answer = connection.recv(65536)
-        except ConnectionError:
-            pass  # it was refused so hard that the answer is lost
-    assert answer == b"" or (b"413" in answer and b"TooLarge" in answer)
+        answer = connection.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 413") and b"TooLarge" in answer
     assert client.lookup()["outcome"] == "missing"
 
 

@@ -22,6 +22,7 @@ from jboost_server.sweep import finish, sweep
 from tests.jboost.faulty_store import FaultyStore, Killed, OnlyAt, later, lost
 from tests.jboost.server_world import CLASSES, PLAIN, SIGNER, WARM, Clock, digest, process, running
 from tests.jboost_world import KEY, SCOPE
+from tests.waiting import until
 from warmroot.errors import StoreUnavailable
 
 PLACE = KeyPlace(SCOPE, KEY.digest)
@@ -247,8 +248,7 @@ def test_a_service_that_is_killed_in_the_middle_of_an_upload_leaves_nothing_half
         with socket.create_connection(first.client.address) as connection:
             head = f"PUT {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(CLASSES)}\r\n\r\n"
             connection.sendall(head.encode() + CLASSES[:20])
-            while not list((store / ".new").glob("*.part")):  # the upload has begun to be written
-                assert first.process.poll() is None
+            until(lambda: list((store / ".new").glob("*.part")), what="the upload is being written")
             os.kill(first.process.pid, signal.SIGKILL)
             first.process.wait()
     assert list((store / ".new").glob("*.part"))
