@@ -124,7 +124,7 @@ class JavaStory:
             self._claim(used, f"{name}: its JVM has the archive mapped", decided)
         self._warm_cpu[jdk] = running.ready.cpu
         plain, warm = pod.measured()
-        what = f"medians of {SAMPLES}"
+        what = f"medians of {SAMPLES} starts"
         row = Start(name, what, decided.outcome, plain=plain, warm=warm, fetch=decided.seconds)
         self.summary.starts.append(row)
 
