@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jboost_server.core.leases import MAX_SLOTS
+from jboost_server.core.merge import MAX_TEXT
 from jboost_server.core.promotion import MAX_SAMPLES, MIN_SAMPLES
 from warmroot.errors import UserError
 
@@ -13,7 +14,7 @@ from warmroot.errors import UserError
 class Caps:
     """The most that one request may bring, in bytes; then the most keys of a group and groups of a tenant."""
 
-    class_list: int = 64 * 2**20
+    class_list: int = MAX_TEXT
     aot: int = 512 * 2**20
     archive: int = 4 * 2**30
     keys: int = 200

@@ -20,7 +20,7 @@ from warmroot.errors import EmptyRecording, StoreBroken, TooLarge, UploadError
 MAX_LINES = 500_000
 """Lines of one merge, of any support."""
 MAX_TEXT = 16 * 2**20
-"""Bytes of all lines of one merge, which is held in memory."""
+"""Bytes of all lines of one merge, which is held in memory. No single recording is larger."""
 MAX_RECORDINGS = 1_000
 """Recordings of one merge. Far fewer say all there is to say."""
 _RECORDING = re.compile(r"[0-9a-f]{64}")

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -102,6 +103,18 @@ def test_a_store_that_is_unwell_does_not_end_the_collecting(tmp_path, now):
     with running(FaultyStore(store, fault=fault), clock=Clock(now + 16 * DAY), sweep=0.02):
         store.put_new(f"local/archives/{'e' * 64}", [b"1"], 1)
         until(lambda: names(store) == [], what="the third sweep deletes")
+
+
+def test_replicas_that_collect_at_the_same_time_do_not_disturb_one_another(store, client, now):
+    for number in range(4):
+        group = f"group-{number}"
+        client.publish(ARCHIVE + group.encode(), group=group)
+    long_after = now + 16 * DAY
+    with ThreadPoolExecutor(3) as replicas:
+        swept = [replicas.submit(garbage.collect, store, Retention(), long_after) for _ in range(3)]
+        told = {each.what for one in swept for each in one.result()}
+    assert len([what for what in told if "/archives/" in what]) == 4
+    assert names(store) == []
 
 
 def unused(store, tenant="local"):
