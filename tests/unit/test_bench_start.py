@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from bench import class_lists, first_requests, start, start_with_agent
+from bench.__main__ import names
 from bench.first_requests import Seen
 from bench.javastart.archives import Loaded, count
 from bench.javastart.race import Contestant, Results, Sample, circumstances, race
@@ -17,6 +19,8 @@ from jboost_server.local.agent import Report
 from testbed.apps.running import Ready
 from testbed.apps.traffic import Served
 from testbed.demo.java.pod import Decided
+
+BENCH = Path(start.__file__).parent
 
 
 def contestant(name: str, order: list[str], before: float = 0.0) -> Contestant:
@@ -164,3 +168,10 @@ def test_a_benchmark_says_how_many_rounds_there_were_and_on_which_machine():
     row = circumstances("start", raced, [])
     assert (row.value, row.goal) == (1.0, None)
     assert row.against.startswith("4 rounds")
+
+
+def test_whoever_runs_a_benchmark_of_java_gets_java_set_up_first():
+    script = (BENCH.parent / "scripts" / "bench").read_text()
+    java = [name for name in names() if "bench.javastart" in (BENCH / f"{name}.py").read_text()]
+    assert len(java) == 4
+    assert [name for name in java if f'*" {name} "*' not in script] == []
