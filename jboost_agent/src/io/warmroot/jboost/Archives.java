@@ -44,8 +44,11 @@ final class Archives {
         if (Files.size(archive) != manifest.size || !Hex.of(Hashing.whole(archive)).equals(manifest.digest)) {
             return false;
         }
-        if (note && now.equals(FileNotes.state(archive))) {
-            Files.write(sidecar(archive), now.getBytes(StandardCharsets.US_ASCII));
+        if (!now.equals(FileNotes.state(archive))) {
+            return false; // it changed while it was read
+        }
+        if (note) {
+            note(archive, now);
         }
         return true;
     }
@@ -54,10 +57,10 @@ final class Archives {
         return archive.resolveSibling(archive.getFileName() + ".verified");
     }
 
-    private static String noted(Path archive) throws IOException {
+    private static String noted(Path archive) {
         try {
             return new String(Files.readAllBytes(sidecar(archive)), StandardCharsets.US_ASCII);
-        } catch (NoSuchFileException none) {
+        } catch (IOException none) {
             return "";
         }
     }
@@ -86,8 +89,15 @@ final class Archives {
 
     /** Gives a download whose bytes were verified while they came its name. */
     void keep(Path partial, Path archive) throws IOException {
-        Files.deleteIfExists(sidecar(archive));
         Files.move(partial, archive, StandardCopyOption.ATOMIC_MOVE);
-        Files.write(sidecar(archive), FileNotes.state(archive).getBytes(StandardCharsets.US_ASCII));
+        note(archive, FileNotes.state(archive));
+    }
+
+    private static void note(Path archive, String state) {
+        try {
+            Files.write(sidecar(archive), state.getBytes(StandardCharsets.US_ASCII));
+        } catch (IOException unwritten) {
+            return; // the next run hashes it again
+        }
     }
 }

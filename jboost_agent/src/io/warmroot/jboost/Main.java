@@ -26,6 +26,8 @@ final class Main {
         int code = verb.equals("fetch") ? 0 : 1;
         try {
             code = run(verb, words.isEmpty() ? words : words.subList(1, words.size()), System.getenv());
+        } catch (Throwable any) { // an entry point: `halt` below would keep it from being said
+            System.err.println("jboost " + verb + ": our own mistake, please report it: " + any);
         } finally {
             // Threads that hang in the network or on a disk are left behind, and `fetch` never fails a start.
             Runtime.getRuntime().halt(code);
