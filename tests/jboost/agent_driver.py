@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from jboost_agent.build import agent_jar
-from testbed.setup.jdk import Jdk
 
 _DRIVER = """
 package io.warmroot.jboost;
@@ -95,13 +94,13 @@ class Driver:
 
 
 @contextmanager
-def driving(folder: Path, jdk: Jdk, javac: Path) -> Iterator[Driver]:
+def driving(folder: Path, jdk: Path) -> Iterator[Driver]:
     """A JVM with the agent's classes, in this folder."""
     source = folder / "Driver.java"
     source.write_text(_DRIVER)
     jar = agent_jar()
-    subprocess.run([javac, "--release", "17", "-cp", jar, "-d", folder, source], check=True)
-    command = [jdk.java, "-cp", f"{jar}:{folder}", "io.warmroot.jboost.Driver"]
+    subprocess.run([jdk / "bin/javac", "--release", "17", "-cp", jar, "-d", folder, source], check=True)
+    command = [jdk / "bin/java", "-cp", f"{jar}:{folder}", "io.warmroot.jboost.Driver"]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8", cwd=folder
     ) as process:

@@ -17,14 +17,14 @@ import pytest
 
 from jboost_agent.build import agent_jar
 from jboost_server.core.buildkey import BuildKey
-from testbed.setup import jdk as jdks
 from testbed.setup.jdk import Jdk
+from tests.java_world import Java
 from tests.jboost.agent_server import GROUP, Server, serving, write_keys
 
 FEATURES = (17, 25)
 MTIME = 1_700_000_000
 # How long the agent takes is measured in a benchmark. Here no budget may expire by chance.
-PATIENT = ("--lookup-ms", "20000", "--fetch-ms", "20000", "--preflight-ms", "20000")
+PATIENT = tuple(f"--{phase}-ms=60000" for phase in ("inspect", "lookup", "fetch", "preflight"))
 _MAIN = """
 package app;
 public final class Main {
@@ -42,6 +42,16 @@ class Classes:
 
     main: bytes
     greetings: dict[str, bytes]
+
+
+def java_that(folder: Path, jdk: Jdk, does: str) -> Path:
+    """The launcher of a runtime like this one that first does a line of shell with its words in `$*`."""
+    (folder / "bin").mkdir(parents=True)
+    (folder / "lib").symlink_to(jdk.home / "lib")
+    launcher = folder / "bin/java"
+    launcher.write_text(f'#!/bin/sh\n{does}\nexec {jdk.java} "$@"\n')
+    launcher.chmod(0o755)
+    return launcher
 
 
 def compile_classes(folder: Path, javac: Path) -> Classes:
@@ -129,6 +139,7 @@ class Pod:
             cwd=self.home,
             capture_output=True,
             text=True,
+            errors="surrogateescape",
             timeout=120,
             check=False,
         )
@@ -142,7 +153,11 @@ class Pod:
         assert len(said) == 1 or "did not hear" in said[-1], done.stderr
         report = json.loads((self.dir / "report.json").read_text())
         return Decision(
-            done.returncode, "\n".join(said), seconds, report, (self.dir / "java.opts").read_text()
+            done.returncode,
+            "\n".join(said),
+            seconds,
+            report,
+            (self.dir / "java.opts").read_text(errors="surrogateescape"),
         )
 
     def start(self, *, command: Sequence[str] | None = None) -> str:
@@ -153,19 +168,21 @@ class Pod:
             cwd=self.home,
             capture_output=True,
             text=True,
+            errors="surrogateescape",
             timeout=60,
             check=False,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def shared(self) -> set[str]:
-        """Classes of the application that its start takes from the archive."""
+    def shared(self, *names: str) -> set[str]:
+        """Which of these classes its start takes from an archive; the application's own if none is named."""
         log = self.home / "classes.log"
         java, *rest = self.command
         self.start(command=[java, f"-Xlog:class+load:file={log}", *rest])
         lines = [line for line in log.read_text().splitlines() if "shared objects file" in line]
-        return {name for name in ("app.Main", "lib.Greeting") if any(f" {name} " in line for line in lines)}
+        asked = names or ("app.Main", "lib.Greeting")
+        return {name for name in asked if any(f" {name} " in line for line in lines)}
 
     def key(self) -> BuildKey:
         """The pod's build key, as the service gets it."""
@@ -202,34 +219,15 @@ class Pod:
         )
 
 
-@dataclass(frozen=True)
-class Trained:
-    """One application with its archive: everything tests share, and none changes."""
-
-    classes: Classes
-    data: bytes
-
-
 @pytest.fixture(scope="session", params=FEATURES)
-def runtime(request: pytest.FixtureRequest) -> Jdk:
+def runtime(request: pytest.FixtureRequest, java: Java) -> Jdk:
     """Each JDK that tests of the agent run on."""
-    return need(request.param)
-
-
-def need(feature: int) -> Jdk:
-    """The JDK of a feature version; skips the test where there is none."""
-    found = jdks.find(feature)
-    if found is None:
-        pytest.skip(f"there is no JDK {feature}")
-    return found
+    return java.jdk(request.param)
 
 
 @pytest.fixture(scope="session")
-def classes(tmp_path_factory: pytest.TempPathFactory) -> Classes:
-    compiler = jdks.find(17, compiler=True)
-    if compiler is None or compiler.javac is None:
-        pytest.skip("there is no compiler of 17")
-    return compile_classes(tmp_path_factory.mktemp("classes"), compiler.javac)
+def classes(tmp_path_factory: pytest.TempPathFactory, jdk17: Path) -> Classes:
+    return compile_classes(tmp_path_factory.mktemp("classes"), jdk17 / "bin/javac")
 
 
 @pytest.fixture(scope="session")

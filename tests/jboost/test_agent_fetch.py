@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -35,6 +37,16 @@ def test_an_archive_at_hand_is_not_fetched_again(pod: Pod, offered: bytes) -> No
     pod.server.asked.clear()
     assert pod.fetch().outcome == "hit"
     assert pod.server.paths() == ["/v1/lookup", "/v1/outcomes"]
+
+
+def test_a_note_that_can_not_be_written_costs_a_little_time_and_no_archive(pod: Pod, offered: bytes) -> None:
+    (digest,) = pod.server.archives
+    name = f"{digest}.{'aot' if pod.jdk.feature >= 24 else 'jsa'}.verified"
+    (pod.dir / "archives" / name).mkdir(parents=True)
+    assert pod.fetch().outcome == "hit"
+    pod.server.asked.clear()
+    assert pod.fetch().outcome == "hit"
+    assert pod.server.paths() == ["/v1/lookup", "/v1/outcomes"]  # hashed again, and not fetched
 
 
 def test_a_service_that_signed_it_waives_the_preflight(pod: Pod, offered: bytes) -> None:
@@ -124,13 +136,90 @@ def test_a_recording_that_this_jdk_can_not_write_is_not_begun(pod: Pod) -> None:
     assert pod.start() == HELLO
 
 
-def test_from_24_on_an_agent_jmx_or_opened_packages_of_the_image_keep_their_archive(
+ADDED = {
+    "JMX": "-Dcom.sun.management.jmxremote",
+    "JFR": "-XX:StartFlightRecording:filename={flight}",
+    "a Java agent": "-javaagent:{agent}",
+}
+
+
+@pytest.mark.parametrize("added", ADDED.values(), ids=ADDED)
+def test_an_agent_jmx_or_jfr_that_is_added_at_run_time_keeps_the_archive(
+    pod: Pod, offered: bytes, javaagent: Path, tmp_path: Path, added: str
+) -> None:
+    """The modules that they bring are in every cache of ours; while it is tried none of them acts."""
+    with_it = replace(pod, flags=(added.format(agent=javaagent, flight=tmp_path / "flight.jfr"),))
+    assert with_it.fetch().outcome == "hit"
+    assert not (tmp_path / "flight.jfr").exists()
+    assert with_it.shared() == {"app.Main", "lib.Greeting"}
+    assert (tmp_path / "flight.jfr").exists() == ("Flight" in added)
+    if "javaagent" in added:
+        assert with_it.start() == f"the agent is here\n{HELLO}"
+
+
+def test_opened_packages_keep_the_archive_or_miss_it_with_a_reason_of_their_own(
     pod: Pod, offered: bytes
 ) -> None:
-    """JMX opens no port while it is tried, and its module is in every cache of ours."""
-    jmx = replace(pod, flags=("-Dcom.sun.management.jmxremote",))
-    assert jmx.fetch().outcome == "hit"
-    assert jmx.shared() == {"app.Main", "lib.Greeting"}
+    """From 24 on the JVM drops a whole cache for them."""
+    opened = replace(pod, flags=("--add-opens=java.base/java.lang=ALL-UNNAMED",))
+    decision = opened.fetch()
+    assert opened.start() == HELLO
+    if pod.jdk.feature >= 24:
+        assert (decision.outcome, decision.options) == ("module-opts", "")
+        assert "archive has 0 entries, pod 1" in decision.why
+    else:
+        assert decision.outcome == "hit"
+        assert opened.shared() == {"app.Main", "lib.Greeting"}
+
+
+@pytest.fixture(scope="session")
+def javaagent(tmp_path_factory: pytest.TempPathFactory, jdk17: Path) -> Path:
+    """A Java agent in the way of a monitoring tool's: it looks at every class that is loaded."""
+    folder = tmp_path_factory.mktemp("javaagent")
+    (folder / "Watch.java").write_text(_JAVAAGENT)
+    (folder / "manifest").write_text("Premain-Class: Watch\n")
+    subprocess.run([jdk17 / "bin/javac", "--release", "17", folder / "Watch.java"], check=True)
+    words = ["--create", "--file", folder / "javaagent.jar", "--manifest", folder / "manifest"]
+    classes = [word for path in folder.glob("*.class") for word in ("-C", folder, path.name)]
+    subprocess.run([jdk17 / "bin/jar", *words, *classes], check=True)
+    return folder / "javaagent.jar"
+
+
+_JAVAAGENT = """
+import java.lang.instrument.*; import java.security.ProtectionDomain;
+public final class Watch implements ClassFileTransformer {
+  public static void premain(String words, Instrumentation jvm) {
+    jvm.addTransformer(new Watch());
+    System.out.println("the agent is here");
+  }
+  public byte[] transform(ClassLoader loader, String name, Class<?> old, ProtectionDomain from, byte[] b) {
+    return null;
+  }
+}
+"""
+
+
+def test_no_machine_code_for_one_cpu_is_in_a_cache_or_run_from_it(pod: Pod, offered: bytes) -> None:
+    """JDK-8388703: a cache's adapters are used on a CPU that may lack their instructions: SIGILL."""
+    off = {"-XX:+UnlockDiagnosticVMOptions", "-XX:-AOTAdapterCaching"}
+    wanted = off if pod.jdk.feature >= 24 else set()
+    assert pod.fetch().outcome == "hit"
+    assert off & set(json.loads((pod.dir / "report.json").read_text())["flags"]) == wanted
+    pod.server.clear()
+    pod.server.recorder = LEASE | {"form": "aot" if pod.jdk.feature >= 24 else "classlist"}
+    recording = pod.fetch("--record")
+    assert recording.outcome == "learning"
+    assert {line.strip('"') for line in recording.options.splitlines()} & off == wanted
+
+
+def test_a_refused_archive_costs_nothing_of_the_jdks_own(pod: Pod, offered: bytes) -> None:
+    """A JVM that is given an archive that it refuses starts without its default one, at half the speed."""
+    key = pod.server.key
+    pod.server.clear()
+    pod.server.offer(key, offered[: len(offered) // 2])
+    assert pod.fetch().outcome == "preflight"
+    assert "java.lang.Object" in pod.shared("java.lang.Object")
+    assert pod.shared() == set()
 
 
 def test_the_images_own_options_stand_first_with_their_files_expanded(
@@ -142,6 +231,35 @@ def test_the_images_own_options_stand_first_with_their_files_expanded(
     assert decision.outcome == "hit"
     own = decision.options.splitlines()[:4]
     assert own == ['"-Dfirst=1"', '"-Dfrom.file=two words"', '"-Dsecond=back\\\\slash"', '"-Dlast=3"']
+    assert pod.start() == HELLO
+
+
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+def test_the_images_own_options_keep_each_of_their_bytes(
+    pod: Pod, offered: bytes, tmp_path: Path, locale: str
+) -> None:
+    """Whatever the locale: in one that has no such letter Java would read, and write, question marks."""
+    (tmp_path / "opts").write_bytes(b"-Dlatin.file=caf\xe9 -Dutf.file=caf\xc3\xa9\n")
+    own = b"-Dlatin=caf\xe9 -Dutf=caf\xc3\xa9 @" + os.fsencode(tmp_path / "opts")
+    pod.environment |= {"LC_ALL": locale, "JDK_JAVA_OPTIONS": os.fsdecode(own)}
+    decision = pod.fetch()
+    assert decision.outcome == "hit"
+    names = {b"latin": b"caf\xe9", b"utf": b"caf\xc3\xa9"}
+    wanted = [
+        b'"-D%s%s=%s"' % (name, where, text) for where in (b"", b".file") for name, text in names.items()
+    ]
+    assert (pod.dir / "java.opts").read_bytes().splitlines()[:4] == wanted
+    assert pod.start() == HELLO
+
+
+def test_a_file_of_options_whose_name_the_locale_lacks_is_left_to_the_jvm(pod: Pod, tmp_path: Path) -> None:
+    """The agent's own JVM would not start with it, so it is shown to that one as none."""
+    later = tmp_path / "caf\u00e9.opts"
+    later.write_text("-Dfrom.file=1\n")
+    pod.environment |= {"LC_ALL": "C", "JDK_JAVA_OPTIONS": f"@{later}"}
+    decision = pod.fetch()
+    assert (decision.outcome, decision.code) == ("off", 0)
+    assert decision.options == f'"-XX:VMOptionsFile={later}"\n'
     assert pod.start() == HELLO
 
 

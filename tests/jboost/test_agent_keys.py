@@ -19,9 +19,8 @@ from jboost_agent import build
 from jboost_server.core import buildkey
 from jboost_server.core.buildkey import BuildKey, Collectors, Ergonomics, Jar, Jvm
 from jboost_server.core.options import normalise
-from testbed.setup import jdk as jdks
 from tests.jboost.agent_driver import Driver, driving
-from tests.jboost.agent_pod import MTIME, Pod, need, write_jar
+from tests.jboost.agent_pod import MTIME, Pod, write_jar
 from warmroot.canonical import encode
 
 pytestmark = pytest.mark.jvm
@@ -29,11 +28,8 @@ EXAMPLES = settings(max_examples=200)
 
 
 @pytest.fixture(scope="module")
-def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
-    compiler = jdks.find(17, compiler=True)
-    if compiler is None or compiler.javac is None:
-        pytest.skip("there is no compiler of 17")
-    with driving(tmp_path_factory.mktemp("driver"), need(17), compiler.javac) as driver:
+def agent(tmp_path_factory: pytest.TempPathFactory, jdk17: Path) -> Iterator[Driver]:
+    with driving(tmp_path_factory.mktemp("driver"), jdk17) as driver:
         yield driver
 
 
@@ -234,19 +230,18 @@ def test_options_of_every_source_are_in_the_key(pod: Pod, tmp_path: Path) -> Non
     assert set(pod.server.key.module_options) == wanted
 
 
-def test_what_a_runtime_is_told_apart_by(agent: Driver) -> None:
+def test_what_a_runtime_is_told_apart_by(agent: Driver, jdk17: Path) -> None:
     """Sampled as the agent's comments say, computed here from the words alone."""
-    home = need(17).home
-    modules = (home / "lib/modules").read_bytes()
+    modules = (jdk17 / "lib/modules").read_bytes()
     digest = hashlib.sha256(struct.pack(">Q", len(modules)))
     for block in range(128):
         at = block * (len(modules) - 4096) // 127
         digest.update(modules[at : at + 4096])
-    assert agent("sampled", path=str(home / "lib/modules")) == digest.hexdigest()
-    libjvm = (home / "lib/server/libjvm.so").read_bytes()
+    assert agent("sampled", path=str(jdk17 / "lib/modules")) == digest.hexdigest()
+    libjvm = (jdk17 / "lib/server/libjvm.so").read_bytes()
     note = b"\x04\0\0\0\x14\0\0\0\x03\0\0\0GNU\0"
     at = libjvm.index(note) + len(note)
-    assert agent("libjvm", path=str(home)) == libjvm[at : at + 20].hex()
+    assert agent("libjvm", path=str(jdk17)) == libjvm[at : at + 20].hex()
 
 
 def test_a_runtime_without_a_build_id_is_known_by_its_digest(agent: Driver, tmp_path: Path) -> None:
@@ -371,11 +366,11 @@ FILES = [
 
 @pytest.mark.parametrize("text", FILES)
 def test_argument_files_are_read_as_the_launcher_reads_them(
-    agent: Driver, printer: Path, tmp_path: Path, text: str
+    agent: Driver, printer: Path, tmp_path: Path, text: str, jdk17: Path
 ) -> None:
     (tmp_path / "words").write_text(f"-cp {printer} Print {text}")
     run = subprocess.run(
-        [need(17).java, f"@{tmp_path / 'words'}"], capture_output=True, text=True, check=True
+        [jdk17 / "bin/java", f"@{tmp_path / 'words'}"], capture_output=True, text=True, check=True
     )
     options, target, arguments = agent("command", words=[f"@{tmp_path / 'words'}"])
     assert (options, target) == (["-cp", str(printer)], ["Print"])
@@ -392,7 +387,9 @@ def test_whatever_is_quoted_is_read_again(agent: Driver, listed: list[str]) -> N
     assert agent("file", text=text) == listed
 
 
-def test_what_is_quoted_means_the_same_to_the_launcher(agent: Driver, printer: Path, tmp_path: Path) -> None:
+def test_what_is_quoted_means_the_same_to_the_launcher(
+    agent: Driver, printer: Path, tmp_path: Path, jdk17: Path
+) -> None:
     odd = [
         "-Da=b c",
         "back\\slash",
@@ -407,15 +404,15 @@ def test_what_is_quoted_means_the_same_to_the_launcher(agent: Driver, printer: P
     text = "".join(agent("quoted", text=word) + "\n" for word in ["-cp", str(printer), "Print", *odd])
     (tmp_path / "words").write_text(text)
     run = subprocess.run(
-        [need(17).java, f"@{tmp_path / 'words'}"], capture_output=True, text=True, check=True
+        [jdk17 / "bin/java", f"@{tmp_path / 'words'}"], capture_output=True, text=True, check=True
     )
     assert run.stdout.split("\n")[1:-1] == [word.replace("\n", "\\n") for word in odd]
 
 
-def test_a_variable_is_split_as_the_launcher_splits_it(agent: Driver, printer: Path) -> None:
+def test_a_variable_is_split_as_the_launcher_splits_it(agent: Driver, printer: Path, jdk17: Path) -> None:
     text = " -Da='b c'\t-Db=\"d e\"f  -Dg=h\\i '-Dj=\"k\"' "
     environment = {"JDK_JAVA_OPTIONS": text}
-    show = [need(17).java, "-XshowSettings:properties", "-cp", printer, "Print"]
+    show = [jdk17 / "bin/java", "-XshowSettings:properties", "-cp", printer, "Print"]
     run = subprocess.run(show, capture_output=True, text=True, check=True, env=environment)
     options = agent("variable", text=text)
     assert options == ["-Da=b c", "-Db=d ef", "-Dg=h\\i", '-Dj="k"']
@@ -425,13 +422,13 @@ def test_a_variable_is_split_as_the_launcher_splits_it(agent: Driver, printer: P
 
 
 def test_an_options_file_that_can_not_be_read_here_is_left_to_the_jvm(
-    agent: Driver, printer: Path, tmp_path: Path
+    agent: Driver, printer: Path, tmp_path: Path, jdk17: Path
 ) -> None:
     """A nested @ would end the JVM, and a start without the image's options would say nothing."""
     later = tmp_path / "mounted-later"
     (tmp_path / "opts").write_text(agent("image", variable=f"-Da=1 @{later}"))
     later.write_text("-Dfrom.file=2\n")
-    show = [need(17).java, f"@{tmp_path / 'opts'}", "-XshowSettings:properties", "-cp", printer, "Print"]
+    show = [jdk17 / "bin/java", f"@{tmp_path / 'opts'}", "-XshowSettings:properties", "-cp", printer, "Print"]
     run = subprocess.run(show, capture_output=True, text=True, check=True)
     assert "    a = 1\n" in run.stderr
     assert "    from.file = 2\n" in run.stderr
@@ -459,13 +456,17 @@ def test_a_command_is_split_as_the_launcher_splits_it(
     assert agent("command", words=line.split()) == list(parsed)
 
 
-def test_a_wildcard_has_the_launchers_order(agent: Driver, printer: Path, tmp_path: Path) -> None:
+def test_a_wildcard_has_the_launchers_order(
+    agent: Driver, printer: Path, tmp_path: Path, jdk17: Path
+) -> None:
     for number in range(40):
         write_jar(tmp_path / f"lib/{(number * 37) % 41}.jar", {"x": b""})
     for other in ("a.txt", "b.JAR", ".hidden.jar"):
         write_jar(tmp_path / "lib" / other, {"x": b""})
     path = f"{tmp_path}/lib/*:{tmp_path}/none/*:{printer}"
-    run = subprocess.run([need(17).java, "-cp", path, "Print"], capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [jdk17 / "bin/java", "-cp", path, "Print"], capture_output=True, text=True, check=True
+    )
     theirs = [entry for entry in run.stdout.split("\n")[0].split(":") if "/lib/" in entry]
     assert [jar[0] for jar in agent("jars", path=f"{tmp_path}/lib/*:{tmp_path}/none/*")] == theirs
 

@@ -14,8 +14,10 @@ import java.util.Map;
  * the command, from JDK_JAVA_OPTIONS, from JAVA_TOOL_OPTIONS or from a file that one of them names.
  */
 final class Application {
+    /** The variable in which an image has options of its own, and a pod our options file. */
+    static final String IMAGE = "JDK_JAVA_OPTIONS";
     private static final String VM_OPTIONS = "-XX:VMOptionsFile=";
-    private static final List<String> VARIABLES = List.of("JDK_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS");
+    private static final List<String> VARIABLES = List.of(IMAGE, "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS");
     /** With these a JVM prints something and ends. */
     private static final List<String> NO_START = List.of("-version", "--version", "-fullversion", "--full-version",
             "-help", "--help", "-h", "-?", "-X", "--help-extra", "--dry-run", "--list-modules", "-d",
@@ -53,8 +55,28 @@ final class Application {
 
     /** What the image's own JDK_JAVA_OPTIONS says, argument files expanded; {@code own} is our options file. */
     static CommandLine image(Map<String, String> environment, Path own) {
-        String text = environment.get("JDK_JAVA_OPTIONS");
+        String text = environment.get(IMAGE);
         return CommandLine.of(text == null ? List.of() : Words.ofVariable(text), own);
+    }
+
+    /** The same with a character for each byte, for the options file: no locale may change what the image says. */
+    static CommandLine bytes(Map<String, String> environment, Path own) {
+        return CommandLine.of(Words.ofVariable(bytes(environment)), own, StandardCharsets.ISO_8859_1);
+    }
+
+    private static String bytes(Map<String, String> environment) {
+        try {
+            String all = Files.readString(Path.of("/proc/self/environ"), StandardCharsets.ISO_8859_1);
+            for (String variable : all.split("\0")) {
+                if (variable.startsWith(IMAGE + "=")) {
+                    return variable.substring(IMAGE.length() + 1);
+                }
+            }
+            return "";
+        } catch (IOException noProc) { // as this locale reads it: nothing better is there
+            byte[] text = environment.getOrDefault(IMAGE, "").getBytes(StandardCharsets.UTF_8);
+            return new String(text, StandardCharsets.ISO_8859_1);
+        }
     }
 
     /**
@@ -79,14 +101,14 @@ final class Application {
     }
 
     private void check() throws Refusal {
-        if (image.unread != null) {
-            throw off("JDK_JAVA_OPTIONS names @" + image.unread + ", which can't be read here");
+        if (!image.unread.isEmpty()) {
+            throw off("JDK_JAVA_OPTIONS names @" + image.unread.get(0) + ", which can't be read here");
         }
         if (!image.target.isEmpty()) {
             throw off("JDK_JAVA_OPTIONS names what to start, which no JVM accepts: " + image.target.get(0));
         }
-        if (command.unread != null) {
-            throw off("the command names @" + command.unread + ", which can't be read here");
+        if (!command.unread.isEmpty()) {
+            throw off("the command names @" + command.unread.get(0) + ", which can't be read here");
         }
         if (command.target.isEmpty()) {
             throw off("the command starts no program");

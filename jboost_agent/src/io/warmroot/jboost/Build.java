@@ -17,7 +17,7 @@ import java.util.concurrent.TimeUnit;
  */
 final class Build {
     private static final long LEAVING_SECONDS = 20;
-    private static final int PREFLIGHT_MS = 60_000;
+    private static final int ASKING_MS = 60_000;
     private static final String INTERRUPTED = "Interrupted: the builder was told to end";
 
     private final BuildOptions options;
@@ -62,7 +62,8 @@ final class Build {
         Path dir = options.dir();
         Files.createDirectories(dir);
         CommandLine image = Application.image(System.getenv(), dir.resolve(OptionsFile.NAME));
-        Inspection start = Inspection.of(Application.of(options.command(), image, System.getenv()));
+        Application application = Application.of(options.command(), image, System.getenv());
+        Inspection start = Inspection.of(application, Deadline.in(ASKING_MS));
         refuseFat(start.application, start.jvm.feature);
         BuildService.Order order = service.order(options.group(), start.key.tree, holder());
         if (order == null) {
@@ -71,7 +72,7 @@ final class Build {
         }
         Path work = Files.createTempDirectory(dir, "build-");
         try {
-            return carryOut(order, start, image, work);
+            return carryOut(order, start, Application.bytes(System.getenv(), dir.resolve(OptionsFile.NAME)), work);
         } catch (Refusal | Failure | IOException | RuntimeException error) {
             giveBack(order, told ? INTERRUPTED : words(error));
             throw error;
@@ -101,7 +102,7 @@ final class Build {
         List<String> flags = new ArrayList<>(start.common); // as Choice makes them for a pod
         flags.add(Flags.use(feature, archive));
         begin = System.nanoTime();
-        Preflight.run(start, flags, Deadline.in(PREFLIGHT_MS));
+        Preflight.run(start, flags, Deadline.in(ASKING_MS));
         flags.addAll(Flags.quiet(start.application, start.jvm.feature));
         say("the JVM takes it, in " + milliseconds(begin) + " ms");
         Measure measure = measure(order, image, flags, work);

@@ -28,7 +28,7 @@ record BuildOptions(URI server, String group, Path dir, Path token, Ready ready,
         }
         String token = given.get("--token");
         return new BuildOptions(
-                Ready.uri("--server", given.need("--server")),
+                FetchOptions.server(given.need("--server")),
                 given.need("--group"),
                 Path.of(given.need("--dir")).toAbsolutePath().normalize(),
                 token == null ? null : Path.of(token),

@@ -25,11 +25,9 @@ final class BuildService {
     }
 
     private final Service service;
-    private final Path token;
 
     BuildService(URI server, Path token) {
         this.service = new Service(server, token);
-        this.token = token;
     }
 
     /** Something to build for this key; null if there is nothing. */
@@ -54,7 +52,7 @@ final class BuildService {
 
     /** Gets what is to be built of. */
     void input(Order order, Path into) throws Failure, InterruptedException {
-        Retry.Reply reply = new Retry(token, MOVING).download(path(order, "input"), into);
+        Retry.Reply reply = new Retry(service, MOVING).download(path(order, "input"), into);
         if (!reply.good()) {
             throw reply.refusal();
         }
@@ -71,7 +69,7 @@ final class BuildService {
     /** Sends the archive. */
     void archive(Order order, Path archive, String digest, long size) throws Failure, InterruptedException {
         URI uri = path(order, "archive?digest=" + digest);
-        Retry.Reply reply = new Retry(token, MOVING).send("PUT", uri, Retry.Body.of(archive, size));
+        Retry.Reply reply = new Retry(service, MOVING).send("PUT", uri, Retry.Body.of(archive, size));
         if (!reply.good()) {
             throw reply.refusal();
         }
@@ -97,7 +95,7 @@ final class BuildService {
     }
 
     private Retry.Reply post(String path, Duration atMost, Map<String, ?> json) throws Failure, InterruptedException {
-        Retry.Reply reply = new Retry(token, atMost).send("POST", service.uri(path), Retry.Body.of(json));
+        Retry.Reply reply = new Retry(service, atMost).send("POST", service.uri(path), Retry.Body.of(json));
         if (!reply.good()) {
             throw reply.refusal();
         }

@@ -45,21 +45,34 @@ final class Choice {
      */
     Chosen first(List<Envelope> proposals) throws Refusal {
         Outcome outcome = null;
+        String archive = "";
+        long triedFor = 0;
         List<String> why = new ArrayList<>();
         for (Envelope envelope : proposals) {
+            report.archive = "";
+            report.tried = 0;
             try {
                 Manifest manifest = verified(envelope);
-                Path archive = archives.path(facts.jvm.feature, manifest);
-                bring(manifest, archive);
-                return tried(manifest, archive);
+                bring(manifest, path(manifest));
+                return tried(manifest, path(manifest));
             } catch (Refusal refusal) {
-                outcome = outcome == null ? refusal.outcome : outcome;
+                if (outcome == null) {
+                    outcome = refusal.outcome;
+                    archive = report.archive;
+                    triedFor = report.tried;
+                }
+                if (refusal.outcome == Outcome.PREFLIGHT) {
+                    report.refused.put(report.archive, refusal.getMessage());
+                }
                 why.add(refusal.getMessage());
                 if (refusal.outcome == Outcome.BUDGET) {
                     break;
                 }
             }
         }
+        report.archive = archive;
+        report.tried = triedFor;
+        report.refused.remove(archive); // that one is told as the outcome
         throw new Refusal(outcome, String.join("; ", why));
     }
 
@@ -99,7 +112,7 @@ final class Choice {
             try {
                 Preflight.run(facts, flags, trying);
             } finally {
-                report.step("preflight");
+                report.tried = Math.max(1, report.step("preflight"));
             }
         }
         flags.addAll(Flags.quiet(facts.application, facts.jvm.feature));

@@ -2,8 +2,10 @@ package io.warmroot.jboost;
 
 import java.io.File;
 import java.io.IOException;
+import java.nio.charset.Charset;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -24,17 +26,26 @@ final class CommandLine {
     /** `-jar X`, `-m X`, a main class, or nothing. */
     final List<String> target = new ArrayList<>();
     final List<String> arguments = new ArrayList<>();
-    /** An argument file that can't be read here; null if there is none. */
-    String unread;
+    /** Argument files that can't be read here. */
+    final List<String> unread = new ArrayList<>();
 
     private boolean value;
     private boolean literal;
 
-    private CommandLine() {}
+    private final Charset charset;
+
+    private CommandLine(Charset charset) {
+        this.charset = charset;
+    }
 
     /** Without the launcher itself. {@code own} is a file that is taken for empty; null for none. */
     static CommandLine of(List<String> words, Path own) {
-        CommandLine line = new CommandLine();
+        return of(words, own, StandardCharsets.UTF_8);
+    }
+
+    /** The same of words in which the bytes of files have this charset. */
+    static CommandLine of(List<String> words, Path own, Charset charset) {
+        CommandLine line = new CommandLine(charset);
         for (String word : words) {
             line.add(word, own);
         }
@@ -58,10 +69,14 @@ final class CommandLine {
             take(word);
         } else if (word.charAt(1) == '@') {
             take(word.substring(1));
-        } else if (own == null || !own.equals(Path.of(word.substring(1)).toAbsolutePath().normalize())) {
-            String text = read(word.substring(1));
+        } else {
+            String name = new String(word.substring(1).getBytes(charset), StandardCharsets.UTF_8);
+            if (own != null && own.equals(path(name))) {
+                return;
+            }
+            String text = read(name);
             if (text == null) {
-                unread = word.substring(1);
+                unread.add(word.substring(1));
                 return;
             }
             for (String each : Words.ofFile(text)) {
@@ -95,11 +110,20 @@ final class CommandLine {
         }
     }
 
-    private static String read(String name) {
+    /** What a name names; null if this locale has no bytes for it. */
+    private static Path path(String name) {
+        try {
+            return Path.of(name).toAbsolutePath().normalize();
+        } catch (InvalidPathException unmappable) {
+            return null;
+        }
+    }
+
+    private String read(String name) {
         try {
             File file = new File(name);
             if (file.isFile() && file.length() <= FILE) {
-                return new String(Files.readAllBytes(file.toPath()), StandardCharsets.UTF_8);
+                return new String(Files.readAllBytes(file.toPath()), charset);
             }
         } catch (IOException unreadable) {
             return null;

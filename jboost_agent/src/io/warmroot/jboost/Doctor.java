@@ -46,7 +46,7 @@ final class Doctor {
         Application application = Application.of(options.command(), image, environment);
         step("command", true, application.java + " starts " + String.join(" ", application.command.target)
                 + (image.options.isEmpty() ? "" : "; JDK_JAVA_OPTIONS adds " + String.join(" ", image.options)));
-        Inspection facts = Inspection.of(application);
+        Inspection facts = Inspection.of(application, Deadline.in(options.inspectMs()));
         key = facts.key.tree;
         report.key = facts.key.digest;
         step("runtime", true, facts.jvm.internalVersion);

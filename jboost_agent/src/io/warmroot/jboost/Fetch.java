@@ -17,7 +17,7 @@ final class Fetch {
     private OptionsFile file;
     private Path dir;
     private Service service;
-    private Deadline asking;
+    private long unasked;
     private FileNotes notes;
 
     private Fetch(Report report) {
@@ -47,8 +47,8 @@ final class Fetch {
         if (dir == null) {
             throw new Failure("Usage", "--dir is missing", "");
         }
-        CommandLine image = Application.image(environment, dir.resolve(OptionsFile.NAME));
-        file = new OptionsFile(dir, image);
+        Path own = dir.resolve(OptionsFile.NAME);
+        file = new OptionsFile(dir, Application.bytes(environment, own));
         try {
             Files.createDirectories(dir);
             file.plain();
@@ -56,7 +56,8 @@ final class Fetch {
             throw unwritten(error);
         }
         options = FetchOptions.fetch(words);
-        Application application = Application.of(options.command(), image, environment);
+        Application application =
+                Application.of(options.command(), Application.image(environment, own), environment);
         if (dir.toString().indexOf(':') >= 0) {
             throw new Refusal(Outcome.OFF, dir + " holds a `:`, which no JVM accepts in an archive's path");
         }
@@ -68,7 +69,7 @@ final class Fetch {
             keys.load(); // meanwhile
         }
         report.step("keys");
-        Inspection facts = inspection.await(Deadline.in(Inspection.BUDGET));
+        Inspection facts = inspection.await(Deadline.in(options.inspectMs()));
         report.key = facts.key.digest;
         report.step("inspect");
         Service.Answer answer = lookup(facts);
@@ -84,10 +85,11 @@ final class Fetch {
 
     private Service.Answer lookup(Inspection facts) throws Refusal {
         Service asked = new Service(options.server(), options.token());
-        asking = Deadline.in(options.lookupMs());
+        Deadline asking = Deadline.in(options.lookupMs());
         try {
             Service.Answer answer = asked.lookup(options.group(), facts.key, options.record(), asking);
             service = asked; // it answers: it will hear how this ends
+            unasked = asking.left();
             return answer;
         } finally {
             report.step("lookup");
@@ -96,8 +98,8 @@ final class Fetch {
 
     private void learn(Inspection facts, Service.Lease lease) throws Refusal {
         int feature = facts.jvm.feature;
-        if (!lease.form.equals(Flags.form(feature))) {
-            throw new Refusal(Outcome.SERVER, "the cache service wants a recording in form " + lease.form
+        if (!lease.form().equals(Flags.form(feature))) {
+            throw new Refusal(Outcome.SERVER, "the cache service wants a recording in form " + lease.form()
                     + ", which Java " + feature + " does not write");
         }
         List<String> flags = new ArrayList<>(facts.common);
@@ -143,11 +145,11 @@ final class Fetch {
         System.err.println(line.append(unwritten).append(" [").append(report.total()).append(" ms]"));
     }
 
-    /** The options file stands; what is left of the lookup's time is the service's. */
+    /** The options file stands; what the lookup left of its time is the service's. */
     private void tell() {
         try {
-            if (service != null && !asking.passed()) {
-                service.outcome(options.group(), report, Deadline.in(asking.left()));
+            if (service != null && unasked > 0) {
+                service.outcomes(options.group(), report, Deadline.in(unasked));
             }
         } catch (Refusal unheard) {
             System.err.println("jboost fetch: the cache service did not hear of it: " + unheard.getMessage());

@@ -1,20 +1,19 @@
 package io.warmroot.jboost;
 
 import java.net.URI;
-import java.net.URISyntaxException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 
 /** How `fetch` and `doctor` were called. {@code token} is null if it was not given. */
 record FetchOptions(URI server, String group, Path keys, Path dir, Path token, boolean record, boolean json,
-        int lookupMs, int fetchMs, int preflightMs, List<String> command) {
+        int inspectMs, int lookupMs, int fetchMs, int preflightMs, List<String> command) {
     static final int LOOKUP_MS = 300;
     static final int FETCH_MS = 2000;
     static final int PREFLIGHT_MS = 1000;
     private static final int LONGEST_MS = 3_600_000;
     private static final List<String> VALUED = List.of("--server", "--group", "--keys", "--dir", "--token",
-            "--lookup-ms", "--fetch-ms", "--preflight-ms");
+            "--inspect-ms", "--lookup-ms", "--fetch-ms", "--preflight-ms");
 
     /** What the words after {@code fetch} mean. */
     static FetchOptions fetch(List<String> words) throws Failure {
@@ -43,23 +42,21 @@ record FetchOptions(URI server, String group, Path keys, Path dir, Path token, b
                 token == null ? null : Path.of(token),
                 given.has("--record"),
                 json,
+                given.number("--inspect-ms", Inspection.BUDGET, LONGEST_MS),
                 given.number("--lookup-ms", LOOKUP_MS, LONGEST_MS),
                 given.number("--fetch-ms", FETCH_MS, LONGEST_MS),
                 given.number("--preflight-ms", PREFLIGHT_MS, LONGEST_MS),
                 given.command == null ? List.of() : given.command);
     }
 
-    private static URI server(String text) throws Failure {
-        try {
-            URI uri = new URI(text);
-            boolean known = "http".equals(uri.getScheme()) || "https".equals(uri.getScheme());
-            if (known && uri.getHost() != null && uri.getRawUserInfo() == null && uri.getRawQuery() == null) {
-                return uri;
-            }
-        } catch (URISyntaxException error) {
-            throw new Failure("Usage", "--server " + text + " is no address", "give it as http://host:port");
+    /** The cache service's address, for every verb. */
+    static URI server(String text) throws Failure {
+        URI uri = Ready.uri("--server", text);
+        if (uri.getRawUserInfo() == null && uri.getRawQuery() == null && uri.getRawFragment() == null) {
+            return uri;
         }
-        throw new Failure("Usage", "--server " + text + " is no address", "give it as http://host:port");
+        // It is not shown: a password may be in it.
+        throw new Failure("Usage", "--server holds more than an address", "give it as http://host:port, and --token");
     }
 
     /** The folder that these words name, however odd the others are; null if they name none. */

@@ -11,7 +11,7 @@ import java.util.List;
  * the class path and the runtime's files are read beside it.
  */
 final class Inspection {
-    /** Milliseconds for all of it. There is no option for it: it depends on nobody else. */
+    /** Milliseconds for all of it, if nothing else is said. It depends on nobody but this machine. */
     static final int BUDGET = 5000;
 
     final Application application;
@@ -67,10 +67,10 @@ final class Inspection {
     }
 
     /** Starts and awaits an inspection that takes nothing for known. */
-    static Inspection of(Application application) throws Refusal {
+    static Inspection of(Application application, Deadline deadline) throws Refusal {
         Running running = new Running(application);
         running.read(new FileNotes());
-        return running.await(Deadline.in(BUDGET));
+        return running.await(deadline);
     }
 
     /** Asks the JVM what it chooses. */

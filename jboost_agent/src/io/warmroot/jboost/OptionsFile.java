@@ -24,7 +24,7 @@ final class OptionsFile {
 
     /** Writes the image's own options and these, and puts the file in place by rename. */
     void write(List<String> ours) throws IOException {
-        replace(path, text(ours).getBytes(StandardCharsets.UTF_8));
+        replace(path, text(ours).getBytes(StandardCharsets.ISO_8859_1));
     }
 
     /**
@@ -35,22 +35,23 @@ final class OptionsFile {
         try {
             write(List.of());
         } catch (IOException error) {
-            if (!image.options.isEmpty() || image.unread != null) {
+            if (!image.options.isEmpty() || !image.unread.isEmpty()) {
                 throw error;
             }
             Files.write(path, new byte[0]);
         }
     }
 
+    /** What is written, a character for each byte. */
     String text(List<String> ours) {
         StringBuilder text = new StringBuilder();
         for (String option : image.options) {
             text.append(Words.quoted(option)).append('\n');
         }
-        if (image.unread != null) {
+        for (String file : image.unread) {
             // The launcher takes no file inside of a file. The JVM itself does, and ends if it can't read it:
             // better than a start that lacks the image's options in silence.
-            text.append(Words.quoted("-XX:VMOptionsFile=" + image.unread)).append('\n');
+            text.append(Words.quoted("-XX:VMOptionsFile=" + file)).append('\n');
         }
         for (String word : image.target) {
             text.append(Words.quoted(word)).append('\n');
@@ -59,7 +60,8 @@ final class OptionsFile {
             text.append(Words.quoted(word)).append('\n');
         }
         for (String option : ours) {
-            text.append(Words.quoted(option)).append('\n');
+            String bytes = new String(option.getBytes(StandardCharsets.UTF_8), StandardCharsets.ISO_8859_1);
+            text.append(Words.quoted(bytes)).append('\n');
         }
         return text.toString();
     }

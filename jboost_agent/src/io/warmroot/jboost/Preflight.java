@@ -41,7 +41,7 @@ final class Preflight extends Step<Boolean> {
         try {
             preflight.await(deadline);
         } catch (IOException error) {
-            throw new Refusal(Outcome.PREFLIGHT, "the JVM can't be started to try the archive: " + error.getMessage());
+            throw new Refusal(Outcome.OFF, "the JVM can't be started to try the archive: " + error.getMessage());
         }
     }
 

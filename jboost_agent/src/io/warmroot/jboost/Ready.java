@@ -2,13 +2,10 @@ package io.warmroot.jboost;
 
 import java.io.IOException;
 import java.io.RandomAccessFile;
-import java.net.HttpURLConnection;
 import java.net.InetSocketAddress;
-import java.net.MalformedURLException;
 import java.net.Socket;
 import java.net.URI;
 import java.net.URISyntaxException;
-import java.net.URL;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.List;
@@ -52,13 +49,9 @@ interface Ready {
     }
 
     /** Ready when this address answers with 200. */
-    record Url(URL url) implements Ready {
+    record Url(URI uri) implements Ready {
         static Url of(String text) throws Failure {
-            try {
-                return new Url(uri("--ready-url", text).toURL());
-            } catch (MalformedURLException wrong) {
-                throw new Failure("Usage", "--ready-url " + text + " is no address: " + wrong.getMessage(), "");
-            }
+            return new Url(Ready.uri("--ready-url", text));
         }
 
         @Override
@@ -68,16 +61,8 @@ interface Ready {
 
         /** Whether the address answers with 200 now. */
         boolean answers() {
-            try {
-                HttpURLConnection connection = (HttpURLConnection) url.openConnection();
-                connection.setConnectTimeout(PATIENCE);
-                connection.setReadTimeout(PATIENCE);
-                connection.setUseCaches(false);
-                try {
-                    return connection.getResponseCode() == HttpURLConnection.HTTP_OK;
-                } finally {
-                    connection.disconnect();
-                }
+            try (Http http = new Http(Deadline.in(PATIENCE))) {
+                return http.send("GET", uri, null, null).code == 200;
             } catch (IOException notYet) {
                 return false;
             }
@@ -85,9 +70,8 @@ interface Ready {
 
         @Override
         public boolean taken() {
-            int port = url.getPort() < 0 ? url.getDefaultPort() : url.getPort();
             try (Socket socket = new Socket()) {
-                socket.connect(new InetSocketAddress(url.getHost(), port), PATIENCE);
+                socket.connect(new InetSocketAddress(uri.getHost(), Http.port(uri)), PATIENCE);
                 return true;
             } catch (IOException free) {
                 return false;
@@ -96,7 +80,7 @@ interface Ready {
 
         @Override
         public String words() {
-            return url + " answers with 200";
+            return uri + " answers with 200";
         }
     }
 

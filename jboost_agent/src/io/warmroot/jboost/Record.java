@@ -32,18 +32,28 @@ final class Record {
     int run() {
         Runtime.getRuntime().addShutdownHook(new Thread(this::leave, "leave"));
         try {
-            record();
+            recorded();
             if (options.stay()) {
+                say("stays until it is told to end: a native sidecar that ends is started again");
                 told.await();
+                say("was told to end");
             }
-        } catch (Failure failure) {
-            say(failure.toString());
-        } catch (InterruptedException | RuntimeException mistake) {
-            say("our own mistake, please report it: " + mistake); // an entry point: no sidecar of ours crashes
+        } catch (InterruptedException mistake) {
+            say("our own mistake, please report it: " + mistake);
         } finally {
             done.countDown();
         }
         return 0;
+    }
+
+    private void recorded() throws InterruptedException {
+        try {
+            record();
+        } catch (Failure failure) {
+            say(failure.toString());
+        } catch (RuntimeException mistake) {
+            say("our own mistake, please report it: " + mistake); // an entry point: no sidecar of ours crashes
+        }
     }
 
     /** A JVM that a signal ends would say 143 though all is well. */
@@ -61,7 +71,8 @@ final class Record {
         RecordLease lease = RecordLease.of(options.dir().resolve("report.json"));
         boolean list = lease.list();
         RecordFile file = new RecordFile(options.dir().resolve(list ? "recording.lst" : "recording.aotconf"), list);
-        RecordTarget target = new RecordTarget(options.attachDir(), options.pid(), options.dir().resolve("java.opts"));
+        RecordTarget target =
+                new RecordTarget(options.attachDir(), options.pid(), options.dir().resolve("java.opts"), list);
         RecordWait wait = new RecordWait(file, target, lease.since(), told);
         Duration settle = options.settle() == null ? lease.settle() : options.settle();
         say("waits until the application has been " + (options.ready() == null ? "recording" : "ready") + " for "
@@ -101,10 +112,9 @@ final class Record {
         String query = "?group=" + URLEncoder.encode(options.group(), StandardCharsets.UTF_8) + "&key=" + lease.key()
                 + "&lease=" + lease.lease() + "&seconds=" + seconds + "&requests=0";
         try {
-            URI uri = new Service(options.server(), options.token())
-                    .uri("/v1/recordings/" + file.sha256(size) + query);
-            Retry.Reply reply = new Retry(options.token(), options.upload())
-                    .send("PUT", uri, Retry.Body.of(file.path(), size));
+            Service service = new Service(options.server(), options.token());
+            URI uri = service.uri("/v1/recordings/" + file.sha256(size) + query);
+            Retry.Reply reply = new Retry(service, options.upload()).send("PUT", uri, Retry.Body.of(file.path(), size));
             if (!reply.good()) {
                 throw reply.refusal();
             }

@@ -24,7 +24,7 @@ record RecordOptions(URI server, String group, Path dir, Path token, Path attach
         String token = given.get("--token");
         String ready = given.get("--ready-url");
         return new RecordOptions(
-                Ready.uri("--server", given.need("--server")),
+                FetchOptions.server(given.need("--server")),
                 given.need("--group"),
                 Path.of(given.need("--dir")).toAbsolutePath().normalize(),
                 token == null ? null : Path.of(token),

@@ -24,6 +24,7 @@ final class RecordTarget {
 
     private final Path attachDir;
     private final String options;
+    private final boolean list;
     private long pid;
 
     /**
@@ -31,7 +32,8 @@ final class RecordTarget {
      * was started with, so that nobody else's recording is ever ended. With {@code attachDir} the process
      * lives elsewhere, and {@code pid} is only what it calls itself.
      */
-    RecordTarget(Path attachDir, long pid, Path optionsFile) {
+    RecordTarget(Path attachDir, long pid, Path optionsFile, boolean list) {
+        this.list = list;
         this.attachDir = attachDir;
         this.pid = pid;
         this.options = "@" + optionsFile;
@@ -46,7 +48,7 @@ final class RecordTarget {
         try (DirectoryStream<Path> all = Files.newDirectoryStream(PROC, "[0-9]*")) {
             for (Path process : all) {
                 long number = Long.parseLong(process.getFileName().toString());
-                if (number != self && startedWith(process) && Files.exists(socket(number))) {
+                if (number != self && startedWith(process) && (list ? java(process) : Files.exists(socket(number)))) {
                     pid = number;
                     return;
                 }
@@ -60,14 +62,23 @@ final class RecordTarget {
         try {
             String environment = Files.readString(process.resolve("environ"), StandardCharsets.ISO_8859_1);
             for (String variable : environment.split("\0")) {
-                if (variable.startsWith("JDK_JAVA_OPTIONS=")) {
-                    return List.of(variable.substring(variable.indexOf('=') + 1).split("\\s+")).contains(options);
+                if (variable.startsWith(Application.IMAGE + "=")) {
+                    return Words.ofVariable(variable.substring(variable.indexOf('=') + 1)).contains(options);
                 }
             }
         } catch (IOException anothersOrGone) {
             return false;
         }
         return false;
+    }
+
+    /** A JVM that writes a class list has no attach socket; shells and other children inherit its environment. */
+    private static boolean java(Path process) {
+        try {
+            return Files.readSymbolicLink(process.resolve("exe")).endsWith("java");
+        } catch (IOException anothersOrGone) {
+            return false;
+        }
     }
 
     /** Whether its process can be seen from here. */

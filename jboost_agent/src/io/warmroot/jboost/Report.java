@@ -16,8 +16,12 @@ final class Report {
     List<String> why = List.of();
     /** The flags of ours that were written. */
     List<String> flags = List.of();
-    /** The digest of the archive that is used. */
+    /** The digest of the archive that is used, or whose refusal decided; "" if no manifest got so far. */
     String archive = "";
+    /** Milliseconds for which the JVM tried that one; 0 if it did not. */
+    long tried;
+    /** Other archives that the JVM refused, by digest, with its words. */
+    final TreeMap<String, String> refused = new TreeMap<>();
     /** The build key's digest. */
     String key = "";
     /** With a lease: its name, the form to record, and the seconds after ready; otherwise null. */
@@ -30,12 +34,14 @@ final class Report {
         steps.put("start", Math.max(0, last - begin));
     }
 
-    /** Ends a step. */
-    void step(String name) {
+    /** Ends a step; the milliseconds that it took. */
+    long step(String name) {
         long now = System.currentTimeMillis();
         Long before = steps.get(name);
-        steps.put(name, (before == null ? 0 : before) + now - last);
+        long took = now - last;
+        steps.put(name, (before == null ? 0 : before) + took);
         last = now;
+        return took;
     }
 
     /** Milliseconds since this process was started. */
@@ -53,10 +59,10 @@ final class Report {
         tree.put("archive", archive);
         tree.put("key", key);
         tree.put("ms", ms);
-        tree.put("lease", lease == null ? null : lease.name);
+        tree.put("lease", lease == null ? null : lease.name());
         if (lease != null) {
-            tree.put("form", lease.form);
-            tree.put("settle", lease.settle);
+            tree.put("form", lease.form());
+            tree.put("settle", lease.settle());
         }
         return tree;
     }

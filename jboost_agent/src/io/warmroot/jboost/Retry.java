@@ -4,7 +4,6 @@ import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.net.URI;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -79,14 +78,14 @@ final class Retry {
         }
     }
 
-    private final Path token;
+    private final Service service;
     private final Duration atMost;
     private volatile Http current;
     private volatile String last = "no answer";
 
-    /** {@code token} may be null; {@code atMost} is the time of each request with all its repetitions. */
-    Retry(Path token, Duration atMost) {
-        this.token = token;
+    /** {@code service} has the token; {@code atMost} is the time of each request with all its repetitions. */
+    Retry(Service service, Duration atMost) {
+        this.service = service;
         this.atMost = atMost;
     }
 
@@ -117,6 +116,9 @@ final class Retry {
         } catch (TimeoutException late) {
             last = "no answer in time; before: " + last;
         } catch (ExecutionException error) {
+            if (error.getCause() instanceof Refusal refusal) {
+                throw new Failure("NoToken", refusal.getMessage(), "give --token a file with one token");
+            }
             last = String.valueOf(error.getCause().getMessage());
         } finally {
             thread.interrupt();
@@ -130,7 +132,7 @@ final class Retry {
     }
 
     private Reply repeat(String method, URI uri, Body body, Path into, Deadline deadline)
-            throws IOException, InterruptedException {
+            throws IOException, InterruptedException, Refusal {
         for (long pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
             boolean lastTime = deadline.left() < pause;
             try {
@@ -149,9 +151,8 @@ final class Retry {
         }
     }
 
-    private Reply once(String method, URI uri, Body body, Path into, Deadline deadline) throws IOException {
-        // Read anew each time: a projected token is exchanged while pods run.
-        String shown = token == null ? null : Files.readString(token, StandardCharsets.ISO_8859_1).strip();
+    private Reply once(String method, URI uri, Body body, Path into, Deadline deadline) throws IOException, Refusal {
+        String shown = service.token(); // anew each time: a projected one is exchanged while pods run
         try (Http http = new Http(deadline);
                 InputStream bytes = body == null ? InputStream.nullInputStream() : body.open()) {
             current = http;

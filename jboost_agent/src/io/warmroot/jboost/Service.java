@@ -29,17 +29,7 @@ final class Service {
     }
 
     /** The right to record once. {@code settle}: seconds from ready to the end of the recording. */
-    static final class Lease {
-        final String name;
-        final String form;
-        final long settle;
-
-        Lease(String name, String form, long settle) {
-            this.name = name;
-            this.form = form;
-            this.settle = settle;
-        }
-    }
+    record Lease(String name, String form, long settle) {}
 
     /** The answer to a lookup. */
     static final class Answer {
@@ -145,15 +135,24 @@ final class Service {
         return new Lease(name, Json.string(tree.get("form"), "form"), settle);
     }
 
-    /** Tells how it ended. It makes no difference to this start whether that arrives. */
-    void outcome(String group, Report report, Deadline deadline) throws Refusal {
+    /** Tells which archives the JVM refused, and how it ended. To this start it is the same whether that arrives. */
+    void outcomes(String group, Report report, Deadline deadline) throws Refusal {
+        for (Map.Entry<String, String> one : report.refused.entrySet()) {
+            outcome(group, report.key, one.getKey(), Outcome.PREFLIGHT, one.getValue(), Map.of(), deadline);
+        }
+        outcome(group, report.key, report.archive, report.outcome, String.join("; ", report.why),
+                Map.of("total", report.total(), "preflight", report.tried), deadline);
+    }
+
+    private void outcome(String group, String key, String archive, Outcome outcome, String why,
+            Map<String, Object> ms, Deadline deadline) throws Refusal {
         TreeMap<String, Object> said = new TreeMap<>();
         said.put("group", group);
-        said.put("key", report.key);
-        said.put("archive", report.archive);
-        said.put("outcome", report.outcome.text);
-        said.put("why", String.join("; ", report.why));
-        said.put("ms", Map.of("total", report.total()));
+        said.put("key", key);
+        said.put("archive", archive);
+        said.put("outcome", outcome.text);
+        said.put("why", why);
+        said.put("ms", ms);
         byte[] body = Json.canonical(said);
         new Asking<Boolean>("telling the outcome", deadline) {
             @Override
