@@ -6,6 +6,7 @@ Every verb imports what it needs when it is called: the application waits for `r
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -54,54 +55,79 @@ class Build(StrEnum):
 
 Words = Annotated[
     list[str],
-    typer.Argument(metavar="COMMAND", help="The application's own, after `--`: -- java -jar app.jar"),
+    typer.Argument(metavar="COMMAND", help="What you type to start the application: -- java -jar app.jar"),
 ]
 HomeOption = Annotated[
     Path | None,
-    typer.Option("--home", metavar="DIR", help="Folder for everything (default: below the XDG data folder)."),
+    typer.Option(
+        "--home",
+        metavar="DIR",
+        help="Folder of all that is learned and built (default: ~/.local/share/warmroot/jboost).",
+    ),
 ]
 NameOption = Annotated[
     str | None,
-    typer.Option("--name", metavar="GROUP", help="The application's name (default: its jar's)."),
+    typer.Option(
+        "--name",
+        metavar="NAME",
+        help="The application's name: starts of one name learn from one another (default: its jar's).",
+    ),
 ]
 ServerOption = Annotated[
     str | None,
     typer.Option(
-        "--server", metavar="URL", help="A cache service elsewhere (default: one of our own, here)."
+        "--server",
+        metavar="URL",
+        help="Cache service of another machine or of a cluster (default: this machine's folder).",
     ),
 ]
 KeysOption = Annotated[
-    Path | None, typer.Option("--keys", metavar="FILE", help="Public keys of --server, one a line in base64.")
+    Path | None,
+    typer.Option(
+        "--keys", metavar="FILE", help="Archives of --server are believed if signed with one of these keys."
+    ),
 ]
 TokenOption = Annotated[
-    Path | None, typer.Option("--token", metavar="FILE", help="What to show --server as our token.")
+    Path | None,
+    typer.Option("--token", metavar="FILE", help="--server answers to whoever has this token."),
 ]
 ReadyUrl = Annotated[
     str | None,
     typer.Option(
         "--ready-url",
         metavar="URL",
-        help="The application is ready when this answers with 200. Spring Boot's own log is known.",
+        help="The application is ready, and its start measured, when this answers 200"
+        " (default: Spring Boot's own line in the log).",
     ),
 ]
 ReadyLog = Annotated[
     str | None,
-    typer.Option("--ready-log", metavar="REGEX", help="… or when a line of its output matches."),
+    typer.Option("--ready-log", metavar="REGEX", help="… or when a line of its output matches this."),
 ]
 UntilExit = Annotated[
-    bool, typer.Option("--until-exit", help="… or it is a program that does its work and ends by itself.")
+    bool, typer.Option("--until-exit", help="… or when it has ended: a program that does its work and ends.")
 ]
 SamplesOption = Annotated[
     int | None,
     typer.Option(
-        metavar="N", min=5, max=100, help="Starts a side that are measured; more of them on a busy machine."
+        metavar="N",
+        min=5,
+        max=100,
+        help="Measured starts with the archive, and as many without (default: the service's choice)."
+        " More of them tell more surely on a busy machine.",
     ),
 ]
 ExtractOption = Annotated[
     bool,
-    typer.Option("--extract", help="Run a Spring Boot fat jar from its extracted layout, which is kept."),
+    typer.Option(
+        "--extract",
+        help="Extract a Spring Boot fat jar once and run it from there: starts earlier, on JDK 17 to 23"
+        " the only way to gain.",
+    ),
 ]
-OutputOption = Annotated[Output, typer.Option("--output", "-o", help="How to print the result.")]
+OutputOption = Annotated[
+    Output, typer.Option("--output", "-o", help="A table, or JSON as the service answers it.")
+]
 
 
 @app.command(context_settings=_COMMAND)
@@ -113,35 +139,40 @@ def run(
     until_exit: UntilExit = False,
     extract: ExtractOption = False,
     build: Annotated[
-        Build, typer.Option(help="Build an archive after a recording: it starts the application some times.")
+        Build,
+        typer.Option(
+            help="Build the archive when the recorded start has ended, which starts the application some"
+            " times to measure it; never: `jboost build` does it later."
+        ),
     ] = Build.AUTO,
     settle: Annotated[
         int | None,
         typer.Option(
             metavar="SECONDS",
             min=0,
-            help="End a recording so long after ready, while the application runs: it stands still meanwhile."
-            " Default: when the application ends.",
+            help="End the recording so long after ready, and not with the application (default), which on JDK"
+            " 24 and later stands still for some seconds then.",
         ),
     ] = None,
     samples: SamplesOption = None,
-    report: Annotated[bool, typer.Option("--report", help="Print the milliseconds of each step.")] = False,
+    report: Annotated[
+        bool, typer.Option("--report", help="Print what looking for an archive took, step by step.")
+    ] = False,
     home: HomeOption = None,
     server: ServerOption = None,
     keys: KeysOption = None,
     token: TokenOption = None,
 ) -> None:
-    """Run a Java application, warm if an archive fits it; else plainly, and learn for the next time.
+    """Run a Java application: warm if there is an archive for it; else plainly, and learn for the next time.
 
     Input, output, signals and exit status are the application's own. Whatever of ours fails, it starts.
+    Lines of ours go to stderr and begin with `jboost:`.
     """
     from jboost_server.local import run as running
     from jboost_server.local.agent import Ready
 
     settings = _settings(home, name, server, keys, token, Ready(ready_url, ready_log, until_exit), extract)
-    chosen = running.with_run(
-        settings, settle=settle, samples=samples, build=build is Build.AUTO, report=report
-    )
+    chosen = replace(settings, settle=settle, samples=samples, build=build is Build.AUTO, report=report)
     raise typer.Exit(running.run(chosen, command, os.environ))
 
 
@@ -155,14 +186,18 @@ def build(
     extract: ExtractOption = False,
     samples: SamplesOption = None,
     again: Annotated[
-        bool, typer.Option("--again", help="Measure what was refused before once more, in the folder here.")
+        bool,
+        typer.Option(
+            "--again",
+            help="Build and measure once more what was not faster or failed, in this machine's folder.",
+        ),
     ] = False,
     home: HomeOption = None,
     server: ServerOption = None,
     keys: KeysOption = None,
     token: TokenOption = None,
 ) -> None:
-    """Build an archive from what was recorded, and serve it if the application starts faster with it.
+    """Build an archive of what `jboost run` recorded; the next starts use it if they are faster with it.
 
     It starts the application some times, with the archive and without, and ends it each time.
     """
@@ -170,7 +205,7 @@ def build(
     from jboost_server.local.agent import Ready
 
     settings = _settings(home, name, server, keys, token, Ready(ready_url, ready_log, until_exit), extract)
-    chosen = running.with_run(settings, settle=None, samples=samples, build=True, report=False)
+    chosen = replace(settings, samples=samples)
     raise typer.Exit(0 if running.build(chosen, command, os.environ, again=again) else 1)
 
 
@@ -182,7 +217,7 @@ def status(
     token: TokenOption = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Show what is known of each application: recordings, archives, what they gain, hits and misses."""
+    """Show what is known of each application: recordings, its archive, what that gains, hits and misses."""
     from jboost_server.local import status as shown
 
     shown.show(_home(home), server, token, name, as_json=output is Output.JSON)
@@ -192,7 +227,7 @@ def status(
 def explain(
     command: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[COMMAND]", help="A command to look at, after `--`: -- java -jar app.jar"),
+        typer.Argument(metavar="COMMAND", help="A command to look at: -- java -jar app.jar"),
     ] = None,
     name: NameOption = None,
     extract: ExtractOption = False,
@@ -203,7 +238,7 @@ def explain(
 ) -> None:
     """Say in words why the last start hit or missed; or with a command, why its start would.
 
-    With a command everything is looked at anew, and nothing is changed.
+    With a command all of it is looked at anew, and the application is not started.
     """
     from jboost_server.local import explain as explaining
     from jboost_server.local.agent import Ready
@@ -219,29 +254,46 @@ def explain(
 def serve(
     home: HomeOption = None,
     listen: Annotated[
-        str, typer.Option(metavar="HOST:PORT", help="Where. Others than this machine need a token.")
+        str, typer.Option(metavar="HOST:PORT", help="Address to answer at; port 0 takes a free one.")
     ] = "127.0.0.1:8780",
     store: Annotated[
         str | None,
-        typer.Option(metavar="STORE", help="A folder, or s3://bucket/prefix (default: in --home)."),
+        typer.Option(
+            metavar="STORE",
+            help="Another place for archives: a folder or s3://bucket/prefix (default: in --home)."
+            " `jboost run` does not find such a service by itself.",
+        ),
     ] = None,
     key: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE", help="Private Ed25519 key (PEM), twice while keys rotate."),
+        typer.Option(
+            metavar="FILE",
+            help="Sign archives in --store with this Ed25519 key (PEM); twice while keys rotate.",
+        ),
     ] = None,
     tenancy: Annotated[
-        Tenancy, typer.Option(help="Who may ask: whoever has the token, or pods of this cluster.")
+        Tenancy,
+        typer.Option(help="Who may ask: whoever has the token in --home, or the pods of this cluster."),
     ] = Tenancy.LOCAL,
-    s3_endpoint: Annotated[str, typer.Option(metavar="URL", help="An S3 server that is not AWS.")] = "",
+    s3_endpoint: Annotated[str, typer.Option(metavar="URL", help="The S3 server, if it is not AWS.")] = "",
     redirect: Annotated[
-        bool, typer.Option("--redirect", help="Send readers to the S3 store itself.")
+        bool,
+        typer.Option("--redirect", help="Let readers fetch archives from S3 itself, by presigned addresses."),
     ] = False,
     recorders: Annotated[
-        int | None, typer.Option(min=0, help="Recordings of one application (default: 1; in a cluster 3).")
+        int | None,
+        typer.Option(
+            metavar="N", min=0, help="Starts of one application that record (default: 1; in a cluster 3)."
+        ),
     ] = None,
-    min_gain: Annotated[int, typer.Option(help="Percent by which an archive has to be faster.")] = 10,
+    min_gain: Annotated[
+        int, typer.Option(metavar="PERCENT", help="Serve an archive that makes starts faster by so much.")
+    ] = 10,
 ) -> None:
-    """Run the cache service until Ctrl-C. `jboost run` finds the one on its own folder."""
+    """Run the cache service until Ctrl-C: for many starts of this machine, for other machines, for a cluster.
+
+    `jboost run` finds the one on its own folder.
+    """
     from jboost_server.local import serving
 
     serving.serve(
@@ -260,11 +312,11 @@ def serve(
 @app.command(name="public-key")
 def public_key(
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="A private key (default: the folder's own).")
+        Path | None, typer.Argument(metavar="FILE", help="A private key in PEM (default: the folder's own).")
     ] = None,
     home: HomeOption = None,
 ) -> None:
-    """Print the public half of a signing key, one line, as agents want it."""
+    """Print the public half of a signing key: the line for a pod's ConfigMap, or for the file of --keys."""
     from jboost_server.local import service
 
     for line in service.public_lines(_home(home), file):
@@ -273,10 +325,12 @@ def public_key(
 
 @app.command()
 def gc(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and keep it.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Delete nothing; say what would be deleted.")
+    ] = False,
     home: HomeOption = None,
 ) -> None:
-    """Delete what no start will use any more, and say what, why, and how many bytes that is."""
+    """Delete what no start will use any more; say what, why, and how much room that makes."""
     from jboost_server.local import collect
 
     collect.show(_home(home), dry_run=dry_run)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import FrameType
 from typing import NoReturn
 
@@ -17,24 +16,15 @@ from jboost_server.local.say import progress, say
 class ToldToEnd(Exception):
     """Somebody sent a signal that ends us, but for the interrupt of a terminal."""
 
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-
 
 LAST_LINES = 12
 """Of a build that failed on a terminal, where lines replaced one another."""
 
 
-@dataclass(frozen=True)
-class Built:
-    """Whether an archive is served, or there was nothing to do."""
+def build(agent: Agent, service: Service, command: JavaCommand, ready: Ready, samples: int | None) -> bool:
+    """Builds, measures and publishes: whether an archive is served then, or there was nothing to do.
 
-    good: bool
-
-
-def build(agent: Agent, service: Service, command: JavaCommand, ready: Ready, samples: int | None) -> Built:
-    """Builds, measures and publishes. The agent's lines are shown as they come.
+    The agent's lines are shown as they come.
 
     Raises:
         KeyboardInterrupt, ToldToEnd: the person, or a signal, ended it; nothing half built is left.
@@ -53,15 +43,15 @@ def build(agent: Agent, service: Service, command: JavaCommand, ready: Ready, sa
     if shown.vanishes:
         for words in lines[-1:] if code == 0 else lines[-LAST_LINES:]:
             say(words)
-    return Built(code == 0)
+    return code == 0
 
 
 @contextmanager
 def told_to_end() -> Iterator[None]:
     """SIGTERM and SIGHUP raise ToldToEnd in the block."""
 
-    def told(number: int, _: FrameType | None) -> NoReturn:
-        raise ToldToEnd(number)
+    def told(_: int, __: FrameType | None) -> NoReturn:
+        raise ToldToEnd
 
     chosen = (signal.SIGTERM, signal.SIGHUP)
     before = [signal.signal(number, told) for number in chosen]

@@ -27,8 +27,10 @@ def default_home(environment: Mapping[str, str]) -> Path:
         return Path(data) / "warmroot" / "jboost"
     try:
         person = Path("~").expanduser()
-    except RuntimeError:  # a user of a container whom no HOME and no passwd knows: the application starts
-        person = Path("/nonexistent")  # as Debian calls the folder of who has none
+    except RuntimeError:  # a user of a container whom neither HOME nor passwd knows
+        person = Path()
+    if not person.is_absolute():
+        person = Path("/nonexistent")  # as Debian calls the folder of who has none: the application starts
     return person / ".local" / "share" / "warmroot" / "jboost"
 
 

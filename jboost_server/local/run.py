@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
@@ -51,18 +52,12 @@ class Settings:
     report: bool = False
 
 
-def with_run(
-    settings: Settings, *, settle: int | None, samples: int | None, build: bool, report: bool
-) -> Settings:
-    """The settings with those of `jboost run`."""
-    return replace(settings, settle=settle, samples=samples, build=build, report=report)
-
-
 @dataclass(frozen=True)
 class Start:
     """How the application is to be started, and what its start is good for beyond itself.
 
-    `flags` are ours, for this start alone.
+    `flags` are ours, for this start alone. `stays`: we are needed after the application has ended, to take
+    its recording in, or to build.
     """
 
     command: JavaCommand
@@ -71,6 +66,7 @@ class Start:
     flags: tuple[str, ...] = ()
     agent: Agent | None = None
     report: Report | None = None
+    stays: bool = False
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -95,10 +91,10 @@ def run(settings: Settings, words: Sequence[str], environment: Mapping[str, str]
     with contextlib.ExitStack() as held:
         start = _decide(settings, command, environment, held)
         _announce(settings, start)
-        if start.agent is None or not _something_to_do(settings, start):
+        if start.agent is None or start.report is None or not start.stays:
             held.close()
             _become(start.words, environment)
-        return _stay(settings, start, start.agent, environment)
+        return _stay(settings, start, start.agent, start.report, environment)
 
 
 def _decide(
@@ -139,7 +135,8 @@ def _prepare(
         report = agent.fetch(service, command, record=lock is not None, lookup=patience)
     # A recording JVM says on stdout that it recorded, whatever its log is told.
     flags = (TO_STDERR, *report.flags) if report.learning and version >= FIRST_AOT else report.flags
-    return Start(command, report.outcome, report.why, flags, agent, report)
+    stays = report.learning or (report.outcome is Outcome.MISSING and _to_build(settings, agent, report))
+    return Start(command, report.outcome, report.why, flags, agent, report, stays)
 
 
 def fat_jar_words(jar: Path, version: int) -> tuple[str, ...]:
@@ -163,7 +160,13 @@ def open_agent(settings: Settings, command: JavaCommand, environment: Mapping[st
     folder = settings.home.agent(group)
     with named_errors(settings.home.root):
         folder.mkdir(parents=True, exist_ok=True)
-    return Agent(agent_jar(), command.java, group, folder, environment)
+    slow = threading.Timer(1.0, say, ["the agent is compiled, once for this version of jboost"])
+    slow.start()
+    try:
+        jar = agent_jar()
+    finally:
+        slow.cancel()
+    return Agent(jar, command.java, group, folder, environment)
 
 
 def steps_words(report: Report) -> str:
@@ -174,21 +177,18 @@ def steps_words(report: Report) -> str:
     return f"{total} ms: {listed}" if total is not None else f"{listed} ms"
 
 
-def _something_to_do(settings: Settings, start: Start) -> bool:
-    """Whether we are needed after the application has ended: to take its recording in, or to build."""
-    report = start.report
-    if report is None or report.outcome is not Outcome.MISSING or not settings.build:
-        return report is not None and report.learning
-    if settings.server is not None:
+def _to_build(settings: Settings, agent: Agent, report: Report) -> bool:
+    """Whether an earlier start recorded for this very key, and its build was left for later.
+
+    Raises:
+        WarmrootError: the folder can't be read.
+    """
+    if not settings.build or settings.server is not None:
         return False
     from jboost_server.local.known import here
 
-    try:
-        known = here(settings.home, start.agent.group if start.agent else None)
-    except WarmrootError:
-        return False
-    keys = [key for group in known["groups"] for key in group["keys"] if key["key"] == report.key]
-    return any(key["state"] == "Learning" and key["recordings"] for key in keys)
+    keys = [key for group in here(settings.home, agent.group)["groups"] for key in group["keys"]]
+    return any(key["key"] == report.key and key["state"] == "Learning" and key["recordings"] for key in keys)
 
 
 def _announce(settings: Settings, start: Start) -> None:
@@ -203,10 +203,11 @@ def _announce(settings: Settings, start: Start) -> None:
         say(steps_words(report))
 
 
-def _stay(settings: Settings, start: Start, agent: Agent, environment: Mapping[str, str]) -> int:
+def _stay(
+    settings: Settings, start: Start, agent: Agent, report: Report, environment: Mapping[str, str]
+) -> int:
     """Runs the application as our child, and does afterwards what it was recorded for."""
-    report, recorder = start.report, None
-    assert report is not None
+    recorder = None
     with contextlib.ExitStack() as stack:
         began = time.monotonic()
         try:
@@ -240,7 +241,7 @@ def _beside(settings: Settings, agent: Agent, pid: int, stack: contextlib.ExitSt
         more += ["--ready-url", settings.ready.url] if settings.ready.url else []
         words = agent.words("record", service, *more)
         return launch.Aside(words, agent.environment, agent.folder / "record.log")
-    except (WarmrootError, OSError) as error:
+    except Exception as error:  # noqa: BLE001 - an entry point: the application runs already
         say(f"the recording can't be ended while the application runs: {error}")
         return None
 
@@ -315,10 +316,10 @@ def build_now(settings: Settings, agent: Agent, command: JavaCommand, ready: Rea
         WarmrootError, OSError: it could not even begin.
     """
     with reach(settings.home, settings.server, settings.keys, settings.token) as service:
-        built = building.build(agent, service, command, ready, settings.samples)
-    if not built.good:
+        good = building.build(agent, service, command, ready, settings.samples)
+    if not good:
         say("no archive was built; the application goes on starting plainly")
-    return built.good
+    return good
 
 
 def _program(words: Sequence[str]) -> str | None:

@@ -47,10 +47,14 @@ def ask(server: str, token: Path | None, group: str | None) -> dict[str, Any]:
             f"{server} answers {error.code}: {error.read(2000).decode(errors='replace')}",
             hint="401 and 403: show it another token with --token",
         ) from error
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        why = getattr(error, "reason", error)  # urllib's own error wraps what happened
+        words = getattr(why, "strerror", None) or why
         raise NetworkError(
-            f"{server} does not answer sensibly: {error}", hint="check its address and its log"
+            f"{server} does not answer: {words}", hint="check the address, and whether the service runs"
         ) from error
+    except ValueError as error:
+        raise NetworkError(f"{server} answers with no JSON: {error}", hint="check the address") from error
     if not isinstance(found, dict) or not isinstance(found.get("groups"), list):
         raise NetworkError(f"{server} is no cache service of ours", hint="check the address")
     return found

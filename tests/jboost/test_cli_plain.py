@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -11,6 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from jboost_server.core.outcome import Outcome
+from jboost_server.local import launch, run
+from jboost_server.local.agent import Report
+from jboost_server.local.home import Home
 from testbed.setup import jdk
 
 pytestmark = pytest.mark.jvm
@@ -189,6 +194,20 @@ def test_nothing_to_start_is_an_error_of_the_person(jboost):
 
     assert done.returncode == 1
     assert "next: " in done.stderr
+
+
+def test_a_mistake_of_ours_after_the_lookup_costs_no_start(java17, jar, tmp_path, monkeypatch, capsys):
+    started = []
+    report = Report(Outcome.MISSING, (), ("-Dours=1",), "", "a" * 64, False, {})
+    monkeypatch.setattr(launch, "become", lambda words, _: started.append(words) or sys.exit(0))
+    monkeypatch.setattr("jboost_server.local.agent.Agent.fetch", lambda *_, **__: report)
+    monkeypatch.setattr("jboost_server.local.known.here", lambda *_: {}["groups"])
+
+    with pytest.raises(SystemExit):
+        run.run(run.Settings(Home(tmp_path / "home")), [str(java17.java), "-jar", str(jar)], os.environ)
+
+    assert started == [(str(java17.java), "-jar", str(jar))]
+    assert "jboost: off: starts plainly: our own mistake" in capsys.readouterr().err
 
 
 def test_a_persons_own_options_are_kept(jboost):
