@@ -105,10 +105,11 @@ def test_a_store_that_is_unwell_does_not_end_the_collecting(tmp_path, now):
         until(lambda: names(store) == [], what="the third sweep deletes")
 
 
-def test_replicas_that_collect_at_the_same_time_do_not_disturb_one_another(store, client, now):
-    for number in range(4):
-        group = f"group-{number}"
-        client.publish(ARCHIVE + group.encode(), group=group)
+def test_replicas_that_collect_at_the_same_time_do_not_disturb_one_another(tmp_path, now):
+    store = DirectoryStore(tmp_path)
+    with running(store) as client:
+        for group in ("a", "b", "c", "d"):
+            client.publish(ARCHIVE + group.encode(), group=group)
     long_after = now + 16 * DAY
     with ThreadPoolExecutor(3) as replicas:
         swept = [replicas.submit(garbage.collect, store, Retention(), long_after) for _ in range(3)]
