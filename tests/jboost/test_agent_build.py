@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from tests.jboost.conftest import free_port
 from tests.jboost.service import Service
 from tests.waiting import until
 
-pytestmark = pytest.mark.jvm
+pytestmark = [pytest.mark.jvm, pytest.mark.timeout(900)]
 
 AOT_MAGIC = b"\x7c\xa0\xfe\xca"
 READY = ["--ready-log", "^application ready"]
@@ -206,9 +206,9 @@ def test_an_application_that_never_gets_ready_is_ended(
     builder.order(learned17)
     port = free_port()
     code, words = builder.run(
-        "--ready-log", "never said", "--start-seconds", "2", command=builder.command(str(port))
+        "--ready-log", "never said", "--start-seconds", "10", command=builder.command(str(port))
     )
-    assert (code, "not within 2 s" in words) == (1, True)
+    assert (code, "not within 10 s" in words) == (1, True)
     assert "told to end" in (builder.folder / "build-plain.log").read_text()
     assert service.results[0]["failed"].startswith("StartFailed")
 
@@ -272,6 +272,31 @@ def test_it_has_to_be_called_rightly(builder: Builder, options: list[str]) -> No
     code, words = builder.run(*options, command=builder.command("once"))
     assert code != 0
     assert "Usage" in words
+
+
+@pytest.mark.parametrize("more", ["?tenant=theirs", "#part"])
+def test_a_service_is_an_address_and_nothing_more(builder: Builder, more: str) -> None:
+    builder.service = replace(builder.service, url=builder.service.url + more)
+    code, words = builder.run(*READY, command=builder.command("once"))
+    assert (code, "Usage" in words) == (2, True)
+
+
+def test_a_password_in_the_services_address_is_refused_and_not_shown(builder: Builder) -> None:
+    builder.service = replace(builder.service, url="http://me:my-password@127.0.0.1:1")
+    code, words = builder.run(*READY, command=builder.command("once"))
+    assert (code, "Usage" in words) == (2, True)
+    assert "my-password" not in words
+
+
+def test_a_mistake_of_the_agents_own_is_said_and_not_taken_for_success(
+    builder: Builder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder for which the locale has no name: nobody has thought of that."""
+    monkeypatch.setenv("LC_ALL", "C")
+    builder.folder = tmp_path / "caf\u00e9"
+    code, words = builder.run(*READY, command=builder.command("once"))
+    assert code == 1
+    assert "our own mistake, please report it: java.nio.file.InvalidPathException" in words
 
 
 # Fat jars.
