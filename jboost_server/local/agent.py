@@ -79,6 +79,21 @@ def _text(fields: Fields, name: str) -> str:
 
 
 @dataclass(frozen=True)
+class Budgets:
+    """Milliseconds that a start spends at most on each step; the agent's own choice where None."""
+
+    inspect: int | None = None
+    lookup: int | None = None
+    fetch: int | None = None
+    preflight: int | None = None
+
+    def words(self) -> list[str]:
+        """For the agent's `fetch` and `doctor`."""
+        chosen = {name: count for name, count in vars(self).items() if count is not None}
+        return [word for name, count in chosen.items() for word in (f"--{name}-ms", str(count))]
+
+
+@dataclass(frozen=True)
 class Service:
     """Which cache service the agent asks: its address, the keys it believes, the token it shows."""
 
@@ -107,15 +122,15 @@ class Agent:
         words += ["--dir", str(self.folder), *more]
         return [*words, "--", *command.words] if command else words
 
-    def fetch(self, service: Service, command: JavaCommand, *, record: bool, lookup: int) -> Report:
-        """The decision about one start; `lookup` in milliseconds.
+    def fetch(self, service: Service, command: JavaCommand, budgets: Budgets, *, record: bool) -> Report:
+        """The decision about one start.
 
         Raises:
             ProgramDied: the agent did not say its decision.
         """
         report = self.folder / "report.json"
         report.unlink(missing_ok=True)
-        more = ["--lookup-ms", str(lookup), *(["--record"] if record else [])]
+        more = [*budgets.words(), *(["--record"] if record else [])]
         words = self.words("fetch", service, *more, command=command)
         try:
             done = subprocess.run(
@@ -175,13 +190,15 @@ class Agent:
             hint="without --extract it is started as it is",
         )
 
-    def doctor(self, service: Service, command: JavaCommand, *more: str) -> subprocess.CompletedProcess[str]:
+    def doctor(
+        self, service: Service, command: JavaCommand, budgets: Budgets
+    ) -> subprocess.CompletedProcess[str]:
         """What the agent sees, in words or as JSON; changes nothing.
 
         Raises:
             ProgramDied: it said nothing in time.
         """
-        words = self.words("doctor", service, *more, command=command)
+        words = self.words("doctor", service, *budgets.words(), command=command)
         try:
             return subprocess.run(
                 words,

@@ -58,8 +58,8 @@ def command(settings: Settings, words: Sequence[str], environment: Mapping[str, 
     agent = open_agent(settings, chosen, environment)
     if fat and settings.extract:
         chosen = extraction.extracted(settings.home, agent, chosen)
-    with quick(settings.home, settings.server, settings.keys, settings.token) as (service, lookup):
-        done = agent.doctor(service, chosen, "--lookup-ms", str(lookup))
+    with quick(settings.home, settings.server, settings.keys, settings.token) as (service, budgets):
+        done = agent.doctor(service, chosen, budgets)
     typer.echo(done.stdout.rstrip() or done.stderr.rstrip())
 
 

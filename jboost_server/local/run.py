@@ -131,8 +131,8 @@ def _prepare(
     lock = held.enter_context(settings.home.locked(f"apps/{agent.group}/recording.lock"))
     if lock is not None:
         os.set_inheritable(lock.fileno(), True)  # the recording is the application's as long as it lives
-    with quick(settings.home, settings.server, settings.keys, settings.token) as (service, patience):
-        report = agent.fetch(service, command, record=lock is not None, lookup=patience)
+    with quick(settings.home, settings.server, settings.keys, settings.token) as (service, budgets):
+        report = agent.fetch(service, command, budgets, record=lock is not None)
     # A recording JVM says on stdout that it recorded, whatever its log is told.
     flags = (TO_STDERR, *report.flags) if report.learning and version >= FIRST_AOT else report.flags
     stays = report.learning or (report.outcome is Outcome.MISSING and _to_build(settings, agent, report))

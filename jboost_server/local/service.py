@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from jboost_server import signing
 from jboost_server.catalogue import Catalogue
-from jboost_server.local.agent import Service
+from jboost_server.local.agent import Budgets, Service
 from jboost_server.local.home import Home, make_once, named_errors, write_secret
 from jboost_server.settings import Policy
 from jboost_server.signing import Signer
@@ -32,9 +32,9 @@ from warmroot.errors import NetworkError, UserError
 if TYPE_CHECKING:
     import uvicorn
 
-REMOTE_LOOKUP = 300
-OWN_LOOKUP = 3000
-"""Milliseconds for the lookup. Our own service has the same processors as the agent that waits for it."""
+ELSEWHERE = Budgets()
+OWN = Budgets(lookup=3000)
+"""Our own service has the same processors as the agent that waits for it."""
 POLICY = Policy(lease=60, order=900, samples=7)
 """A lock lets one start of an application record here, so a lease that was not fulfilled may soon be void.
 People's machines do other things meanwhile: seven starts a side tell more surely than five."""
@@ -62,15 +62,15 @@ def where(home: Home, server: str | None, keys: Path | None, token: Path | None)
 @contextmanager
 def quick(
     home: Home, server: str | None, keys: Path | None, token: Path | None
-) -> Iterator[tuple[Service, int]]:
-    """A service for one lookup, and the milliseconds that it may take.
+) -> Iterator[tuple[Service, Budgets]]:
+    """A service for one lookup, and what it may take.
 
     Raises:
         WarmrootError: there is none, and none can be started.
     """
     found = where(home, server, keys, token)
     if found is not None:
-        yield found, REMOTE_LOOKUP
+        yield found, ELSEWHERE
         return
     from jboost_server.local import front
 
@@ -81,7 +81,7 @@ def quick(
             url = stack.enter_context(front.serving(opened(home), secret))
         except OSError as error:
             raise NetworkError(f"no service on loopback: {error.strerror}") from error
-        yield Service(url, home.public_keys, home.token), OWN_LOOKUP
+        yield Service(url, home.public_keys, home.token), OWN
 
 
 def opened(home: Home) -> Catalogue:

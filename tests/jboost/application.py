@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,17 @@ from tests.java_world import Java
 from tests.jboost.service import Service, serving
 from tests.waiting import until
 
+JBOOST = [sys.executable, "-c", "from jboost_server.cli import main; main()"]
+"""`jboost` as a person has it."""
+PATIENT = """
+from jboost_server.cli import main
+from jboost_server.local import agent, service
+agent.PATIENCE = 300.0
+service.OWN = service.ELSEWHERE = agent.Budgets(60_000, 60_000, 60_000, 60_000)
+main()
+"""
+JBOOST_PATIENT = [sys.executable, "-c", PATIENT]
+"""The same with time for every step: for promises that are none of how long a start waits for us."""
 PARTS = 60
 PLAIN_IS_SLOW = {"PLAIN_IS_SLOW": "1"}
 """An environment in which a start without an archive takes a second more.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 import time
 import zipfile
 from contextlib import contextmanager
@@ -15,10 +14,10 @@ import pytest
 
 from jboost_server.core.retention import Retention
 from tests.java_world import Java
+from tests.jboost import application
 
 pytestmark = pytest.mark.jvm
 
-JBOOST = [sys.executable, "-c", "from jboost_server.cli import main; main()"]
 SOURCE = """
 import java.io.*; import java.nio.file.*; import java.util.jar.*;
 public class Main {
@@ -67,7 +66,7 @@ class Machine:
         return sorted((self.home / "extracted").glob("*/*"))
 
     def words(self, verb: str, *words: object) -> list[str]:
-        return [*JBOOST, verb, "--home", str(self.home), *map(str, words)]
+        return [*application.JBOOST_PATIENT, verb, "--home", str(self.home), *map(str, words)]
 
     @contextmanager
     def runs(self, jar: Path):

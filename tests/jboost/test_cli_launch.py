@@ -20,6 +20,17 @@ child = Child({words!r}, os.environ)
 ended = child.wait()
 raise SystemExit(ended.status)
 """
+COUNTS = """
+import signal
+got, counted = 0, {{{number}, signal.SIGUSR2}}
+signal.pthread_sigmask(signal.SIG_BLOCK, counted)
+print("ready", flush=True)
+while signal.sigwait(counted) == {number}:
+    got += 1
+    print("got", flush=True)
+print(got, "in all", flush=True)
+"""
+"""Says how often a signal came until SIGUSR2, which comes the same way, and so after all that came before."""
 WAYS = pytest.mark.parametrize("way", [BECOME, PARENT], ids=["become", "parent"])
 
 
@@ -52,38 +63,20 @@ def test_input_and_output_are_not_touched(way):
 @WAYS
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
 def test_a_signal_that_somebody_sends_reaches_the_application_once(way, number):
-    program = f"""
-        import signal, time
-        got = []
-        signal.signal({number.value}, lambda *_: got.append(1))
-        print("ready", flush=True)
-        while not got:
-            time.sleep(0.01)
-        time.sleep(0.2)  # room for a second one
-        raise SystemExit(40 + len(got))
-    """
-    running = start(way, program, stdout=-1)
-    assert running.stdout.readline() == b"ready\n"
+    with start(way, COUNTS.format(number=number.value), stdout=-1) as running:
+        assert running.stdout.readline() == b"ready\n"
 
-    running.send_signal(number)
+        running.send_signal(number)
+        assert running.stdout.readline() == b"got\n"
+        running.send_signal(signal.SIGUSR2)
 
-    assert running.wait() == 41
-    running.stdout.close()
+        assert running.stdout.read() == b"1 in all\n"
+        assert running.wait() == 0
 
 
 @WAYS
 def test_a_terminals_ctrl_c_reaches_the_application_once(way):
-    program = """
-        import signal, time
-        got = []
-        signal.signal(signal.SIGINT, lambda *_: got.append(1))
-        print("ready", flush=True)
-        while not got:
-            time.sleep(0.01)
-        time.sleep(0.2)
-        print("got", len(got), flush=True)
-    """
-    words = [sys.executable, "-c", textwrap.dedent(program)]
+    words = [sys.executable, "-c", COUNTS.format(number=signal.SIGINT.value)]
     pid, terminal = pty.fork()
     if not pid:
         os.execv(sys.executable, [sys.executable, "-c", way.format(words=words)])
@@ -91,12 +84,15 @@ def test_a_terminals_ctrl_c_reaches_the_application_once(way):
     while b"ready" not in seen:
         seen += os.read(terminal, 100)
     os.write(terminal, b"\x03")
+    while b"got" not in seen:
+        seen += os.read(terminal, 100)
+    os.kill(pid, signal.SIGUSR2)
     with suppress(OSError):  # the terminal is gone with its last process
         while True:
             seen += os.read(terminal, 100)
     os.close(terminal)
 
-    assert b"got 1" in seen
+    assert b"1 in all" in seen
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 

@@ -6,19 +6,17 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from testbed.demo.java.story import flip
 from testbed.setup import jdk
 from tests.jboost import application
 from tests.jboost.conftest import free_port
 from tests.waiting import until
 
-pytestmark = pytest.mark.jvm
-
-JBOOST = [sys.executable, "-c", "from jboost_server.cli import main; main()"]
+pytestmark = [pytest.mark.jvm, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +35,7 @@ class Machine:
 
     def words(self, verb: str, options=(), arguments=("once",), flags=()) -> list:
         command = [self.java.java, *flags, "-jar", self.jar, *arguments]
-        return [*JBOOST, verb, "--home", self.home, *options, "--", *command]
+        return [*application.JBOOST_PATIENT, verb, "--home", self.home, *options, "--", *command]
 
     def call(self, verb: str, *options, arguments=("once",), flags=(), **environment):
         return subprocess.run(
@@ -46,12 +44,12 @@ class Machine:
             capture_output=True,
             text=True,
             check=False,
-            timeout=240,
+            timeout=600,
         )
 
     def status(self) -> dict:
         done = subprocess.run(
-            [*JBOOST, "status", "--home", self.home, "--output", "json"],
+            [*application.JBOOST_PATIENT, "status", "--home", self.home, "--output", "json"],
             capture_output=True,
             text=True,
             check=True,
@@ -113,7 +111,7 @@ def test_a_server_that_is_told_to_end_ends_as_it_would_and_its_recording_is_buil
     running = machine.starts()
     running.process.send_signal(signal.SIGTERM)
 
-    assert running.process.wait(240) == 143, machine.log.read_text()
+    assert running.process.wait(600) == 143, machine.log.read_text()
     assert "told to end" in machine.log.read_text()
     assert machine.status()["state"] == "Serving", machine.log.read_text()
 
@@ -155,7 +153,7 @@ def test_a_build_that_was_interrupted_is_done_after_the_next_start(machine):
     running = machine.starts()
     assert "jboost: learning" not in machine.log.read_text()
     running.process.send_signal(signal.SIGTERM)
-    assert running.process.wait(240) == 143
+    assert running.process.wait(600) == 143
     assert machine.status()["state"] == "Serving", machine.log.read_text()
 
 
@@ -201,8 +199,7 @@ def test_nothing_of_ours_reaches_stdout(machine):
 
 
 def test_a_running_service_is_found_and_used(machine):
-    port = free_port()
-    serve = [*JBOOST, "serve", "--home", machine.home, "--listen", f"127.0.0.1:{port}"]
+    serve = [*application.JBOOST_PATIENT, "serve", "--home", machine.home, "--listen", "127.0.0.1:0"]
     with subprocess.Popen(serve, stderr=subprocess.PIPE, text=True) as service:
         try:
             until(lambda: "listening" in service.stderr.readline(), 60, "the service listens")
@@ -222,11 +219,7 @@ def test_a_flipped_byte_in_the_archive_is_refused_and_the_application_starts(mac
     (copy,) = (machine.home / "apps").rglob("*.jsa")
     stored = machine.home / "store" / "local" / "archives" / f"{copy.stem}~"
     for path in (copy, stored):
-        with path.open("r+b") as file:
-            file.seek(path.stat().st_size // 2)
-            byte = file.read(1)
-            file.seek(-1, os.SEEK_CUR)
-            file.write(bytes([byte[0] ^ 1]))
+        flip(path)
 
     done = machine.call("run")
 

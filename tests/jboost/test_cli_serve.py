@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import socket
 import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -17,9 +16,8 @@ import pytest
 from jboost_server import signing
 from jboost_server.local.home import Home
 from jboost_server.local.service import prepare, public_lines
+from tests.jboost import application
 from tests.waiting import until
-
-JBOOST = [sys.executable, "-c", "from jboost_server.cli import main; main()"]
 
 
 @pytest.fixture
@@ -31,7 +29,7 @@ def home(tmp_path):
 
 @contextmanager
 def served(home: Home, *options: object) -> Iterator[subprocess.Popen[str]]:
-    words = [*JBOOST, "serve", "--home", home.root, *map(str, options)]
+    words = [*application.JBOOST, "serve", "--home", home.root, *map(str, options)]
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
         try:
             yield process
@@ -41,7 +39,7 @@ def served(home: Home, *options: object) -> Iterator[subprocess.Popen[str]]:
 
 def refused(home: Home, *options: object) -> str:
     """What a service that does not even begin says."""
-    words = [*JBOOST, "serve", "--home", home.root, *map(str, options)]
+    words = [*application.JBOOST, "serve", "--home", home.root, *map(str, options)]
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr
