@@ -38,9 +38,7 @@ log = logging.getLogger(__name__)
 
 
 class Threads:
-    """So many threads at one time for one kind of work, whose others wait without one: pods that ask for
-    something else are answered meanwhile.
-    """
+    """So many threads for one kind of work. What waits for one of them holds no other: lookups go on."""
 
     def __init__(self, at_once: int) -> None:
         self._at_once = at_once
