@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,6 +50,34 @@ def test_a_note_that_can_not_be_written_costs_a_little_time_and_no_archive(pod: 
     pod.server.asked.clear()
     assert pod.fetch().outcome == "hit"
     assert pod.server.paths() == ["/v1/lookup", "/v1/outcomes"]  # hashed again, and not fetched
+
+
+def test_an_archive_that_changes_while_it_is_hashed_is_not_at_hand(pod: Pod, offered: bytes) -> None:
+    """Whoever writes to it may have written behind the place that was being read."""
+    assert pod.fetch().outcome == "hit"
+    (archive,) = (path for path in (pod.dir / "archives").iterdir() if path.suffix in {".jsa", ".aot"})
+    pod.server.asked.clear()
+    with touching(archive):
+        assert pod.fetch().outcome == "hit"
+    assert any("/archives/" in path for path in pod.server.paths())
+
+
+@contextmanager
+def touching(path: Path) -> Iterator[None]:
+    """Somebody changes a file's state, and none of its bytes, again and again."""
+    over = threading.Event()
+
+    def touch() -> None:
+        while not over.wait(0.001):
+            os.utime(path)
+
+    thread = threading.Thread(target=touch)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def test_a_service_that_signed_it_waives_the_preflight(pod: Pod, offered: bytes) -> None:

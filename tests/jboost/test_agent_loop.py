@@ -16,11 +16,12 @@ from typing import Any
 
 import pytest
 
+from tests.jboost.agent_pod import PATIENT
 from tests.jboost.application import PLAIN_IS_SLOW
 from tests.jboost.conftest import free_port
 from tests.waiting import until
 
-pytestmark = pytest.mark.jvm
+pytestmark = [pytest.mark.jvm, pytest.mark.timeout(900)]
 
 
 @contextmanager
@@ -76,8 +77,7 @@ class Pod:
 
     def fetch(self, *options: str) -> dict[str, Any]:
         """The report of a `fetch` with time enough for a loaded machine."""
-        patient = ["--lookup-ms", "20000", "--fetch-ms", "20000", "--preflight-ms", "20000"]
-        self.verb("fetch", "--keys", self.keys, *patient, *options, "--", *self.command)
+        self.verb("fetch", "--keys", self.keys, *PATIENT, *options, "--", *self.command)
         report: dict[str, Any] = json.loads((self.folder / "report.json").read_text())
         return report
 
