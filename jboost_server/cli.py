@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from jboost_server.local.home import Home
     from jboost_server.local.run import Settings
 
+LEAST_SAMPLES = 7
+"""What this machine's own service needs for a verdict; no other needs more by default."""
 _COMMAND = {"allow_interspersed_args": False}
 
 app = typer.Typer(
@@ -111,9 +113,9 @@ SamplesOption = Annotated[
     int | None,
     typer.Option(
         metavar="N",
-        min=5,
+        min=LEAST_SAMPLES,
         max=100,
-        help="Measured starts with the archive, and as many without (default: the service's choice)."
+        help="Measured starts with the archive, and as many without (default: what the service needs)."
         " More of them tell more surely on a busy machine.",
     ),
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import typer
@@ -60,7 +61,16 @@ def command(settings: Settings, words: Sequence[str], environment: Mapping[str, 
         chosen = extraction.extracted(settings.home, agent, chosen)
     with quick(settings.home, settings.server, settings.keys, settings.token) as (service, budgets):
         done = agent.doctor(service, chosen, budgets)
-    typer.echo(done.stdout.rstrip() or done.stderr.rstrip())
+    typer.echo(_for_a_person(done.stdout.rstrip()) if done.stdout.strip() else done.stderr.rstrip())
+
+
+def _for_a_person(told: str) -> str:
+    """The agent tells what to do with pods; here it is this machine's next step."""
+    lines = told.splitlines()
+    if len(lines) > 1 and lines[-1].startswith("next: "):
+        with suppress(ValueError):
+            lines[-1] = f"next: {MEANINGS[Outcome(lines[-2].partition(':')[0])].next}"
+    return "\n".join(lines)
 
 
 def _latest(settings: Settings) -> Path:

@@ -55,5 +55,6 @@ def progress() -> Iterator[Progress]:
         return
     from rich.console import Console
 
-    with Console(stderr=True, highlight=False).status(PREFIX, spinner="line") as status:
+    console = Console(stderr=True, highlight=False)
+    with console.status(f"{PREFIX}the builder starts", spinner="line") as status:
         yield Progress(status)

@@ -43,10 +43,7 @@ def ask(server: str, token: Path | None, group: str | None) -> dict[str, Any]:
         with urllib.request.urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310
             found = json.loads(answer.read(_MAX_ANSWER))
     except urllib.error.HTTPError as error:
-        raise NetworkError(
-            f"{server} answers {error.code}: {error.read(2000).decode(errors='replace')}",
-            hint="401 and 403: show it another token with --token",
-        ) from error
+        raise _refused(server, error) from error
     except OSError as error:
         why = getattr(error, "reason", error)  # urllib's own error wraps what happened
         words = getattr(why, "strerror", None) or why
@@ -58,6 +55,20 @@ def ask(server: str, token: Path | None, group: str | None) -> dict[str, Any]:
     if not isinstance(found, dict) or not isinstance(found.get("groups"), list):
         raise NetworkError(f"{server} is no cache service of ours", hint="check the address")
     return found
+
+
+def _refused(server: str, error: urllib.error.HTTPError) -> NetworkError:
+    try:
+        told = json.loads(error.read(_MAX_ANSWER))["error"]
+        words = f"{server} refuses: {told['reason']}: {told['message']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return NetworkError(
+            f"{server} answers {error.code}, and not as a cache service", hint="check the address"
+        )
+    shown = error.code in {401, 403}
+    return NetworkError(
+        words, hint="show it a token that it knows: --token FILE" if shown else told.get("hint")
+    )
 
 
 def show(home: Home, server: str | None, token: Path | None, group: str | None, *, as_json: bool) -> None:

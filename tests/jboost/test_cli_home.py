@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from jboost_server import signing
+from jboost_server.cli import LEAST_SAMPLES
 from jboost_server.local.agent import Service
 from jboost_server.local.home import Home, default_home
 from jboost_server.local.service import POLICY, prepare, public_lines, where
@@ -198,6 +199,10 @@ def test_a_lock_is_held_as_long_as_anybody_has_the_file_open(home):
     child.stdout.close()
     with home.locked("lock") as mine:
         assert mine is not None
+
+
+def test_as_many_starts_as_a_person_may_choose_are_enough_for_a_verdict():
+    assert POLICY.samples <= LEAST_SAMPLES
 
 
 def test_a_lease_that_nobody_fulfilled_is_soon_void():

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from jboost_server.core.outcome import Outcome
+from jboost_server.local.words import MEANINGS
 from testbed.demo.java.story import flip
 from testbed.setup import jdk
 from tests.jboost import application
@@ -131,11 +133,13 @@ def test_a_recording_can_be_ended_while_the_application_runs(machine):
 def test_a_build_can_be_left_to_later(machine):
     first = machine.call("run", "--build", "never")
     before = machine.status()
+    explained = machine.call("explain")
     built = machine.call("build", "--until-exit")
     second = machine.call("run")
 
     assert first.returncode == 0
     assert (before["state"], before["recordings"]) == ("Learning", 1)
+    assert f"next: {MEANINGS[Outcome.MISSING].next}\n" in explained.stdout
     assert built.returncode == 0, built.stderr
     assert "jboost: hit: " in second.stderr, built.stderr + second.stderr
 

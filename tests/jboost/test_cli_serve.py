@@ -116,6 +116,18 @@ def test_an_address_that_is_none_is_refused(home, listen):
     assert listen in refused(home, "--listen", listen)
 
 
+def test_status_says_what_a_service_has_against_the_question(home):
+    with served(home, "--listen", "127.0.0.1:0"):
+        url = until(home.running, 60, "the announcement")
+        words = [*application.JBOOST, "status", "--server", url]
+        without = subprocess.run(words, capture_output=True, text=True, check=False)
+        with_it = subprocess.run([*words, "--token", home.token], capture_output=True, text=True, check=False)
+
+    assert without.returncode == 1
+    assert f"{url} refuses: NoToken: " in without.stderr and "next: show it a token" in without.stderr
+    assert with_it.returncode == 0, with_it.stderr
+
+
 def test_a_second_service_names_the_first(home):
     with served(home, "--listen", "127.0.0.1:0"):
         url = until(home.running, 60, "the announcement")
