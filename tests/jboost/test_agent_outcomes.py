@@ -106,6 +106,16 @@ def test_a_start_that_needs_no_preflight_says_that_it_made_none(pod: Pod, offere
 
 
 @once
+def test_a_preflight_of_another_archive_is_none_of_the_one_that_starts(pod: Pod, offered: bytes) -> None:
+    """Or the service would count as tried what it waived itself."""
+    offer(pod, b"no archive at all" * 1000)
+    good = pod.server.offer(pod.server.key, offered, preflight=Preflight.WAIVED)
+    assert pod.fetch().outcome == "hit"
+    assert heard(pod)[-1] == ("hit", good)
+    assert pod.server.outcomes[-1]["ms"]["preflight"] == 0
+
+
+@once
 def test_a_jvm_that_can_not_be_started_is_no_fault_of_the_archive(
     pod: Pod, offered: bytes, tmp_path: Path
 ) -> None:

@@ -2,91 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import re
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import threading
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.java_world import Java
-from tests.jboost import agent_server, agent_tls, application
+from tests.jboost import agent_server, application
+from tests.jboost.agent_recorder import Recorder, said
 from tests.jboost.application import Running
 from tests.jboost.conftest import free_port
 from tests.jboost.service import Service
 from tests.waiting import until
 
 pytestmark = pytest.mark.jvm
-
-
-@dataclass
-class Recorder:
-    """One pod that records: the agent's folder, and the agent's `record` beside the application."""
-
-    agent: Path
-    jdk: Path
-    folder: Path
-    url: str
-
-    @property
-    def list(self) -> Path:
-        return self.folder / "recording.lst"
-
-    @property
-    def configuration(self) -> Path:
-        return self.folder / "recording.aotconf"
-
-    def decide(self, form: str, settle: int = 0) -> None:
-        """Leaves the report of a `fetch` that was told to record."""
-        self.folder.mkdir(exist_ok=True)
-        (self.folder / "java.opts").write_text("")
-        report = {"outcome": "learning", "key": "ab" * 32, "lease": "1e", "form": form, "settle": settle}
-        (self.folder / "report.json").write_text(json.dumps(report))
-
-    def flags(self, form: str) -> list[str]:
-        if form == "classlist":
-            return [f"-XX:DumpLoadedClassList={self.list}"]
-        return [
-            "-XX:AOTMode=record",
-            f"-XX:AOTConfiguration={self.configuration}",
-            "-XX:+StartAttachListener",
-        ]
-
-    def start(self, *arguments: str | Path, user: int | None = None) -> subprocess.Popen[str]:
-        command = [
-            *(self.jdk / "bin/java", "-jar", self.agent, "record", "--server", self.url, "--group", "orders"),
-            *("--dir", self.folder, "--upload-seconds", "20", *arguments),
-        ]
-        return subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, user=user, group=user
-        )
-
-    def run(self, *arguments: str | Path) -> str:
-        """What it says, once it has ended; it always ends with 0 and never prints to stdout."""
-        with self.start(*arguments) as process:
-            return said(process)
-
-
-def said(process: subprocess.Popen[str], seconds: float = 60) -> str:
-    try:
-        out, err = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()  # or else nobody would hear of it
-        raise
-    assert (process.returncode, out) == (0, ""), err
-    return err
 
 
 @pytest.fixture
@@ -424,98 +362,3 @@ def test_another_users_socket_has_words_of_its_own(agent: Path, jdk17: Path, ser
             assert any("belongs to another user" in record.stderr.readline() for _ in range(3))
             record.terminate()
             said(record)
-
-
-# Sending.
-
-
-@pytest.mark.parametrize("faults", [["503"], ["cut"], ["cut", "503", "cut"]])
-def test_an_upload_that_failed_is_repeated(on17: Recorder, service: Service, faults: list[str]) -> None:
-    on17.decide("classlist")
-    content = b"".join(b"app/Type%d\n" % number for number in range(200_000))
-    on17.list.write_bytes(content)
-    service.faults.extend(faults)
-    assert "accepted" in on17.run()
-    assert service.recordings == {hashlib.sha256(content).hexdigest(): content}
-    assert service.cut_uploads == faults.count("cut")
-    assert not on17.list.exists()
-
-
-def test_an_upload_that_is_refused_is_not_repeated_and_leaves_the_file(
-    on17: Recorder, service: Service
-) -> None:
-    on17.decide("classlist")
-    on17.list.write_bytes(b"java/lang/Object\n")
-    service.faults.append("403")
-    words = on17.run()
-    assert "NoLease" in words
-    assert str(on17.list) in words
-    assert on17.list.exists()
-    assert len(service.requests) == 1
-
-
-def test_a_refusal_is_heard_though_the_service_hangs_up_before_it_has_read_all(
-    on17: Recorder, service: Service
-) -> None:
-    on17.decide("classlist")
-    on17.list.write_bytes(b"java/lang/Object\n" * 2_000_000)
-    service.faults.append("early")
-    assert "TooLarge" in on17.run()
-    assert len(service.requests) == 1
-
-
-def test_a_service_that_does_not_answer_costs_no_more_than_the_bound(
-    on17: Recorder, service: Service
-) -> None:
-    """It takes the connection and never reads: no time-out of a socket covers a write."""
-    on17.decide("classlist")
-    on17.list.write_bytes(b"java/lang/Object\n" * 1_000_000)
-    with socket.socket() as silent:
-        silent.bind(("127.0.0.1", 0))
-        silent.listen()
-        on17.url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        begin = time.monotonic()
-        words = on17.run("--upload-seconds", "1")
-        assert time.monotonic() - begin < 1 + 20  # it takes a busy machine a while to start a JVM
-    assert "not within 1 s" in words
-    assert on17.list.exists()
-
-
-def test_a_service_behind_tls_that_does_not_read_costs_no_more_than_the_bound(
-    on17: Recorder, tmp_path: Path, java: Java, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Closing TLS waits for whoever writes on it, and that one waits for the service."""
-    on17.decide("classlist")
-    on17.list.write_bytes(b"java/lang/Object\n" * 1_000_000)
-    with agent_tls.silent(tmp_path, java.jdk(17), shakes=True) as service:
-        monkeypatch.setenv("JDK_JAVA_OPTIONS", service.trust)
-        on17.url = service.url
-        words = on17.run("--upload-seconds", "5")
-        assert service.shaken.is_set()
-    assert "not within 5 s" in words
-    assert on17.list.exists()
-
-
-def test_the_token_is_shown_and_only_to_the_service(on17: Recorder, tmp_path: Path, service: Service) -> None:
-    on17.decide("classlist")
-    on17.list.write_bytes(b"java/lang/Object\n")
-    token = tmp_path / "token"
-    token.write_text("a.b.c\n")
-    with agent_server.serving(archives={"ready": b"well"}) as app:
-        words = on17.run("--token", token, "--ready-url", f"{app.url}/v1/archives/ready")
-        assert ["Authorization" in headers for _, _, headers in app.asked] == [False]
-    assert service.tokens == ["Bearer a.b.c"]
-    assert "a.b.c" not in words
-    assert re.search(r"\d+ bytes", words)
-
-
-def test_a_file_without_one_token_is_named_and_shown_to_nobody(
-    on17: Recorder, tmp_path: Path, service: Service
-) -> None:
-    on17.decide("classlist")
-    on17.list.write_bytes(b"java/lang/Object\n")
-    (tmp_path / "token").write_text("secret-one\nsecret-two\n")
-    words = on17.run("--token", tmp_path / "token")
-    assert "NoToken" in words
-    assert "secret" not in words
-    assert service.requests == []

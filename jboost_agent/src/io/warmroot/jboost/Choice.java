@@ -49,7 +49,6 @@ final class Choice {
         long triedFor = 0;
         List<String> why = new ArrayList<>();
         for (Envelope envelope : proposals) {
-            report.archive = "";
             report.tried = 0;
             try {
                 Manifest manifest = verified(envelope);
