@@ -19,9 +19,9 @@ from testbed.apps.running import Running, end, free_port, plain_environment, sta
 from testbed.setup.jdk import Jdk
 from warmroot.errors import ProgramDied
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 """Seconds after which a `fetch` or a `record` counts as hanging."""
-PATIENT = ("--lookup-ms", "10000", "--fetch-ms", "30000", "--preflight-ms", "30000")
+PATIENT = ("--inspect-ms", "60000", "--lookup-ms", "10000", "--fetch-ms", "30000", "--preflight-ms", "30000")
 """Budgets of a `fetch` that shall not start plainly because the machine has other things to do."""
 BUILDS = 3
 """On a machine that has other things to do a measurement may be too noisy to sign by; it is made again."""
