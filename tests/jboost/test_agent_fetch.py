@@ -284,7 +284,7 @@ def test_the_images_own_options_keep_each_of_their_bytes(
 
 
 def test_a_file_of_options_whose_name_the_locale_lacks_is_left_to_the_jvm(pod: Pod, tmp_path: Path) -> None:
-    """The agent's own JVM would not start with it, so it is shown to that one as none."""
+    """Launchers open it by its bytes; Java has no name for it in this locale and can't look inside."""
     later = tmp_path / "caf\u00e9.opts"
     later.write_text("-Dfrom.file=1\n")
     pod.environment |= {"LC_ALL": "C", "JDK_JAVA_OPTIONS": f"@{later}"}
