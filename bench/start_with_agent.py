@@ -67,9 +67,8 @@ def _shared(entry: Entry, dynamic: Path | None) -> Iterator[Row]:
         loaded = count(log.read_text(errors="replace"))
         warnings = "".join(f"; the JVM: {text}" for text in re.findall(r"VM warning: (.*)", said))
         against = f"{loaded.not_shared} read from jars{warnings}"
-        yield Row(
-            "start_with_agent", f"classes shared, {one.name}", loaded.shared, "classes", against=against
-        )
+        figure = f"classes shared, {one.name}"
+        yield Row("start_with_agent", figure, loaded.shared, "classes", None, "higher", against)
 
 
 def kept(feature: int, results: Results) -> Iterator[Row]:
