@@ -37,7 +37,7 @@ def extracted(home: Home, agent: Agent, command: JavaCommand) -> JavaCommand:
         if known is not None and _hold(known):
             return command.with_jar(known)
         say(f"{jar.name} is run from its extracted layout, which is made once")
-        made = agent.extract(jar, home.extracted() / jar.name)  # the same content may have several names
+        made = agent.extract(jar, home.extracted())
         if not _hold(made):
             raise StepFailed(f"{made} was deleted while it was made", hint="start the application once more")
         _note(agent).write_text(json.dumps({"of": _facts(jar), "jar": str(made)}))

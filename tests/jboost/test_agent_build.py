@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Sequence
@@ -370,7 +371,7 @@ def test_a_fat_jar_is_extracted_once_and_keeps_its_time(builder: Builder, fat: P
     java, heap, dash_jar, jar, argument = answer["command"]
     assert (java, heap, dash_jar, argument) == (str(builder.jdk / "bin/java"), "-Xmx64m", "-jar", "once")
     assert answer["extracted"] is True
-    (folder,) = (tmp_path / "to").iterdir()
+    (folder,) = (tmp_path / "to" / "fat.jar").iterdir()
     assert Path(jar) == folder / "fat.jar"
     assert {path.stat().st_mtime for path in folder.rglob("*.jar")} == {1_700_000_000}
     ran = subprocess.run(answer["command"], capture_output=True, text=True, check=True)
@@ -379,6 +380,17 @@ def test_a_fat_jar_is_extracted_once_and_keeps_its_time(builder: Builder, fat: P
     again = extract(builder, tmp_path / "to", "-Xmx64m", "-jar", fat, "once", BROKEN_TOOL="1")
     assert json.loads(again.stdout) == answer
     assert folder.stat() == before
+
+
+def test_the_same_fat_jar_under_another_name_is_extracted_under_that(
+    builder: Builder, fat: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.jar"
+    shutil.copy2(fat, other)
+    for jar in (fat, other):
+        command = json.loads(extract(builder, tmp_path / "to", "-jar", jar, "once").stdout)["command"]
+        assert Path(command[2]).name == jar.name
+        assert subprocess.run(command, capture_output=True, check=True).stdout.startswith(b"done, ")
 
 
 def test_what_is_no_fat_jar_keeps_its_command(builder: Builder, tmp_path: Path) -> None:
@@ -398,7 +410,7 @@ def test_a_tool_that_fails_leaves_nothing_and_says_what_it_said(
     assert done.returncode != 0
     assert done.stdout == ""
     assert "Unsupported jarmode 'tools'" in done.stderr
-    assert list((tmp_path / "to").iterdir()) == []
+    assert list((tmp_path / "to" / "fat.jar").iterdir()) == []
 
 
 def test_starts_that_race_extract_one_layout(builder: Builder, fat: Path, tmp_path: Path) -> None:
@@ -408,4 +420,4 @@ def test_starts_that_race_extract_one_layout(builder: Builder, fat: Path, tmp_pa
     answers = {process.communicate(timeout=60)[0] for process in racing}
     assert [process.returncode for process in racing] == [0] * 4
     assert len(answers) == 1
-    assert len(list((tmp_path / "to").iterdir())) == 1
+    assert len(list((tmp_path / "to" / "fat.jar").iterdir())) == 1

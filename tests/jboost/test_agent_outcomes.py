@@ -134,6 +134,19 @@ def test_a_jvm_that_can_not_be_started_is_no_fault_of_the_archive(
 
 
 @once
+def test_a_jvm_that_is_killed_while_it_tries_is_no_fault_of_the_archive(
+    pod: Pod, offered: bytes, tmp_path: Path
+) -> None:
+    """The kernel does that where memory runs short."""
+    launcher = java_that(tmp_path / "jdk", pod.jdk, 'case "$*" in *Archive*-version) kill -9 $$ ;; esac')
+    offer(pod, offered)
+    decision = pod.fetch(command=[str(launcher), *pod.command[1:]])
+    assert decision.outcome == "off"
+    assert "killed while it tried the archive" in decision.why
+    assert [outcome for outcome, _ in heard(pod)] == ["off"]
+
+
+@once
 def test_after_enough_good_preflights_the_real_service_waives_the_next(
     pod: Pod, offered: bytes, tmp_path: Path
 ) -> None:

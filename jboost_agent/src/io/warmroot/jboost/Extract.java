@@ -62,12 +62,12 @@ final class Extract {
         return Map.of("extracted", fat, "command", command);
     }
 
-    /** The application's own jar in the extracted layout. */
+    /** The application's own jar in the extracted layout. Its name matters: the same content may have several. */
     private Path extracted(Path jar) throws Failure, InterruptedException {
         try (Zip zip = new Zip(jar)) {
-            Path folder = to.resolve(zip.fingerprint());
+            Path folder = to.resolve(jar.getFileName()).resolve(zip.fingerprint());
             if (!Files.isDirectory(folder)) {
-                Files.createDirectories(to);
+                Files.createDirectories(folder.getParent());
                 make(jar, folder);
             }
             return folder.resolve(jar.getFileName());
@@ -78,7 +78,7 @@ final class Extract {
     }
 
     private void make(Path jar, Path folder) throws IOException, Failure, InterruptedException {
-        Path fresh = Files.createTempDirectory(to, "new-");
+        Path fresh = Files.createTempDirectory(folder.getParent(), "new-");
         try {
             Path layout = fresh.resolve("layout");
             tool(jar, layout, fresh.resolve("log"));

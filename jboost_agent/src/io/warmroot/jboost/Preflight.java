@@ -10,6 +10,9 @@ import java.util.List;
  * runs nothing, and says whether it shares. It is no integrity check: it takes flipped bits.
  */
 final class Preflight extends Step<Boolean> {
+    /** The exit code of what SIGKILL ended. */
+    private static final int KILLED = 128 + 9;
+
     private final Application application;
     private final List<String> command;
     private volatile Child child;
@@ -50,6 +53,9 @@ final class Preflight extends Step<Boolean> {
         child = Child.start(application, command);
         String output = child.output();
         int code = child.code();
+        if (code == KILLED) {
+            throw new Refusal(Outcome.OFF, "the JVM was killed while it tried the archive; is the memory limit too low?");
+        }
         // With some options it ends with 0 and shares nothing: only the words tell.
         if (code != 0 || !Child.lastLine(output).stripTrailing().endsWith("sharing)")) {
             throw new Refusal(Outcome.PREFLIGHT, "the JVM refuses the archive: " + Child.complaint(output));
