@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 # A deadline would measure the machine, not the code. In CI a run must be the same each time.
 hypothesis.settings.register_profile("warmroot", deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("warmroot")
+
+# A shell's background job ignores Ctrl-C, and so would all that tests start and then interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _TALLIES = pytest.StashKey[dict[str, int]]()
 _SECONDS: defaultdict[str, float] = defaultdict(float)
