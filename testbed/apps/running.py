@@ -114,12 +114,15 @@ def start(
             cwd=cwd,
             env=plain_environment(environment),
         )
-    while not answers(port, ready):
-        late = time.perf_counter() - began > timeout
-        if late or process.poll() is not None:
-            end(process, signal.SIGKILL)
-            raise died(Path(command[0]).name, log)
-        time.sleep(POLL)
+    try:
+        while not answers(port, ready):
+            late = time.perf_counter() - began > timeout
+            if late or process.poll() is not None:
+                raise died(Path(command[0]).name, log)
+            time.sleep(POLL)
+    except BaseException:  # an interrupt as well: nobody else knows of the process yet
+        end(process, signal.SIGKILL)
+        raise
     took = time.perf_counter() - began
     cost = Ready(took, cpu_seconds(process.pid), status(process.pid, "VmRSS"))
     return Running(process, port, log, cost)
