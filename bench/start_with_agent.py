@@ -82,8 +82,13 @@ def kept(feature: int, results: Results) -> Iterator[Row]:
         cpu = list(map(results.cpu, names))
         against = (
             f"{without_agent:.2f} -> {ours_agent:.2f} s, without {without:.2f} -> {ours:.2f} s;"
-            f" by processor time {(cpu[2] - cpu[3]) / (cpu[0] - cpu[1]):.2f}"
+            f" by processor time {_part(cpu[2] - cpu[3], cpu[0] - cpu[1]):.2f}"
         )
-        share = (without_agent - ours_agent) / (without - ours)
+        share = _part(without_agent - ours_agent, without - ours)
         goal = KEPT if name == OURS else None
         yield Row("start_with_agent", f"gain kept, {name}, {feature}", share, "", goal, "higher", against)
+
+
+def _part(kept: float, gained: float) -> float:
+    """Of a gain; nothing is kept where there was none, or two losses would make a share."""
+    return kept / gained if gained > 0 else 0.0

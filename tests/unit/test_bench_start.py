@@ -136,6 +136,14 @@ def test_what_is_kept_with_an_agent_is_a_share_of_what_is_gained_without():
     assert row.against.endswith("by processor time 0.80")
 
 
+@pytest.mark.parametrize("ours", [6.0, 7.0])
+def test_nothing_is_kept_where_nothing_is_gained(ours):
+    plain, warm, agent = start_with_agent.PLAIN, start_with_agent.OURS, start_with_agent.WITH
+    names = {plain: 6.0, warm: ours, plain + agent: 8.0, warm + agent: 9.0}
+    (row,) = start_with_agent.kept(25, results(**{f"{name} on 25": [value] for name, value in names.items()}))
+    assert (row.value, row.met) == (0.0, False)
+
+
 def test_first_requests_are_compared_with_the_plain_ones_and_a_wrong_answer_fails_its_rows():
     seen = {"plain": Seen([200], [20], [3000]), "ours": Seen([90], [10], [4500], unexpected=1)}
     rows = list(first_requests.compared(seen))
