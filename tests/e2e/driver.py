@@ -67,7 +67,12 @@ class Driver:
         return self.bed.scene.os(self.bed.run.os)
 
     def settle(self, seconds: float = 120) -> None:
-        """Everything honest, everything on, every machine in service with `current`."""
+        """Everything honest, everything on, every machine in service with `current`.
+
+        Nothing is mended before the operator has judged it. The failure of one machine halts a rollout, the
+        others finish their trials: one that is mended in time passes, and then rightly keeps the release.
+        """
+        self.wait(self._judged, "every machine in service, or failed", seconds)
         self._calm()
         self.wait(
             lambda: self._systems() == {self.current.system},
@@ -81,6 +86,11 @@ class Driver:
         self.wait(lambda: len(self._systems()) == 1, "every machine in service with one release", seconds)
         served = self._systems().pop()
         self.current = next(one for one in self.bed.shelf.made.values() if one.system == served)
+
+    def _judged(self) -> bool:
+        system = self.system
+        failed = {row.node for row in system.failed if row.digest == system.target}
+        return all(view.settled or view.name in failed for view in self.bed.scene.nodes().values())
 
     def _calm(self) -> None:
         self.bed.server.behave(Manner.HONEST)
