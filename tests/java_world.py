@@ -38,7 +38,7 @@ class Java:
         if missing := prepare.missing(Tier.TEST, cache_dir()):
             _lacks(f"not built or fetched: {', '.join(missing)} (run `make setup`)")
         foreigners = [make(cache_dir()) for make in foreign.APPLICATIONS.values()]
-        return (spring.application(cache_dir()), *foreigners)
+        return (spring.ORDERS.application(cache_dir()), *foreigners)
 
 
 def _lacks(reason: str):

@@ -72,7 +72,7 @@ def workplace(bench: str) -> Iterator[Path]:
 def workshop(one: Jdk, folder: Path) -> Workshop:
     """Where archives of our application are made by hand; `folder` is made."""
     folder.mkdir(exist_ok=True)
-    return Workshop(spring.application(cache_dir()), one, folder)
+    return Workshop(spring.ORDERS.application(cache_dir()), one, folder)
 
 
 def entered(service: Service, one: Jdk, folder: Path) -> Entry:

@@ -17,7 +17,7 @@ FEATURE = 17
 
 def missing(tier: Tier, cache: Path) -> tuple[str, ...]:
     """Names of a tier's applications that are not in the cache."""
-    names = [] if tier < Tier.DEMO or spring.files(cache).exists() else ["our Spring Boot service"]
+    names = [f"our service '{one.name}'" for one in _services(tier) if not one.files(cache).exists()]
     if tier >= Tier.TEST:
         there = {make(cache).name: make(cache).jar().exists() for make in foreign.APPLICATIONS.values()}
         there["opentelemetry-javaagent"] = foreign.opentelemetry(cache).exists()
@@ -42,6 +42,13 @@ def prepare(tier: Tier, cache: Path, progress: Progress) -> None:
     compiler = jdk.find(FEATURE, compiler=True, cache=cache)
     if compiler is None:
         raise NotInstalled(lacking())
-    spring.build(compiler, cache, progress)
+    for one in _services(tier):
+        one.build(compiler, cache, progress)
     if tier >= Tier.TEST:
         foreign.fetch(compiler, cache, progress)
+
+
+def _services(tier: Tier) -> tuple[spring.Project, ...]:
+    if tier < Tier.DEMO:
+        return ()
+    return spring.SERVICES if tier >= Tier.TEST else (spring.PAGES,)

@@ -30,14 +30,32 @@ def test_too_few_starts_decide_nothing():
     assert not judge(PLAIN, WARM, min_gain=10, samples=6).serve
 
 
-def test_few_starts_decide_where_no_further_one_could_change_it():
+def test_fewer_starts_than_wanted_decide_where_no_further_one_could_change_it():
     """The builder stops then; its archive is refused for good, and not built again and again."""
-    verdict = judge(PLAIN[:3], PLAIN[:3], min_gain=10)
+    verdict = judge(PLAIN, PLAIN, min_gain=10, samples=9)
     assert (verdict.serve, verdict.gain, verdict.again) == (False, 0, False)
     assert "10 % are wanted" in verdict.why
-    assert judge(PLAIN[:2], PLAIN[:2], min_gain=10).again
-    assert judge(PLAIN[:3], [50, 101, 102], min_gain=10).again
+    assert judge(PLAIN[:3], PLAIN[:3], min_gain=10).again
+    assert judge(PLAIN, PLAIN, min_gain=10, samples=11).again
     assert judge([], [], min_gain=10).again
+
+
+def test_starts_of_a_busy_moment_refuse_nothing_for_good():
+    """Met in the demo: other programs ran beside three pairs, and the archive was never tried again."""
+    for plain, warm in (
+        ([4528, 4410, 5900], [5201, 6010, 4420]),
+        ([4528, 4410, 5900, 4380, 6100], [5201, 6010, 4420, 2610, 5890]),
+    ):
+        verdict = judge(plain, warm, min_gain=10)
+        assert (verdict.serve, verdict.again) == (False, True)
+    assert "slower" in verdict.why and "measure more starts" in verdict.why
+
+
+@pytest.mark.parametrize("gain", [0, 5, 9])
+def test_an_archive_that_clearly_gains_too_little_is_refused_for_good(gain):
+    plain = [1000 + step for step in range(9)]
+    warm = [start * (100 - gain) // 100 + 1 for start in plain]
+    assert not judge(plain, warm, min_gain=10).again
 
 
 def test_a_clear_gain_that_is_too_small_is_refused():

@@ -37,7 +37,7 @@ class JavaBed:
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        self.application = _own_copy(spring.application(cache_dir()), self.folder / "app")
+        self.application = _own_copy(spring.PAGES.application(cache_dir()), self.folder / "app")
         self.agent = agent_jar()
         self.service = self._stack.enter_context(serving(self.folder))
         return self
@@ -55,7 +55,7 @@ class JavaBed:
     def pod(self, name: str, jdk: Jdk) -> Pod:
         """A pod of the application; pods of one JDK are of one group."""
         folder = self.folder / "pods" / name
-        return Pod(self.application, jdk, f"orders-{jdk.feature}", folder, self.service, self.agent)
+        return Pod(self.application, jdk, f"pages-{jdk.feature}", folder, self.service, self.agent)
 
 
 def jdks() -> list[Jdk]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from testbed.demo.java.story import JavaSummary
+from testbed.demo.java.story import JavaSummary, brief
 
 
 def show(summary: JavaSummary, console: Console) -> None:
@@ -24,7 +24,7 @@ def show(summary: JavaSummary, console: Console) -> None:
             *(_seconds(value) for value in (row.plain, row.warm)),
             ratio,
             _seconds(row.fetch),
-            f"{row.outcome}: {row.why}" if row.why else row.outcome,
+            f"{row.outcome}: {brief(row.why)}" if row.why else row.outcome,
         )
     console.print()
     console.print(table)

@@ -7,6 +7,7 @@ answers.
 from __future__ import annotations
 
 import os
+import re
 import signal
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -26,8 +27,8 @@ from testbed.setup.jdk import Jdk
 from warmroot.errors import NotInstalled, StepFailed
 
 SAMPLES = 5
-"""Starts of each kind that the builder measures before the service signs."""
-TRAINING = 600
+"""Starts of each kind that the builder measures before the service signs; more on a busy machine."""
+TRAINING = 300
 """Requests: each kind some dozens of times."""
 NEEDLE, CHANGED = b"article \x01", b"product \x01"
 """A constant of the application that shows in its answers, and another of the same length."""
@@ -124,7 +125,7 @@ class JavaStory:
             self._claim(used, f"{name}: its JVM has the archive mapped", decided)
         self._warm_cpu[jdk] = running.ready.cpu
         plain, warm = pod.measured()
-        what = f"medians of {SAMPLES} starts"
+        what = "medians of the builder's starts"
         row = Start(name, what, decided.outcome, plain=plain, warm=warm, fetch=decided.seconds)
         self.summary.starts.append(row)
 
@@ -182,12 +183,17 @@ class JavaStory:
             fetch=decided.seconds,
         )
         self.summary.refusals.append(row)
-        self.reporter.say(f"    {row.outcome}: {row.why}")
+        self.reporter.say(f"    {row.outcome}: {brief(row.why)}")
         return body
 
     def _claim(self, holds: bool, claim: str, decided: Decided) -> None:
         detail = f"{decided.outcome}: {'; '.join(decided.report.why)}"
         self.summary.findings.append(Finding(holds, claim, "" if holds else detail))
+
+
+def brief(why: str) -> str:
+    """A reason with its digests cut to what an eye can compare; the report has them whole."""
+    return re.sub(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b", r"\1…", why)
 
 
 def has_mapped(running: Running, digest: str) -> bool:

@@ -15,6 +15,9 @@ final class Measure {
         long milliseconds() throws Failure, InterruptedException;
     }
 
+    /** Starts a side with which the service can refuse an archive for good: see its promotion rules. */
+    private static final int CLEAR = 5;
+
     private final int samples;
     private final int minGain;
     private final List<Long> plain = new ArrayList<>();
@@ -39,15 +42,22 @@ final class Measure {
         }
     }
 
-    /** Whether the gain is out of reach even if all further plain starts took forever and warm ones no time. */
+    /**
+     * Whether the gain is out of reach even if all further plain starts took forever and warm ones no time, and
+     * clearly so: fewer starts may all have met a busy moment.
+     */
     boolean hopeless() {
-        return hopeless(plain, warm, samples, minGain);
+        return warm.size() >= CLEAR && clearlyMissed() && hopeless(plain, warm, samples, minGain);
     }
 
     static boolean hopeless(List<Long> plain, List<Long> warm, int samples, int minGain) {
         double slowest = median(filled(plain, samples, Long.MAX_VALUE));
         double fastest = median(filled(warm, samples, 0));
         return fastest * 100 > slowest * (100 - minGain);
+    }
+
+    private boolean clearlyMissed() {
+        return least(warm) * 100 > most(plain) * (100 - minGain);
     }
 
     /** Percent of the plain median by which warm starts are shorter; negative if they are longer. */
@@ -75,7 +85,15 @@ final class Measure {
     }
 
     private boolean apart() {
-        return Arrays.stream(numbers(warm)).max().orElse(0) < Arrays.stream(numbers(plain)).min().orElse(0);
+        return most(warm) < least(plain);
+    }
+
+    private static long least(List<Long> values) {
+        return Arrays.stream(numbers(values)).min().orElse(0);
+    }
+
+    private static long most(List<Long> values) {
+        return Arrays.stream(numbers(values)).max().orElse(0);
     }
 
     private static String spread(List<Long> values) {

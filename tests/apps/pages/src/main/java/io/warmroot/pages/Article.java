@@ -1,0 +1,5 @@
+package io.warmroot.pages;
+
+import java.math.BigDecimal;
+
+public record Article(long id, String name, BigDecimal price) {}
