@@ -196,7 +196,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         process = Process(chosen)
     except UserError as error:
         sys.exit(f"warmroot-operator: {error}")
-    for ending in (signal.SIGTERM, signal.SIGINT):  # until kopf's own handlers are in place
+    for ending in (signal.SIGTERM, signal.SIGINT):  # until the framework's handlers are in place
         signal.signal(ending, lambda *_: process.stop())
     sys.exit(process.run())
 

@@ -9,6 +9,7 @@ bodies and a worker task per object.
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -87,10 +88,15 @@ class Framework:
         self._loop = asyncio.get_running_loop()
         if self._asked.is_set():
             return
-        await kopf.operator(
+        ours = asyncio.all_tasks()
+        tasks = await kopf.spawn_tasks(
             registry=self._handlers,
             clusterwide=True,
             standalone=True,
             liveness_endpoint=self._liveness,
             stop_flag=self._ended,
         )
+        # kopf's own handlers leave its task that waits for `_ended` waiting, and then give it 5 s to end.
+        for ending in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(ending, self.stop)
+        await kopf.run_tasks(tasks, ignored=ours)
