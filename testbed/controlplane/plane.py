@@ -26,7 +26,8 @@ NODE_GRACE = 16.0
 """Seconds without a heartbeat after which a node is NotReady: two Leases of 8 s."""
 START_WITHIN = 180.0
 """Seconds for each half of a start. Seconds are usual; a machine under load needs more."""
-PATIENCE = 5.0
+PATIENCE, AT_ONCE = 5.0, 0.5
+"""Seconds to end in: etcd has what it keeps to write, and all others would only wait for their clients."""
 POLL = 0.1
 PORT_ATTEMPTS = 3
 
@@ -309,7 +310,7 @@ class ControlPlane:
             if program is None and identity is not None:
                 program = Program(name, identity, self._log(name))
             if program is not None:
-                program.end(PATIENCE)
+                program.end(PATIENCE if name == programs.ETCD else AT_ONCE)
             pid_file.unlink(missing_ok=True)
 
 

@@ -7,12 +7,15 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
-from testbed.controlplane.plane import ControlPlane
+from testbed.controlplane.clients import admin_cluster
+from testbed.controlplane.plane import PATIENCE, ControlPlane
 from testbed.controlplane.processes import Identity
 from warmroot.errors import UserError
+from warmroot.kube.cluster import NAMESPACE
 
 pytestmark = pytest.mark.api
 
@@ -64,3 +67,13 @@ def test_a_new_start_over_what_a_kill_left_is_a_new_cluster(folder):
         leftover = Identity.of(before["kube-scheduler"])
         assert leftover is None or not leftover.alive
     assert set(pids(again).values()) == {None}
+
+
+def test_a_control_plane_ends_without_waiting_for_those_who_watch_it(folder):
+    plane = ControlPlane(folder).start()
+    watching = admin_cluster(plane).watch(NAMESPACE, "0")
+    next(watching)  # it is open
+    began = time.monotonic()
+    plane.stop()
+    assert time.monotonic() - began < PATIENCE
+    assert set(pids(plane).values()) == {None}
