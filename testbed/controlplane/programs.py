@@ -138,7 +138,11 @@ def api_server(paths: Paths, ports: Ports) -> list[str]:
 
 
 def controllers(paths: Paths, node_grace: float) -> list[str]:
-    """All controllers. A node whose Lease is older than `node_grace` seconds becomes NotReady."""
+    """All controllers. A node whose Lease is older than `node_grace` seconds becomes NotReady.
+
+    Each controller fetches its credential when they start: by the usual 20 requests a second that is most of
+    a small cluster's start.
+    """
     return [
         CONTROLLERS,
         f"--kubeconfig={paths.pki / 'controllers.kubeconfig'}",
@@ -149,6 +153,8 @@ def controllers(paths: Paths, node_grace: float) -> list[str]:
         f"--service-account-private-key-file={paths.pki / 'sa.key'}",
         f"--cluster-signing-cert-file={paths.pki / 'ca.crt'}",
         f"--cluster-signing-key-file={paths.pki / 'ca.key'}",
+        "--kube-api-qps=200",
+        "--kube-api-burst=400",
         "--node-monitor-period=1s",
         f"--node-monitor-grace-period={node_grace:g}s",
     ]
