@@ -10,7 +10,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,7 +41,8 @@ class Resolver:
         self._ask, self._changed, self._clock = ask, changed, clock
         self._answers: dict[Question, _Answer] = {}
         self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="resolve")
+        self._turn = threading.Lock()
+        self._closed = False
 
     def __call__(self, os: OSView) -> Resolution:
         """What is known now; asks if it is time to."""
@@ -58,16 +58,17 @@ class Resolver:
             due = answer.resolution.digest is None and self._clock() >= answer.asked_at + AGAIN
             if due and not answer.running:
                 answer.running, answer.asked_at = True, self._clock()
-                self._pool.submit(self._run, question, self._ask)
+                # A daemon, which a pool's threads are not: a source that is silent holds no process up.
+                threading.Thread(
+                    target=self._run, args=(question, self._ask), name="resolve", daemon=True
+                ).start()
             return answer.resolution
 
     def _run(self, question: Question, ask: Ask) -> None:
-        sources, version = question
-        try:
-            resolution = Resolution(ask(sources, version))
-        except WarmrootError as error:
-            log.warning("resolving %s: %s", version, error)
-            resolution = Resolution(reason=error.reason, message=str(error))
+        with self._turn:
+            if self._closed:
+                return
+            resolution = _asked(question, ask)
         with self._lock:
             answer = self._answers[question]
             answer.resolution, answer.running = resolution, False
@@ -75,7 +76,16 @@ class Resolver:
 
     def close(self) -> None:
         """Takes no more questions."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._closed = True
+
+
+def _asked(question: Question, ask: Ask) -> Resolution:
+    sources, version = question
+    try:
+        return Resolution(ask(sources, version))
+    except WarmrootError as error:
+        log.warning("resolving %s: %s", version, error)
+        return Resolution(reason=error.reason, message=str(error))
 
 
 def trusted_index(root: bytes, store: Path) -> Ask:

@@ -1,5 +1,9 @@
 """The shell's promises: our own writes are seen at once, fences hold, answers become values."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from os_operator.core.actions import Cordon, Evict, SetOrders, Uncordon, WriteStatus
@@ -209,6 +213,27 @@ def test_a_version_is_resolved_once_and_a_refusal_is_told():
     assert (resolver(unpinned).reason, resolver(unpinned).digest) == ("WrongKey", None)
     assert asked == [(("https://releases.example",), "2")]
     resolver.close()
+
+
+def test_a_source_that_never_answers_holds_no_process_up():
+    code = """if True:
+        import threading
+        from os_operator.shell.resolve import Resolver
+        from tests.unit.operator_worlds import os
+
+        asked = threading.Event()
+
+        def ask(sources, version):
+            asked.set()
+            threading.Event().wait()
+
+        resolver = Resolver(ask, lambda: None)
+        resolver(os(digest=None))
+        asked.wait()
+        resolver.close()
+    """
+    root = Path(__file__).resolve().parents[2]
+    assert subprocess.run([sys.executable, "-c", code], cwd=root, timeout=30, check=False).returncode == 0
 
 
 def test_a_pinned_release_is_asked_of_nobody():
