@@ -122,6 +122,14 @@ def test_a_released_lease_is_taken_at_once(candidates):
     assert second.attempt()
 
 
+def test_what_was_given_back_is_not_taken_again(candidates):
+    first = candidates("a")
+    first.attempt()
+    first.release()
+    assert not first.attempt()
+    assert not holder(first)
+
+
 def test_the_same_identity_goes_on_at_once_after_a_kill(candidates):
     candidates("a").attempt()
     assert candidates("a").attempt()

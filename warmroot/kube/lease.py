@@ -61,6 +61,7 @@ class Lease:
         self.terms = terms or Terms()
         self._lock = threading.Lock()
         self._renewed: float | None = None
+        self._given_back = False
         self._seen: _Seen | None = None
 
     def held(self) -> bool:
@@ -69,8 +70,13 @@ class Lease:
         return renewed is not None and self._monotonic() < renewed + self.terms.renew_within
 
     def attempt(self) -> bool:
-        """Takes or renews the Lease if that is allowed; returns `held()`. Never raises for the API server."""
+        """Takes or renews the Lease if that is allowed; returns `held()`. Never raises for the API server.
+
+        After `release` it takes nothing: an attempt that was under way must not keep the next holder waiting.
+        """
         with self._lock:
+            if self._given_back:
+                return False
             began = self._monotonic()
             try:
                 if self._take():
@@ -133,8 +139,9 @@ class Lease:
         }
 
     def release(self) -> None:
-        """Gives the Lease back, so that the next one need not wait. Best effort."""
+        """Gives the Lease back for good, so that the next one need not wait. Best effort."""
         with self._lock:
+            self._given_back = True
             held, self._renewed = self.held(), None
             if not held:
                 return
