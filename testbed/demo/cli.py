@@ -25,8 +25,12 @@ from testbed.demo.keep import end_kept, hand_over, outlive
 from testbed.demo.objects import Pace, Run
 from testbed.demo.reporter import PLAIN_WIDTH, Reporter
 from testbed.demo.story import Bad, Story, Summary, judge
+from testbed.kubelet.simulated import Pace as NodePace
 from testbed.setup.cache import cache_dir
 from warmroot.errors import WarmrootError
+
+BRISK = NodePace(node_ready=0.3, pod_start=0.2, pod_stop=0.2)
+"""Pods that are small and whose images are there: nobody should wait for our simulation to sleep."""
 
 
 class Output(StrEnum):
@@ -73,7 +77,7 @@ def demo(
     run = Run(_name(), machines)
     directory = runs / run.os
     reporter = Reporter(_console(output))
-    spec = BedSpec(directory=directory, run=run, kubeconfig=foreign_kubeconfig())
+    spec = BedSpec(directory=directory, run=run, kubeconfig=foreign_kubeconfig(), pace=BRISK)
     with _ended_by_signals(), _kept_on_failure(directory, reporter), ExitStack() as up:
         told: dict[str, object] = {}
         try:

@@ -75,7 +75,7 @@ class Pace:
     """The rollout's times and budget. Small, because a demo's machines boot in seconds."""
 
     max_unavailable: int = 2
-    ready_seconds: int = 2
+    ready_seconds: int = 1
     health_timeout: str = "25s"
     drain_timeout: str = "2m"
 

@@ -136,7 +136,11 @@ class Story:
         return release
 
     def apply(self, release: Release) -> None:
-        """`kubectl apply` of the OS object for a release, as a person would."""
+        """`kubectl apply` of the OS object for a release, as a person would.
+
+        On the server's side: for a merge of its own kubectl asks for the schema of everything that a cluster
+        has, and a fresh API server takes seconds to put that together.
+        """
         bed = self.bed
         body = objects.os_object(
             bed.run,
@@ -147,8 +151,8 @@ class Story:
         )
         path = bed.spec.directory / f"os-{release.version}.yaml"
         path.write_text(objects.manifest([body]))
-        said = bed.kubectl.run("apply", "-f", str(path), hint=bed.hint).strip()
-        bed.reporter.say(f"    kubectl apply -f {path.name}: {said}")
+        said = bed.kubectl.run("apply", "--server-side", "-f", str(path), hint=bed.hint).strip()
+        bed.reporter.say(f"    kubectl apply --server-side -f {path.name}: {said}")
 
     def wait_for_end(self, release: Release, seconds: float) -> None:
         """Until the OS object says that this release's rollout is over, one way or the other.
