@@ -134,15 +134,18 @@ class Bed:
         """Makes objects that must not exist yet; they go away with the bed if the cluster is not ours."""
         path = self.spec.directory / f"{name}.yaml"
         path.write_text(objects.manifest(items))
+        if self.plane is None:
+            self._refuse_what_is_there(path)
+            self._undo.callback(self._remove, path)
+        self.kubectl.run("create", "-f", str(path))
+
+    def _refuse_what_is_there(self, path: Path) -> None:
         found = self.kubectl.run("get", "-f", str(path), "--ignore-not-found", "-o", "name").split()
         if found:
             raise UserError(
                 f"the cluster has {', '.join(found[:4])} already",
                 hint="the demo touches only what it makes; use a cluster without warmroot",
             )
-        if self.plane is None:
-            self._undo.callback(self._remove, path)
-        self.kubectl.run("create", "-f", str(path))
 
     def _remove(self, path: Path) -> None:
         self.kubectl.run("delete", "--ignore-not-found", f"--timeout={REMOVED_WITHIN}", "-f", str(path))
