@@ -19,7 +19,7 @@ SYSTEM_CRITICAL = 2_000_000_000
 """Priority of `system-cluster-critical` and above."""
 NAMED = 3
 """How many pods a message names for each state."""
-FIRST_RETRY = 2.0
+FIRST_RETRY = 1.0
 LAST_RETRY = 30.0
 """Seconds between two evictions of one pod: doubled after each refusal, up to the last."""
 GRACE_SLACK = 30.0

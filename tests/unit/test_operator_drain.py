@@ -38,7 +38,7 @@ def test_a_refused_eviction_is_repeated_with_growing_pauses():
         result = EvictionResult(EvictionAnswer.BLOCKED, NOW - after, attempts, "PodDisruptionBudget shop/web")
         return bool(look([pod("a")], {"uid-a": result}).evict)
 
-    assert [due(1, 1.9), due(1, 2), due(3, 7.9), due(3, 8), due(50, 29), due(50, 30)] == [
+    assert [due(1, 0.9), due(1, 1), due(3, 3.9), due(3, 4), due(50, 29), due(50, 30)] == [
         False, True, False, True, False, True,
     ]  # fmt: skip
 
