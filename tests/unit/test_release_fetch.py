@@ -1,5 +1,7 @@
+import json
 import subprocess
 import sys
+from dataclasses import asdict
 
 import pytest
 
@@ -58,6 +60,13 @@ def test_a_child_that_dies_is_a_bug_with_its_last_line(ask, monkeypatch):
 def test_the_parent_never_imports_tuf():
     code = "import sys, warmroot.release.fetch; sys.exit(not {'tuf', 'requests'}.isdisjoint(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_child_imports_no_cloud_client_that_happens_to_be_installed(ask):
+    code = "import sys; from warmroot.release.fetch import main; main(); sys.exit('botocore' in sys.modules)"
+    asked = json.dumps(asdict(ask())).encode()
+    done = subprocess.run([sys.executable, "-c", code], input=asked, capture_output=True, check=False)
+    assert (done.returncode, "manifest" in json.loads(done.stdout)) == (0, True)
 
 
 def test_a_pinned_digest_must_agree_with_the_version(world, ask):
