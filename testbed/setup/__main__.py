@@ -72,6 +72,8 @@ def _python_packages(plan: Plan, progress: Progress) -> None:
     if not plan.python:
         run([*command, "--quiet"], env=env, cwd=REPOSITORY)
         return
+    # Tests and demo start hundreds of interpreters, and some environments keep those from writing byte code.
+    command.append("--compile-bytecode")
     with progress.step("Install Python packages") as report:
         run(command, env=env, cwd=REPOSITORY, each_line=lambda line: report(None, line[:80]))
 
