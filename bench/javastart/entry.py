@@ -53,7 +53,7 @@ def runtimes(*features: int, also: Sequence[int] = ()) -> list[Jdk]:
     found = {feature: jdk.find(feature) for feature in sorted({*features, *also})}
     if missing := [str(feature) for feature in features if found[feature] is None]:
         raise NotInstalled(f"Java {' and '.join(missing)} not found", hint="run `make setup`")
-    if not spring.files(cache_dir()).exists() or not foreign.opentelemetry(cache_dir()).exists():
+    if not spring.ORDERS.files(cache_dir()).exists() or not foreign.opentelemetry(cache_dir()).exists():
         raise NotInstalled("the application or the OpenTelemetry agent is missing", hint="run `make setup`")
     return [one for one in found.values() if one is not None]
 

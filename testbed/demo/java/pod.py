@@ -19,6 +19,9 @@ from testbed.apps.running import Running, end, free_port, plain_environment, sta
 from testbed.setup.jdk import Jdk
 from warmroot.errors import ProgramDied
 
+FLAGS = ("-XX:TieredStopAtLevel=1",)
+"""The service's own: Spring's Maven plugin starts services so, too. With two processors or fewer the second
+compiler takes its time from the start itself, and the demo has several dozens of them."""
 PATIENCE = 180.0
 """Seconds after which a `fetch` or a `record` counts as hanging."""
 PATIENT = ("--inspect-ms", "60000", "--lookup-ms", "10000", "--fetch-ms", "30000", "--preflight-ms", "30000")
@@ -75,7 +78,7 @@ class Pod:
     @property
     def command(self) -> list[str]:
         """The container's command, which nothing changes."""
-        return self.application.command(self.jdk.java, self._port)
+        return self.application.command(self.jdk.java, self._port, FLAGS)
 
     def fetch(self, *more: str) -> Decided:
         """The init container.

@@ -5,12 +5,14 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
+from testbed.demo.java.pod import FLAGS
 from testbed.demo.java.story import JavaSummary, brief
 
 
 def show(summary: JavaSummary, console: Console) -> None:
     """Prints starts and refusals."""
-    table = Table(title="Java pods: seconds to the first 200 of the health page", title_justify="left")
+    title = f"Java pods (java {' '.join(FLAGS)} -jar app.jar): seconds to the first 200 of the health page"
+    table = Table(title=title, title_justify="left")
     table.add_column("JDK")
     table.add_column("start")
     for column in ("plain", "warm", "ratio", "fetch"):
