@@ -34,11 +34,11 @@ class Java:
         ).stdout
 
     def applications(self) -> tuple[Application, ...]:
-        """Spring and the foreign servers."""
+        """Ours and the foreign servers."""
         if missing := prepare.missing(Tier.TEST, cache_dir()):
             _lacks(f"not built or fetched: {', '.join(missing)} (run `make setup`)")
         foreigners = [make(cache_dir()) for make in foreign.APPLICATIONS.values()]
-        return (spring.ORDERS.application(cache_dir()), *foreigners)
+        return (*(one.application(cache_dir()) for one in spring.SERVICES), *foreigners)
 
 
 def _lacks(reason: str):

@@ -229,10 +229,14 @@ def test_a_redirect_is_no_readiness(on17: Recorder, service: Service) -> None:
     assert "/login" not in app.paths()
 
 
+@pytest.mark.parametrize("name", ["pod", "pød"])
 def test_a_jvm_that_writes_a_list_is_found_by_its_options_file(
-    on17: Recorder, jdk17: Path, jar: Path, service: Service
+    on17: Recorder, jdk17: Path, jar: Path, service: Service, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """It has no attach socket; and the shell that started it has the same environment."""
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")  # or else a JVM can't read such names at all
+    on17.folder = on17.folder / name
+    on17.folder.mkdir(parents=True)
     on17.decide("classlist")
     options = on17.folder / "java.opts"
     options.write_text("\n".join(on17.flags("classlist")))

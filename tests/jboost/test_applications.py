@@ -23,7 +23,7 @@ def named(java, name):
     return next(one for one in java.applications() if one.name == name)
 
 
-@pytest.mark.parametrize("name", ["spring", "wiremock", "fuseki"])
+@pytest.mark.parametrize("name", ["spring", "pages", "wiremock", "fuseki"])
 @pytest.mark.parametrize("feature", [17, 25])
 def test_an_application_gets_ready_and_answers_every_kind_of_request_as_expected(
     java, feature, name, tmp_path

@@ -26,6 +26,9 @@ from testbed.setup.cache import cache_dir
 from testbed.setup.jdk import Jdk
 from warmroot.errors import NotInstalled, ProgramDied
 
+FLAGS = ("-XX:TieredStopAtLevel=1",)
+"""The service's own: Spring's Maven plugin starts services so, too. With two processors or fewer the second
+compiler takes its time from the start itself, and the demo has several dozens of them."""
 START_SECONDS = 60.0
 
 
@@ -55,7 +58,8 @@ class JavaBed:
     def pod(self, name: str, jdk: Jdk) -> Pod:
         """A pod of the application; pods of one JDK are of one group."""
         folder = self.folder / "pods" / name
-        return Pod(self.application, jdk, f"pages-{jdk.feature}", folder, self.service, self.agent)
+        group = f"pages-{jdk.feature}"
+        return Pod(self.application, jdk, group, folder, self.service, self.agent, FLAGS)
 
 
 def jdks() -> list[Jdk]:

@@ -19,9 +19,6 @@ from testbed.apps.running import Running, end, free_port, plain_environment, sta
 from testbed.setup.jdk import Jdk
 from warmroot.errors import ProgramDied
 
-FLAGS = ("-XX:TieredStopAtLevel=1",)
-"""The service's own: Spring's Maven plugin starts services so, too. With two processors or fewer the second
-compiler takes its time from the start itself, and the demo has several dozens of them."""
 PATIENCE = 180.0
 """Seconds after which a `fetch` or a `record` counts as hanging."""
 PATIENT = ("--inspect-ms", "60000", "--lookup-ms", "10000", "--fetch-ms", "30000", "--preflight-ms", "30000")
@@ -55,10 +52,20 @@ class Decided:
 
 
 class Pod:
-    """A pod of one application on one JDK: `folder` is its emptyDir, `group` its application group."""
+    """A pod of one application on one JDK.
+
+    `folder` is its emptyDir, `group` its application group; `flags` are the JVM's in its command.
+    """
 
     def __init__(
-        self, application: Application, jdk: Jdk, group: str, folder: Path, service: Service, agent: Path
+        self,
+        application: Application,
+        jdk: Jdk,
+        group: str,
+        folder: Path,
+        service: Service,
+        agent: Path,
+        flags: Sequence[str] = (),
     ) -> None:
         self.application = application
         self.jdk = jdk
@@ -66,6 +73,7 @@ class Pod:
         self._group = group
         self._service = service
         self._agent = agent
+        self._flags = flags
         self._port = free_port()
         self._starts = 0
         folder.mkdir(parents=True, exist_ok=True)
@@ -78,7 +86,7 @@ class Pod:
     @property
     def command(self) -> list[str]:
         """The container's command, which nothing changes."""
-        return self.application.command(self.jdk.java, self._port, FLAGS)
+        return self.application.command(self.jdk.java, self._port, self._flags)
 
     def fetch(self, *more: str) -> Decided:
         """The init container.

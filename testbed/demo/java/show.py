@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from testbed.demo.java.pod import FLAGS
+from testbed.demo.java.bed import FLAGS
 from testbed.demo.java.story import JavaSummary, brief
 
 

@@ -60,10 +60,14 @@ final class OptionsFile {
             text.append(Words.quoted(word)).append('\n');
         }
         for (String option : ours) {
-            String bytes = new String(option.getBytes(StandardCharsets.UTF_8), StandardCharsets.ISO_8859_1);
-            text.append(Words.quoted(bytes)).append('\n');
+            text.append(Words.quoted(bytes(option))).append('\n');
         }
         return text.toString();
+    }
+
+    /** A text of ours with one character a byte, as the image's options and other processes' are read. */
+    static String bytes(String text) {
+        return new String(text.getBytes(StandardCharsets.UTF_8), StandardCharsets.ISO_8859_1);
     }
 
     /** A part of a file's name that no other run has at this moment. (The pid is dear: Java starts threads for it.) */

@@ -36,7 +36,7 @@ final class RecordTarget {
         this.list = list;
         this.attachDir = attachDir;
         this.pid = pid;
-        this.options = "@" + optionsFile;
+        this.options = OptionsFile.bytes("@" + optionsFile);
     }
 
     /** Looks for the process if nobody named it. */
