@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from warmroot.canonical import Fields
+from warmroot.durable import sync_folder
 from warmroot.errors import DiskFull, UserError
 
 _YOURS = "name a folder of yours with --home"
@@ -166,7 +167,7 @@ def make_once(path: Path, make: Callable[[Path], object]) -> None:
         make(new)
         with contextlib.suppress(FileExistsError):
             os.link(new, path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     finally:
         new.unlink(missing_ok=True)
 
@@ -182,14 +183,6 @@ def write_secret(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from jboost_server.store.port import CHUNK, Content, Stat, check_name, check_prefix, exactly
+from warmroot.durable import sync_folder
 from warmroot.errors import BadRange, NoObject, StoreBroken, StoreFull, WriteLost
 
 _MARK = b"warmroot-object1"
@@ -70,7 +71,7 @@ class DirectoryStore:
                 os.link(new, path)
             except FileExistsError:
                 raise WriteLost(f"{name} exists") from None
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         return stat
 
     def put_over(self, name: str, chunks: Iterable[bytes], size: int, etag: str) -> Stat:
@@ -85,7 +86,7 @@ class DirectoryStore:
             if current != etag:
                 raise WriteLost(f"{name} was written by somebody else")
             new.replace(path)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         return stat
 
     def list(self, prefix: str = "") -> Iterator[Stat]:
@@ -107,7 +108,7 @@ class DirectoryStore:
             contextlib.suppress(FileNotFoundError, NotADirectoryError),
         ):
             path.unlink()
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
 
     def sweep(self) -> int:
         """Takes away what killed writers left; returns how many files. Living writers are not disturbed."""
@@ -186,7 +187,7 @@ class DirectoryStore:
         if folder != self._root:
             self._make_folder(folder.parent)
         folder.mkdir(parents=folder == self._root, exist_ok=True)
-        _sync_folder(folder.parent)
+        sync_folder(folder.parent)
 
 
 def _tail(handle: BinaryIO, name: str) -> tuple[int, str, int]:
@@ -214,14 +215,6 @@ def _write(handle: RawIOBase, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[handle.write(view) or 0 :]
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextmanager

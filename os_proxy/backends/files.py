@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from warmroot.durable import sync_folder
 from warmroot.errors import DiskFull, ReadOnlyDisk
 
 
@@ -36,7 +37,7 @@ class DataFolder:
                 file.flush()
                 os.fsync(file.fileno())
             beside.rename(target)
-            _sync_folder(target.parent)
+            sync_folder(target.parent)
         except OSError as error:
             raise _refused(target, error) from error
 
@@ -87,11 +88,3 @@ def _refused(path: Path, error: OSError) -> DiskFull | ReadOnlyDisk:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFull(f"no space for {path}")
     return ReadOnlyDisk(f"{path} can't be kept: {error.strerror}")
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
