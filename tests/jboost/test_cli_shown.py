@@ -18,6 +18,7 @@ from jboost_server.local.home import Home
 from jboost_server.local.service import opened
 from jboost_server.local.words import MEANINGS
 from tests.jboost_world import KEY
+from warmroot import __version__
 from warmroot.errors import NetworkError, UserError
 
 OLD = time.time() - Retention().unused_for - 86_400
@@ -42,6 +43,10 @@ def report(home: Home, outcome: Outcome, **more) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     tree = {"outcome": outcome, "why": [], "flags": [], "archive": "", "key": "", "lease": None, "ms": {}}
     (folder / "report.json").write_text(json.dumps(tree | more))
+
+
+def test_the_version_is_the_packages():
+    assert shown("--version") == f"jboost {__version__}\n"
 
 
 def test_an_empty_store_names_the_first_step(home):
