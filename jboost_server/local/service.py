@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import secrets
 import signal
 import socket
@@ -38,6 +37,8 @@ OWN = Budgets(lookup=3000)
 POLICY = Policy(lease=60, order=900, samples=7)
 """A lock lets one start of an application record here, so a lease that was not fulfilled may soon be void.
 People's machines do other things meanwhile: seven starts a side tell more surely than five."""
+GRACE = 5
+"""Seconds that requests under way have to end in when the block ends."""
 
 
 def where(home: Home, server: str | None, keys: Path | None, token: Path | None) -> Service | None:
@@ -179,6 +180,7 @@ def serving(
     import uvicorn
 
     from jboost_server.web.app import create_app
+    from jboost_server.web.listening import config, listening
     from jboost_server.web.service import Settings
 
     app = create_app(
@@ -191,40 +193,15 @@ def serving(
             policy=policy,
         )
     )
-    with _listening(listen) as listener:
-        server = uvicorn.Server(
-            uvicorn.Config(
-                app,
-                log_config=None,
-                access_log=False,
-                ws="none",
-                proxy_headers=False,
-                timeout_keep_alive=30,
-                timeout_graceful_shutdown=5,
-            )
-        )
+    with listening(listen) as listener:
+        server = uvicorn.Server(config(app, grace=GRACE))
         thread = threading.Thread(target=_run, args=(server, listener), name="service", daemon=True)
-        thread.start()  # whoever connects before it is up waits in the listener's queue
+        thread.start()
         try:
             yield _address(listener), thread
         finally:
             server.should_exit = True
             thread.join()
-
-
-def _listening(listen: str) -> socket.socket:
-    host, _, port = listen.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65535:
-        raise UserError(f"--listen {listen} is no address", hint="use host:port, such as 127.0.0.1:8780")
-    host = host.strip("[]")
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, int(port)), family=family, backlog=2048)
-    except OSError as error:
-        raise UserError(
-            f"{listen} can't be listened on: {os.strerror(error.errno) if error.errno else error}",
-            hint="end what listens there, or name another --listen; with port 0 a free one is taken",
-        ) from error
 
 
 def _address(listener: socket.socket) -> str:

@@ -6,7 +6,6 @@ import ipaddress
 import json
 import logging
 import signal
-import socket
 import sys
 import threading
 import time
@@ -26,6 +25,7 @@ from jboost_server.signing import Signer
 from jboost_server.store.directory import DirectoryStore
 from jboost_server.web.app import create_app
 from jboost_server.web.hosts import LOOPBACK
+from jboost_server.web.listening import config, host_and_port, listening
 from jboost_server.web.service import Settings
 from jboost_server.web.tenancy import Local, Tenants, TokenReview, shared_token
 from warmroot.errors import UserError
@@ -68,8 +68,7 @@ def serve(options: Options) -> None:
         StoreError: the store can't be opened.
     """
     _log_json()
-    host, port = _address(options.listen)
-    tenants = _tenants(options, host)
+    tenants = _tenants(options, host_and_port(options.listen)[0])
     store = open_store(options)
     signer = open_keys(options)
     app = create_app(
@@ -85,19 +84,7 @@ def serve(options: Options) -> None:
             hosts=LOOPBACK if options.tenancy == "local" and options.token_file is None else frozenset(),
         )
     )
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        ws="none",
-        proxy_headers=False,
-        server_header=False,
-        date_header=False,
-        timeout_keep_alive=30,
-        timeout_graceful_shutdown=GRACE,
-        backlog=2048,
-    )
-    with _listening(host, port) as listener:
+    with listening(options.listen) as listener:
         address = listener.getsockname()
         log.info(
             "listening",
@@ -107,7 +94,7 @@ def serve(options: Options) -> None:
                 "tenancy": options.tenancy,
             },
         )
-        _Server(config).run(sockets=[listener])
+        _Server(config(app, grace=GRACE)).run(sockets=[listener])
     log.info("ended")
 
 
@@ -211,38 +198,11 @@ def _tenants(options: Options, host: str) -> Tenants:
     return Local(shared_token(options.token_file))
 
 
-def _address(listen: str) -> tuple[str, int]:
-    host, colon, port = listen.rpartition(":")
-    if not colon or not host or not port.isdecimal() or int(port) > 65535:
-        raise UserError(f"--listen {listen} is no address", hint="use host:port, such as 127.0.0.1:8780")
-    return host.strip("[]"), int(port)
-
-
 def _loopback(host: str) -> bool:
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, protocol)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            listener.listen(2048)
-        except OSError:
-            listener.close()
-            raise
-    except OSError as error:
-        raise UserError(
-            f"{host}:{port} can't be listened on: {error.strerror or error}", hint="name another --listen"
-        ) from error
-    return listener
 
 
 class _Json(logging.Formatter):
