@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import tempfile
+from operator import gt
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -25,7 +26,8 @@ from tests.jboost.server_world import CLASSES, SIGNER, Clock, digest
 from tests.jboost_world import JAR, KEY
 from warmroot.errors import NoLease
 
-starts = st.lists(st.integers(1, 5000), min_size=5, max_size=12)
+SECONDS = st.integers(1, 5000)
+starts = st.lists(SECONDS, min_size=5, max_size=12)
 DIGESTS = [f"{number:x}" * 64 for number in range(8)]
 GROUPS = ["orders", "billing"]
 
@@ -52,10 +54,21 @@ def test_a_faster_start_never_costs_the_verdict(plain, warm, gain, data):
     assert after.serve >= before.serve and after.gain >= before.gain
 
 
-@given(starts, starts, st.randoms(use_true_random=False))
-def test_the_order_of_starts_makes_no_difference(plain, warm, random):
-    shuffled = random.sample(plain, len(plain)), random.sample(warm, len(warm))
-    assert judge(*shuffled, min_gain=10) == judge(plain, warm, min_gain=10)
+@given(st.lists(st.tuples(SECONDS, SECONDS), min_size=5, max_size=12), st.randoms(use_true_random=False))
+def test_the_order_of_rounds_makes_no_difference(rounds, random):
+    """A round is a plain start and the warm one beside it: those are compared with one another, too."""
+    shuffled = random.sample(rounds, len(rounds))
+    assert judge(*zip(*shuffled, strict=True), min_gain=10) == judge(*zip(*rounds, strict=True), min_gain=10)
+
+
+@given(starts, starts, st.integers(0, 50))
+def test_what_is_refused_for_good_clearly_missed_the_gain(plain, warm, gain):
+    """As a whole, or each side by side: so a busy moment refuses nothing."""
+    verdict = judge(plain, warm, min_gain=gain)
+    asked_for = [start * (100 - gain) / 100 for start in plain]
+    if not verdict.serve and not verdict.again:
+        misses = sum(start > least for start in warm for least in asked_for)
+        assert 2 * misses > len(plain) * len(warm) or all(map(gt, warm, asked_for))
 
 
 def publication(name: str, state: State, built: int, size: int) -> Publication:
