@@ -11,12 +11,15 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
+from testbed.apps import spring
 from testbed.demo.java import show
 from testbed.demo.java.bed import read_entries, write_stored
-from testbed.demo.java.story import CHANGED, NEEDLE, JavaSummary, Start, change, flip, has_mapped
+from testbed.demo.java.pod import Pod, Service
+from testbed.demo.java.story import CHANGED, NEEDLE, JavaSummary, Start, brief, change, flip, has_mapped
 from testbed.demo.reporter import Reporter
 from testbed.demo.verdict import Finding
-from warmroot.errors import StepFailed
+from testbed.setup.jdk import Jdk
+from warmroot.errors import ProgramDied, StepFailed
 
 
 @pytest.fixture
@@ -74,6 +77,49 @@ def test_an_archive_is_mapped_only_where_the_process_maps_that_very_file(tmp_pat
         assert has_mapped(myself, digest)
         assert not has_mapped(myself, "cd" * 32)
         assert not has_mapped(myself, "")
+
+
+def builder(tmp_path, monkeypatch, *runs):
+    """A pod whose builder ends as told, run by run: with this code and this last line."""
+    pod = Pod(
+        spring.PAGES.application(tmp_path), Jdk.__new__(Jdk), "", tmp_path, Service("", tmp_path), tmp_path
+    )
+    left, samples = list(runs), []
+
+    def words(*arguments, command=True):
+        del command
+        return [*map(str, arguments)]
+
+    def run(arguments, patience, log):
+        del patience
+        samples.append(int(arguments[arguments.index("--samples") + 1]))
+        code, line = left.pop(0)
+        (tmp_path / log).write_text(f"jboost build: {line}\n")
+        return code
+
+    monkeypatch.setattr(pod, "_words", words)
+    monkeypatch.setattr(pod, "_run", run)
+    return pod, samples
+
+
+def test_a_measurement_that_told_nothing_is_made_again_with_more_starts(tmp_path, monkeypatch):
+    noisy, served = (1, "refused: gain 30 %: measure more starts"), (0, "serving: gain 33 %")
+    pod, samples = builder(tmp_path, monkeypatch, noisy, served)
+    assert pod.build(5) == ["jboost build: serving: gain 33 %"]
+    assert samples == [5, 10]
+
+
+def test_an_archive_that_is_refused_for_good_is_told_in_the_builders_words(tmp_path, monkeypatch):
+    """Asked again, the service has nothing to build, which explains nothing."""
+    refused, nothing = (1, "refused: gain 3 %: 10 % are wanted"), (0, "nothing to build for this key")
+    pod, _ = builder(tmp_path, monkeypatch, refused, nothing)
+    with pytest.raises(ProgramDied, match="gain 3 %"):
+        pod.build(5)
+
+
+def test_a_reason_shows_the_beginning_of_a_digest():
+    assert brief(f"archive {'ab' * 32}, pod {'cd' * 20}") == "archive abababababab…, pod cdcdcdcdcdcd…"
+    assert brief("10 % are wanted") == "10 % are wanted"
 
 
 def test_the_table_shows_ratio_outcome_and_reason():
