@@ -12,6 +12,7 @@ import asyncio
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ import kopf
 
 from warmroot.api.base import GROUP, VERSION
 from warmroot.kube.kubeconfig import load
+
+GRACE = 0.5
+"""Seconds that kopf has to end by itself. It writes nothing that could be lost, and our Lease waits."""
 
 
 def registry(
@@ -88,6 +92,7 @@ class Framework:
         self._loop = asyncio.get_running_loop()
         if self._asked.is_set():
             return
+        asked = asyncio.create_task(self._ended.wait())
         ours = asyncio.all_tasks()
         tasks = await kopf.spawn_tasks(
             registry=self._handlers,
@@ -99,4 +104,10 @@ class Framework:
         # kopf's own handlers leave its task that waits for `_ended` waiting, and then give it 5 s to end.
         for ending in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(ending, self.stop)
-        await kopf.run_tasks(tasks, ignored=ours)
+        running = asyncio.create_task(kopf.run_tasks(tasks, ignored=ours))
+        await asyncio.wait({running, asked}, return_when=asyncio.FIRST_COMPLETED)
+        # What still asks a server that is silent would have those 5 s, too. Cancelled, kopf cancels it.
+        await asyncio.wait({running}, timeout=GRACE)
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
