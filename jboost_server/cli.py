@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from warmroot import __version__
+from warmroot.cli import add_version
+from warmroot.cli import run as run_command
 from warmroot.errors import UserError
 
 if TYPE_CHECKING:
@@ -33,22 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"jboost {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
-    """Every verb's parent."""
-    del version
+add_version(app)
 
 
 class Output(StrEnum):
@@ -399,6 +385,4 @@ def _check_name(name: str) -> None:
 
 def main() -> None:
     """Entry point."""
-    from warmroot.cli import run as run_command
-
     run_command(app, "jboost")

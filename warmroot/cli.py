@@ -12,10 +12,23 @@ from warmroot import __version__
 from warmroot.errors import WarmrootError
 
 
-def _show_version(wanted: bool) -> None:
+def _show_version(context: typer.Context, wanted: bool) -> None:
     if wanted:
-        print(f"warmroot {__version__}")  # noqa: T201
+        typer.echo(f"{context.command_path} {__version__}")
         raise typer.Exit
+
+
+_Version = Annotated[
+    bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+]
+
+
+def add_version(app: typer.Typer) -> None:
+    """Gives a command `--version`."""
+
+    @app.callback()
+    def root(version: _Version = False) -> None:
+        del version
 
 
 def build() -> typer.Typer:
@@ -26,15 +39,7 @@ def build() -> typer.Typer:
         no_args_is_help=True,
         pretty_exceptions_enable=False,
     )
-
-    @app.callback()
-    def root(
-        version: Annotated[
-            bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
-        ] = False,
-    ) -> None:
-        del version
-
+    add_version(app)
     for entry in sorted(entry_points(group="warmroot.commands"), key=lambda entry: entry.name):
         app.add_typer(entry.load(), name=entry.name)
     return app

@@ -92,7 +92,7 @@ class Framework:
         self._loop = asyncio.get_running_loop()
         if self._asked.is_set():
             return
-        asked = asyncio.create_task(self._ended.wait())
+        told = asyncio.create_task(self._ended.wait())
         ours = asyncio.all_tasks()
         tasks = await kopf.spawn_tasks(
             registry=self._handlers,
@@ -105,7 +105,7 @@ class Framework:
         for ending in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(ending, self.stop)
         running = asyncio.create_task(kopf.run_tasks(tasks, ignored=ours))
-        await asyncio.wait({running, asked}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({running, told}, return_when=asyncio.FIRST_COMPLETED)
         # What still asks a server that is silent would have those 5 s, too. Cancelled, kopf cancels it.
         await asyncio.wait({running}, timeout=GRACE)
         running.cancel()

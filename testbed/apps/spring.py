@@ -155,5 +155,5 @@ _EITHER: tuple[Maker, ...] = (_search, _one_page, _list_page, _missing, _unknown
 ORDERS = Project("spring", (*_EITHER, _priced, _prices, _order, _invalid, _count))
 """What most Java pods are: pages, JPA, validation, health. Tests and benchmarks start it."""
 PAGES = Project("pages", (*_EITHER, _between, _quote))
-"""The same without a database; it starts in half the time. The demo starts it some dozens of times."""
+"""The same without a database, so that it starts sooner: the demo does that more than two dozen times."""
 SERVICES = (ORDERS, PAGES)

@@ -140,8 +140,8 @@ def api_server(paths: Paths, ports: Ports) -> list[str]:
 def controllers(paths: Paths, node_grace: float) -> list[str]:
     """All controllers. A node whose Lease is older than `node_grace` seconds becomes NotReady.
 
-    Each controller fetches its credential when they start: by the usual 20 requests a second that is most of
-    a small cluster's start.
+    Each controller fetches its credential when they start: by the usual 20 requests a second they would wait
+    for one another.
     """
     return [
         CONTROLLERS,

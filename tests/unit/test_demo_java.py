@@ -81,9 +81,8 @@ def test_an_archive_is_mapped_only_where_the_process_maps_that_very_file(tmp_pat
 
 def builder(tmp_path, monkeypatch, *runs):
     """A pod whose builder ends as told, run by run: with this code and this last line."""
-    pod = Pod(
-        spring.PAGES.application(tmp_path), Jdk.__new__(Jdk), "", tmp_path, Service("", tmp_path), tmp_path
-    )
+    application, jdk, service = spring.PAGES.application(tmp_path), Jdk(tmp_path, "17"), Service("", tmp_path)
+    pod = Pod(application, jdk, "", tmp_path, service, tmp_path)
     left, samples = list(runs), []
 
     def words(*arguments, command=True):

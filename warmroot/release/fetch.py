@@ -132,7 +132,7 @@ def _refuse_other(found: Fetched, request: Request) -> None:
 
 def main() -> int:
     """Entry point of the child."""
-    # Where it is installed tuf imports it, to sign with keys in AWS. We only verify, and it takes a second.
+    # Where it is installed tuf imports it, to sign with keys in AWS. We only verify, and it takes long.
     sys.modules["boto3"] = None  # type: ignore[assignment]
     try:
         asked = json.load(sys.stdin)

@@ -28,7 +28,7 @@ from warmroot.errors import NotInstalled, ProgramDied
 
 FLAGS = ("-XX:TieredStopAtLevel=1",)
 """The service's own: Spring's Maven plugin starts services so, too. With two processors or fewer the second
-compiler takes its time from the start itself, and the demo has several dozens of them."""
+compiler takes its time from the start itself, and the demo has more than two dozen of them."""
 START_SECONDS = 60.0
 
 
