@@ -7,30 +7,32 @@ The version of mkfs.erofs is an input too (node.md, Image). A build happens in `
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
-from images import command
-from images.recipe import Compression, File, Recipe
+from images import command, disk, grub, inventory, tree
+from images.command import EPOCH
+from images.diff import KERNEL_OPTIONS
+from images.recipe import Compression, Recipe
+from images.timing import Steps
+from images.tree import Assembled
+from warmroot.disk import layout
+from warmroot.disk.bootrecord import BootRecord, Slot
 from warmroot.errors import UserError
 from warmroot.release import manifest as manifests
 from warmroot.release import verity
 from warmroot.release.manifest import Manifest
 from warmroot.release.verity import BLOCK, Tree
 
-EPOCH = 1767225600
-"""The time stamp of everything: 2026-01-01, UTC."""
 MIB = 1 << 20
 _EROFS_UUID = "7761726d-726f-4f74-8000-000000000002"
 _FAT_SERIAL = "57520002"
 _FAT_SLACK = 256 * 1024
-_STUB_KERNEL = "WARMROOT-STUB-KERNEL\n"
-_STUB_INITRD = b"WARMROOT-STUB-INITRD\n"
 _EROFS_FLAGS = {
     Compression.LZ4HC: ["-zlz4hc", "-C65536"],
     Compression.LZ4: ["-zlz4", "-C65536"],
@@ -38,44 +40,48 @@ _EROFS_FLAGS = {
 }
 
 
+class Format(StrEnum):
+    """What a build gives besides the release: a whole disk with the release in slot A."""
+
+    RAW = "raw"
+    QCOW2 = "qcow2"
+
+
 @dataclass(frozen=True)
 class BuiltRelease:
-    """A release in a folder. `timings` are seconds by step."""
+    """A release in a folder. `timings` are seconds by step, `disks` files by format."""
 
     dir: Path
     manifest: Manifest
     digest: str
     timings: dict[str, float] = field(default_factory=dict)
+    disks: dict[Format, Path] = field(default_factory=dict)
 
 
-def build(recipe: Recipe, out: Path) -> BuiltRelease:
-    """Builds a release into the new folder `out`.
+def build(
+    recipe: Recipe, out: Path, steps: Steps | None = None, *, formats: Collection[Format] = ()
+) -> BuiltRelease:
+    """Builds a release into the new folder `out`, and disks with it.
 
     Raises:
         UserError: `out` exists, a source file is missing, or an image does not fit its partition.
-        NotInstalled: mkfs.erofs, mkfs.vfat or mtools is missing.
+        NotInstalled: mkfs.erofs, mkfs.vfat or mtools is missing; for `debian` mmdebstrap; for `formats`
+            GRUB's tools, mke2fs or qemu-img.
         StepFailed: one of them failed; the message has its command and last lines.
     """
+    steps = steps or Steps()
     if out.exists():
         raise UserError(f"{out} exists already", hint="name a new folder, or remove this one first")
+    tree.check(recipe)
+    _check_space(recipe, out.parent)
     partial = out.with_name(f"{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    timings: dict[str, float] = {}
     try:
         partial.mkdir(parents=True)
-        with _timed(timings, "tree"):
-            _assemble(recipe, partial / "tree")
-        with _timed(timings, "erofs"):
-            _erofs(recipe, partial / "tree", partial / "root.img")
-        with _timed(timings, "verity"):
-            tree = _append_tree(partial / "root.img", bytes.fromhex(recipe.salt))
-        with _timed(timings, "boot"):
-            _boot(recipe, tree, partial)
-        for scratch in ("tree", "boot"):
-            shutil.rmtree(partial / scratch)
-        manifest = _manifest(recipe, tree, partial)
+        manifest = _build(recipe, partial, steps)
         data = manifest.encode()
         (partial / "manifest.json").write_bytes(data)
+        _make_disks(recipe, partial, frozenset(formats), steps)
         partial.rename(out)
     except OSError as error:
         raise UserError(
@@ -83,64 +89,85 @@ def build(recipe: Recipe, out: Path) -> BuiltRelease:
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return BuiltRelease(out, manifest, manifests.digest(data), timings)
+    disks = {each: out / _disk_name(each) for each in sorted(formats)}
+    return BuiltRelease(out, manifest, manifests.digest(data), dict(steps.seconds), disks)
 
 
-def os_release(recipe: Recipe) -> str:
-    """What `/usr/lib/os-release` says; the proxy reads product and version from it."""
-    return (
-        f'ID=warmroot\nNAME="{recipe.product}"\nPRETTY_NAME="{recipe.product} {recipe.version}"\n'
-        f"VERSION_ID={recipe.version}\nIMAGE_ID={recipe.product}\nIMAGE_VERSION={recipe.version}\n"
-        f"ARCHITECTURE={recipe.arch}\n"
-    )
+def _build(recipe: Recipe, folder: Path, steps: Steps) -> Manifest:
+    """Everything but the manifest, into `folder`."""
+    work = folder / "work"
+    work.mkdir()
+    assembled = tree.assemble(recipe, work / "tree", steps)
+    with steps.step("erofs"):
+        _erofs(recipe, work / "tree", folder / "root.img")
+    with steps.step("verity"):
+        hashes = _append_tree(folder / "root.img", bytes.fromhex(recipe.salt))
+    with steps.step("boot"):
+        _boot(recipe, assembled, hashes, work, folder / "boot.img")
+    manifest = _manifest(recipe, assembled, hashes, folder)
+    with steps.step("lists"):
+        entries = inventory.take(work / "tree", owned_by_root=recipe.debian is None)
+        inventory.write(entries, folder / inventory.NAME)
+        if recipe.debian is not None:
+            _list_packages(manifest, recipe.debian.suite, assembled, folder)
+    shutil.rmtree(work)
+    return manifest
 
 
-def _assemble(recipe: Recipe, tree: Path) -> None:
-    tree.mkdir()
-    for file in recipe.files:
-        _put(tree / file.path[1:], _content(file), int(file.mode, 8))
-    _put(tree / "usr/lib/os-release", os_release(recipe).encode(), 0o644)
-    if recipe.trusted_root is not None:
-        _put(tree / "usr/share/warmroot/root.json", _read(recipe.trusted_root, "trustedRoot"), 0o644)
-    for folder in (tree, *(path for path in tree.rglob("*") if path.is_dir())):
-        folder.chmod(0o755)
+def _list_packages(manifest: Manifest, suite: str, assembled: Assembled, folder: Path) -> None:
+    from images import sbom  # half a second, and only releases of packages have a bill
+
+    listed = [asdict(package) for package in assembled.packages]
+    (folder / "packages.json").write_text(json.dumps(listed, indent=1) + "\n")
+    (folder / sbom.NAME).write_text(sbom.write(manifest, suite, assembled.packages))
+    (folder / KERNEL_OPTIONS).write_text(assembled.kernel_options)
 
 
-def _put(path: Path, data: bytes, mode: int) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    except (FileExistsError, IsADirectoryError, NotADirectoryError) as error:
+def _check_space(recipe: Recipe, folder: Path) -> None:
+    """What a build needs at once: the tree, its image, and the image's copy on a disk. Files are small."""
+    if recipe.debian is None or not folder.is_dir():
+        return
+    needed = 4 * recipe.partitions.root
+    free = shutil.disk_usage(folder).free
+    if free < needed:
         raise UserError(
-            f"files: {error.filename} is both a file and a folder", hint="correct the paths in files"
-        ) from error
-    path.chmod(mode)
+            f"{folder} has {free // MIB} MiB free, and a build takes up to {needed // MIB}",
+            hint="free space, or name a folder on another disk with --out",
+        )
 
 
-def _content(file: File) -> bytes:
-    if file.generate is not None:
-        return hashlib.shake_128(file.generate.seed.encode()).digest(file.generate.bytes)
-    if file.from_ is not None:
-        return _read(file.from_, f"files {file.path}")
-    return (file.content or "").encode()
+def _make_disks(recipe: Recipe, folder: Path, formats: frozenset[Format], steps: Steps) -> None:
+    if not formats:
+        return
+    sizes = recipe.partitions
+    planned = layout.plan(boot_size=sizes.boot, root_size=sizes.root, data_size=sizes.data)
+    raw = folder / _disk_name(Format.RAW)
+    with steps.step("disk"):
+        release = (folder / "boot.img", folder / "root.img")
+        record = BootRecord(gen=1, good=Slot.A)
+        disk.install(raw, planned, {Slot.A: release}, record, grub=grub.build(), data=True)
+    if Format.QCOW2 in formats:
+        with steps.step("qcow2"):
+            command.run(
+                "converting the disk",
+                ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, folder / _disk_name(Format.QCOW2)],
+                package="qemu-utils",
+            )
+    if Format.RAW not in formats:
+        raw.unlink()
 
 
-def _read(path: Path, field_name: str) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UserError(
-            f"{field_name}: {path} can't be read: {error.strerror}",
-            hint="a relative path begins at the recipe's folder",
-        ) from error
+def _disk_name(wanted: Format) -> str:
+    return f"disk.{wanted}"
 
 
-def _erofs(recipe: Recipe, tree: Path, image: Path) -> None:
-    """A recipe's files have no owners, so all belong to root, whoever builds; no attributes of the host."""
-    flags = ["-x-1", f"-T{EPOCH}", f"-U{_EROFS_UUID}", "--all-root", "--quiet"]
+def _erofs(recipe: Recipe, source: Path, image: Path) -> None:
+    """A recipe's own files have no owners: all belong to root, whoever builds. No attributes of its host."""
+    flags = ["-x-1", f"-T{EPOCH}", f"-U{_EROFS_UUID}", "--quiet"]
+    flags += [] if recipe.debian is not None else ["--all-root"]
     command.run(
         "making the root file system",
-        ["mkfs.erofs", *_EROFS_FLAGS[recipe.compression], *flags, image, tree],
+        ["mkfs.erofs", *_EROFS_FLAGS[recipe.compression], *flags, image, source],
         package="erofs-utils",
     )
 
@@ -151,40 +178,35 @@ def _append_tree(image: Path, salt: bytes) -> Tree:
         blocks = -(-size // BLOCK)
         file.truncate(blocks * BLOCK)
         file.seek(0)
-        tree = verity.build(file, data_blocks=blocks, salt=salt)
+        hashes = verity.build(file, data_blocks=blocks, salt=salt)
         file.seek(blocks * BLOCK)
-        file.write(tree.encode())
-    return tree
+        file.write(hashes.encode())
+    return hashes
 
 
-def slot_configuration(recipe: Recipe, tree: Tree) -> str:
+def slot_configuration(recipe: Recipe, hashes: Tree) -> str:
     """What GRUB sources from a slot's boot partition; the slot's letter comes from GRUB itself."""
     words = [
-        f"wr.hash={tree.root_hash.hex()}",
-        f"wr.off={tree.data_blocks * BLOCK}",
+        f"wr.hash={hashes.root_hash.hex()}",
+        f"wr.off={hashes.data_blocks * BLOCK}",
+        f"wr.salt={hashes.salt.hex()}",
         *recipe.kernel_arguments,
     ]
     return f'set slotargs="{" ".join(words)}"\n'
 
 
-def _boot(recipe: Recipe, tree: Tree, folder: Path) -> None:
-    kernel = recipe.kernel
-    if kernel.stub is not None:
-        stub = kernel.stub
-        text = f"{_STUB_KERNEL}behaviour={stub.behaviour}\nboot_seconds={stub.boot_seconds}\n"
-        vmlinuz, initrd = text.encode(), _STUB_INITRD
-    else:
-        assert kernel.file is not None
-        assert kernel.initrd is not None
-        vmlinuz, initrd = _read(kernel.file, "kernel.file"), _read(kernel.initrd, "kernel.initrd")
-    contents = {"vmlinuz": vmlinuz, "initrd": initrd, "slot.cfg": slot_configuration(recipe, tree).encode()}
-    (folder / "boot").mkdir()
+def _boot(recipe: Recipe, assembled: Assembled, hashes: Tree, work: Path, image: Path) -> None:
+    contents = {
+        "vmlinuz": assembled.vmlinuz,
+        "initrd": assembled.initrd,
+        "slot.cfg": slot_configuration(recipe, hashes).encode(),
+    }
+    (work / "boot").mkdir()
     for name, data in contents.items():
-        (folder / "boot" / name).write_bytes(data)
-        os.utime(folder / "boot" / name, (EPOCH, EPOCH))
+        (work / "boot" / name).write_bytes(data)
+        os.utime(work / "boot" / name, (EPOCH, EPOCH))
     used = sum(-(-len(data) // BLOCK) * BLOCK for data in contents.values())
     size = -(-(used + _FAT_SLACK) // MIB) * MIB
-    image = folder / "boot.img"
     command.run(
         "making the boot file system",
         ["mkfs.vfat", "--invariant", "-i", _FAT_SERIAL, "-n", "WRBOOT", "-C", image, str(size // 1024)],
@@ -192,12 +214,12 @@ def _boot(recipe: Recipe, tree: Tree, folder: Path) -> None:
     )
     command.run(
         "filling the boot file system",
-        ["mcopy", "-m", "-i", image, *(folder / "boot" / name for name in contents), "::/"],
+        ["mcopy", "-m", "-i", image, *(work / "boot" / name for name in contents), "::/"],
         package="mtools",
     )
 
 
-def _manifest(recipe: Recipe, tree: Tree, folder: Path) -> Manifest:
+def _manifest(recipe: Recipe, assembled: Assembled, hashes: Tree, folder: Path) -> Manifest:
     root_size, boot_size = ((folder / name).stat().st_size for name in ("root.img", "boot.img"))
     for name, size, limit in (
         ("boot", boot_size, recipe.partitions.boot),
@@ -217,9 +239,9 @@ def _manifest(recipe: Recipe, tree: Tree, folder: Path) -> Manifest:
             version=recipe.version,
             release_seq=recipe.release_seq,
             min_seq=recipe.min_seq,
-            root=manifests.Root(root_size, tree.data_blocks, tree.salt, tree.root_hash),
+            root=manifests.Root(root_size, hashes.data_blocks, hashes.salt, hashes.root_hash),
             boot=manifests.Boot(boot_size, boot_hash),
-            kernel=recipe.kernel.version,
+            kernel=assembled.kernel_version,
             kubelet=recipe.kubelet,
             kubernetes=manifests.Skew(recipe.kubernetes.min, recipe.kubernetes.max),
             config_schema=recipe.config_schema,
@@ -227,10 +249,3 @@ def _manifest(recipe: Recipe, tree: Tree, folder: Path) -> Manifest:
         )
     except ValueError as error:
         raise UserError(f"the recipe gives no manifest: {error}", hint="correct that field") from error
-
-
-@contextmanager
-def _timed(timings: dict[str, float], step: str) -> Iterator[None]:
-    began = time.monotonic()
-    yield
-    timings[step] = time.monotonic() - began

@@ -10,7 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from images import build as building
+from images import diff as diffing
 from images import recipe as recipes
+from images.timing import Steps
 from warmroot.errors import SourceError, UserError
 from warmroot.release import manifest as manifests
 
@@ -29,12 +31,24 @@ OutputOption = Annotated[Output, typer.Option("--output", "-o", help="How to pri
 
 @app.command()
 def build(
-    recipe: Annotated[Path, typer.Argument(help="The recipe (YAML).")],
-    out: Annotated[Path, typer.Option("--out", help="New folder for the release.")],
+    recipe: Annotated[str, typer.Argument(help="The recipe: a YAML file, or the name of a shipped one.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="New folder for the release (default: PRODUCT-VERSION).")
+    ] = None,
+    formats: Annotated[
+        list[building.Format] | None,
+        typer.Option("--format", help="Also make a disk of this format; may be given again."),
+    ] = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Build root.img, boot.img and manifest.json from RECIPE."""
-    built = building.build(recipes.load(recipe), out)
+    """Build root.img, boot.img and manifest.json from RECIPE, and disks that boot it.
+
+    A recipe of Debian packages gives a raw disk where no format is named.
+    """
+    loaded = recipes.find(recipe)
+    wanted = formats or ([building.Format.RAW] if loaded.debian is not None else [])
+    folder = out or Path(f"{loaded.product}-{loaded.version}")
+    built = building.build(loaded, folder, Steps(_report), formats=wanted)
     _show(
         {
             "release": built.manifest.target,
@@ -42,12 +56,44 @@ def build(
             "directory": str(built.dir),
             "rootBytes": built.manifest.root.size,
             "bootBytes": built.manifest.boot.size,
+            "disks": {name: str(path) for name, path in built.disks.items()},
             "seconds": {step: round(seconds, 3) for step, seconds in built.timings.items()},
         },
         output,
     )
     if output is Output.TEXT:
         typer.echo(f"next: warmroot release publish REPOSITORY {built.dir} --keys KEYS")
+
+
+@app.command()
+def diff(
+    old: Annotated[Path, typer.Argument(help="Folder of a built release.")],
+    new: Annotated[Path, typer.Argument(help="Folder of another.")],
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Print what NEW changes: versions, sizes, packages, kernel options and arguments, files."""
+    difference = diffing.between(old, new).as_dict()
+    if output is Output.JSON:
+        typer.echo(json.dumps(difference, indent=2))
+        return
+    for kind, changes in difference.items():
+        typer.echo(f"{kind}: {f'{len(changes)} changed' if changes else 'the same'}")
+        for change in changes:
+            typer.echo(f"  {_change(**change)}")
+
+
+def _change(name: str, before: str | None, after: str | None) -> str:
+    if before is None:
+        return f"+ {name}" + (f" {after}" if after != name else "")
+    if after is None:
+        return f"- {name}" + (f" {before}" if before != name else "")
+    return f"~ {name} {before} -> {after}"
+
+
+@app.command("list-recipes")
+def list_recipes(output: OutputOption = Output.TEXT) -> None:
+    """Print the shipped recipes and what each is for."""
+    _show(dict(recipes.shipped()), output)
 
 
 @app.command()
@@ -76,6 +122,11 @@ def inspect(
     except SourceError as error:
         raise UserError(f"{release} is not whole: {error.message}", hint="build it again") from error
     _show({"digest": manifests.digest(data), "verified": True, "manifest": json.loads(data)}, output)
+
+
+def _report(step: str, seconds: float | None) -> None:
+    """On standard error: standard output belongs to the result."""
+    typer.echo(f"  {step} …" if seconds is None else f"  {step}: {seconds:.1f} s", err=True)
 
 
 def _show(result: dict[str, Any], output: Output) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from warmroot.errors import NotInstalled, StepFailed
 
+EPOCH = 1767225600
+"""The time stamp of everything that is built: 2026-01-01, UTC (node.md, Image)."""
 _LAST_LINES = 8
 
 

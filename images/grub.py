@@ -7,15 +7,15 @@ loader itself and is read from no file system. Built by `grub-mkimage` from the 
 from __future__ import annotations
 
 import os
-import shutil
 import struct
-import subprocess
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from images import command
+from images.command import EPOCH
 from warmroot.disk import layout
 from warmroot.disk.gpt import BOOT_CODE_BYTES, SECTOR
 from warmroot.disk.layout import Layout
@@ -27,8 +27,6 @@ _PREFIX = "(memdisk)/boot/grub"
 _DISK_AND_FILES = ("part_gpt", "fat", "memdisk", "tar")
 _SCRIPTING = ("normal", "configfile", "loadenv", "test", "regexp", "echo", "serial", "terminal")
 _STARTING = ("linux", "boot", "reboot", "sleep")
-_EPOCH = "1767225600"
-"""Time stamp of every file that we pack, so that equal inputs give equal bytes (node.md, Image)."""
 _ESP_SERIAL = "57524553"
 _CORE_SEGMENT = 0x820
 _BLOCKLIST_AT = 500
@@ -60,7 +58,8 @@ def build(
     `extra_modules` are for tests, which end a virtual machine by writing to a port.
 
     Raises:
-        UserError: GRUB's tools or modules are missing.
+        UserError: GRUB's modules are missing.
+        NotInstalled, StepFailed: GRUB's tools are missing or failed.
     """
     contents = scripts() if contents is None else contents
     names = [*_DISK_AND_FILES, *_SCRIPTING, *_STARTING, *extra_modules]
@@ -98,14 +97,15 @@ def esp_image(grub: GrubImages, size: int) -> bytes:
     """An EFI system partition of `size` bytes with GRUB as the removable-media loader, which needs no NVRAM.
 
     Raises:
-        UserError: mkfs.fat or mtools is missing, or GRUB does not fit.
+        NotInstalled: mkfs.fat or mtools is missing.
+        StepFailed: GRUB does not fit.
     """
     with tempfile.TemporaryDirectory() as work:
         image, program = Path(work) / "esp.img", Path(work) / "BOOTX64.EFI"
         image.touch()
         os.truncate(image, size)
         program.write_bytes(grub.efi)
-        os.utime(program, (int(_EPOCH), int(_EPOCH)))
+        os.utime(program, (EPOCH, EPOCH))
         _run("mkfs.fat", "--invariant", "-i", _ESP_SERIAL, "-n", "ESP", str(image))
         _run("mmd", "-i", str(image), "::/EFI", "::/EFI/BOOT")
         _run("mcopy", "-m", "-i", str(image), str(program), "::/EFI/BOOT/BOOTX64.EFI")
@@ -118,7 +118,7 @@ def _memdisk(work: Path, contents: Mapping[str, str]) -> Path:
     for name, text in contents.items():
         (folder / name).write_text(text)
     owner = ("--owner=0", "--group=0", "--numeric-owner", "--mode=u=rwX,go=rX")
-    _run("tar", "--sort=name", *owner, f"--mtime=@{_EPOCH}", "-C", str(work), "-cf", str(archive), "boot")
+    _run("tar", "--sort=name", *owner, f"--mtime=@{EPOCH}", "-C", str(work), "-cf", str(archive), "boot")
     return archive
 
 
@@ -135,9 +135,9 @@ def _mkimage(target: str, modules: list[str], memdisk: Path, library: Path) -> b
 
 
 def _run(tool: str, *arguments: str) -> None:
-    if shutil.which(tool) is None:
-        raise UserError(f"{tool} is not installed", hint="install grub-common, mtools, dosfstools and tar")
-    environment = {**os.environ, "SOURCE_DATE_EPOCH": _EPOCH, "MTOOLS_SKIP_CHECK": "1", "TZ": "UTC"}
-    done = subprocess.run([tool, *arguments], capture_output=True, text=True, env=environment, check=False)
-    if done.returncode:
-        raise UserError(f"{tool} failed: {done.stderr.strip()}")
+    command.run(
+        "building the boot loader",
+        [tool, *arguments],
+        package="grub-common, mtools, dosfstools or tar",
+        environment={"SOURCE_DATE_EPOCH": str(EPOCH), "MTOOLS_SKIP_CHECK": "1"},
+    )

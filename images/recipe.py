@@ -3,59 +3,32 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
 from collections.abc import Iterator
 from enum import StrEnum
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    model_validator,
-)
-from pydantic.alias_generators import to_camel
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
+from images.parts import AbsolutePath, Debian, Name, PackageName, Part, Source, Units, User, twice
 from warmroot.errors import UserError
-from warmroot.release.manifest import check_name
 
-_RESERVED = ("/usr/share/warmroot/root.json", "/usr/lib/os-release")
+_SHIPPED = Path(__file__).parent / "recipes"
+_RESERVED = ("/usr/share/warmroot/root.json", "/usr/share/warmroot/packages.json", "/usr/lib/os-release")
 """Paths that the builder itself writes."""
 
 
-class Part(BaseModel):
-    """Base of every part: camelCase keys, unknown ones refused."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
-
-
-def _name(value: str) -> str:
-    check_name("it", value)
-    return value
-
-
-def _inside(value: str) -> str:
-    path = PurePosixPath(value)
-    if not path.is_absolute() or ".." in path.parts or str(path) != value or value == "/":
-        raise ValueError("must be an absolute path without . and .. and //")
+def _not_reserved(value: str) -> str:
     if value in _RESERVED:
         raise ValueError("is written by the builder itself")
     return value
 
 
-def _beside_recipe(value: Path, info: ValidationInfo) -> Path:
-    return Path((info.context or {}).get("base", "."), value)
-
-
-Name = Annotated[str, AfterValidator(_name)]
-Source = Annotated[Path, AfterValidator(_beside_recipe)]
-"""A file; a relative path begins at the recipe's folder."""
 Kubernetes = Annotated[str, Field(pattern=r"^[0-9]{1,3}\.[0-9]{1,3}$")]
+Module = Annotated[str, Field(pattern=r"^[a-z0-9_-]+$")]
 
 
 class Compression(StrEnum):
@@ -83,19 +56,29 @@ class Stub(Part):
 
 
 class Kernel(Part):
-    """The kernel: files, or a stub."""
+    """The kernel: a package, files, or a stub."""
 
-    version: Name = Field(description="Its version, for the manifest.")
+    version: Name | None = Field(
+        default=None, description="Its version, for the manifest; of a package it is known."
+    )
+    package: PackageName | None = Field(default=None, description="Debian's kernel package; needs `debian`.")
+    initrd_modules: tuple[Module, ...] = Field(
+        default=(), description="With `package`: drivers of disks and watchdogs that the initrd gets."
+    )
     file: Source | None = Field(default=None, description="The kernel image.")
     initrd: Source | None = Field(default=None, description="Its initrd; needed with `file`.")
     stub: Stub | None = Field(default=None, description="A stub in its place.")
 
     @model_validator(mode="after")
     def _one(self) -> Kernel:
-        if (self.file is None) == (self.stub is None):
-            raise ValueError("give either file or stub")
+        if sum(given is not None for given in (self.package, self.file, self.stub)) != 1:
+            raise ValueError("give exactly one of package, file, stub")
         if (self.file is None) != (self.initrd is None):
             raise ValueError("file and initrd belong together")
+        if (self.version is None) != (self.package is not None):
+            raise ValueError("give a version with file or stub, and none with package")
+        if self.initrd_modules and self.package is None:
+            raise ValueError("initrdModules needs package")
         return self
 
 
@@ -109,7 +92,7 @@ class Generate(Part):
 class File(Part):
     """One file of the root file system. It belongs to root."""
 
-    path: Annotated[str, AfterValidator(_inside)] = Field(description="Where, from the root.")
+    path: Annotated[AbsolutePath, AfterValidator(_not_reserved)] = Field(description="Where, from the root.")
     mode: str = Field(default="0644", pattern=r"^0[0-7]{3}$", description="Permission bits, octal.")
     content: str | None = Field(default=None, description="Its text.")
     from_: Source | None = Field(default=None, alias="from", description="A file to copy.")
@@ -130,10 +113,11 @@ class Skew(Part):
 
 
 class Partitions(Part):
-    """Bytes of the partitions that the images must fit into."""
+    """Bytes of the partitions: what the images must fit into, and what a disk image leaves for the node."""
 
     boot: int = Field(ge=1 << 20, description="boot-A and boot-B.")
     root: int = Field(ge=1 << 20, description="root-A and root-B.")
+    data: int = Field(default=1 << 29, ge=1 << 26, description="The data partition of a disk image.")
 
 
 class Recipe(Part):
@@ -160,18 +144,71 @@ class Recipe(Part):
     )
     compression: Compression = Field(default=Compression.LZ4HC, description="How EROFS compresses.")
     partitions: Partitions = Field(description="What the images must fit into.")
+    debian: Debian | None = Field(
+        default=None,
+        description="Debian packages that the root file system is made of; without it, files only.",
+    )
+    users: tuple[User, ...] = Field(default=(), description="Users; needs `debian`.")
+    units: Units = Field(default=Units(), description="What systemd starts; needs `debian`.")
+    remove: tuple[AbsolutePath, ...] = Field(
+        default=(), description="Paths, with wildcards, that are taken out of the packages' files."
+    )
     trusted_root: Source | None = Field(
         default=None, description="The TUF root that nodes of this release believe; without it none updates."
     )
     files: tuple[File, ...] = Field(default=(), description="The root file system.")
 
     @model_validator(mode="after")
-    def _paths_once(self) -> Recipe:
-        paths = [file.path for file in self.files]
-        twice = sorted({path for path in paths if paths.count(path) > 1})
-        if twice:
-            raise ValueError(f"files has {', '.join(twice)} twice")
+    def _names_once(self) -> Recipe:
+        for field, names in (
+            ("files", [file.path for file in self.files]),
+            ("users", [user.name for user in self.users]),
+            ("the numbers of users", [str(user.uid) for user in self.users]),
+        ):
+            if repeated := twice(names):
+                raise ValueError(f"{field} has {', '.join(repeated)} twice")
         return self
+
+    @model_validator(mode="after")
+    def _of_debian(self) -> Recipe:
+        if self.debian is None:
+            for field, given in (
+                ("users", self.users),
+                ("units", self.units != Units()),
+                ("remove", self.remove),
+                ("kernel.package", self.kernel.package),
+            ):
+                if given:
+                    raise ValueError(f"{field} needs debian")
+        elif self.kernel.package is None:
+            raise ValueError("with debian, kernel.package must name the kernel")
+        return self
+
+
+def shipped() -> dict[str, str]:
+    """The recipes that come with the builder: what each is for, by name."""
+    found = {}
+    for path in sorted(_SHIPPED.glob("*.yaml")):
+        comment = itertools.takewhile(lambda line: line.startswith("#"), path.read_text().splitlines())
+        found[path.stem] = " ".join(line.lstrip("# ") for line in comment)
+    return found
+
+
+def find(name: str) -> Recipe:
+    """The recipe in a file, or the shipped one of that name.
+
+    Raises:
+        UserError: there is neither, or it does not hold.
+    """
+    path = Path(name)
+    if not path.is_file() and name in shipped():
+        return load(_SHIPPED / f"{name}.yaml")
+    if not path.exists() and path.name == name and path.suffix not in (".yaml", ".yml"):
+        raise UserError(
+            f"there is neither a file nor a shipped recipe {name}",
+            hint=f"shipped are {', '.join(shipped())}; `warmroot image list-recipes` says what they are",
+        )
+    return load(path)
 
 
 def load(path: Path) -> Recipe:
@@ -230,6 +267,9 @@ def _keys(path: tuple[int | str, ...]) -> list[str]:
         "files": File,
         "generate": Generate,
         "kubernetes": Skew,
+        "debian": Debian,
+        "users": User,
+        "units": Units,
         "partitions": Partitions,
     }
     names = [part for part in path if isinstance(part, str)]

@@ -13,7 +13,7 @@ import hypothesis
 import pytest
 
 from testbed.controlplane import build
-from testbed.setup import debian, s3server
+from testbed.setup import debian, newer_debian, s3server
 from testbed.setup.cache import cache_dir
 from testbed.setup.debian import Tier
 from tests.java_world import Java
@@ -47,6 +47,8 @@ def _lacking(marker: str) -> str:
         return _tools(lambda package: package.name == "cryptsetup-bin")
     if marker == "vm":
         return _tools(lambda package: package.used_for.startswith("firmware"))
+    if marker == "image":
+        return _images()
     if marker == "api":
         return _control_plane()
     if marker == "jvm":
@@ -56,6 +58,12 @@ def _lacking(marker: str) -> str:
     if marker == "e2e":
         return _control_plane() or _tools(_of_images)
     return ""
+
+
+def _images() -> str:
+    if os.geteuid() != 0:
+        return "images of Debian packages need root: their files belong to several users"
+    return _tools(lambda package: package.used_for.startswith("machine images")) or newer_debian.lacking()
 
 
 def _tools(wanted: Callable[[debian.Package], bool]) -> str:

@@ -12,13 +12,13 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from images.debian import mirror
 from testbed.setup.process import run
-from warmroot.errors import StepFailed
+from warmroot.errors import MachineError, StepFailed
 
 SUITE = "trixie"
 C_LIBRARY = ("libc6", "libgcc-s1", "libstdc++6", "zlib1g")
 """What a Java runtime links to."""
-_KEYRINGS = Path("/usr/share/keyrings")
 _HINT = f"this needs Debian's apt and a mirror that has {SUITE}"
 
 
@@ -26,7 +26,8 @@ def unpack(packages: Sequence[str], tree: Path, each_line: Callable[[str], None]
     """Fetches packages of `SUITE` and unpacks them, and the C library into `tree/c`.
 
     Raises:
-        StepFailed: there is no apt, no Debian mirror, no network, or a signature that is not Debian's.
+        NotInstalled: there is no apt, no Debian mirror, or no keys of Debian's.
+        StepFailed: there is no network, or a signature that is not Debian's.
     """
     scratch = tree / "apt"
     apt: list[str | Path] = [_program("apt-get"), "-q"]
@@ -46,9 +47,9 @@ def lacking() -> str:
     """Why this machine can't have such packages; empty if it can."""
     try:
         _program("dpkg-deb")
-        _mirror()
-        _keyring()
-    except StepFailed as error:
+        mirror.main_archive(SUITE)
+        mirror.keyring()
+    except MachineError as error:
         return error.message
     return ""
 
@@ -83,7 +84,8 @@ def _configure(scratch: Path) -> Path:
         (scratch / name).mkdir(parents=True)
     (scratch / "status").touch()
     (scratch / "sources" / "newer.sources").write_text(
-        f"Types: deb\nURIs: {_mirror()}\nSuites: {SUITE}\nComponents: main\nSigned-By: {_keyring()}\n"
+        f"Types: deb\nURIs: {mirror.main_archive(SUITE).address}\nSuites: {SUITE}\nComponents: main\n"
+        f"Signed-By: {mirror.keyring()}\n"
     )
     ours = {
         "Dir::State": scratch / "state",
@@ -100,42 +102,9 @@ def _configure(scratch: Path) -> Path:
         "APT::Sandbox::User": "root",  # another could not write below a private cache folder
     }
     path = scratch / "apt.conf"
-    path.write_text(_network() + "".join(f'{name} "{value}";\n' for name, value in ours.items()))
+    path.write_text(mirror.network() + "".join(f'{name} "{value}";\n' for name, value in ours.items()))
     path.chmod(0o600)  # a proxy's address may hold a password
     return path
-
-
-def _network() -> str:
-    """How the machine's apt reaches its mirror: proxies, certificates, retries."""
-    dump = run([_program("apt-config"), "dump"], hint=_HINT)
-    wanted = ("Acquire::http", "Acquire::https", "Acquire::Check-", "Acquire::Retries")
-    return "".join(line + "\n" for line in dump.splitlines() if line.startswith(wanted))
-
-
-def _mirror() -> str:
-    """The address from which the machine's apt has its own Debian release."""
-    codename = _os_release().get("VERSION_CODENAME", "")
-    command = [_program("apt-get"), "indextargets", "--format", "$(RELEASE) $(REPO_URI)"]
-    for line in run([*command, "Created-By: Packages"], hint=_HINT).splitlines():
-        release, _, address = line.partition(" ")
-        if codename and release == codename and _os_release().get("ID") == "debian":
-            return address
-    raise StepFailed("apt on this machine has no Debian mirror", hint=_HINT)
-
-
-def _os_release() -> dict[str, str]:
-    try:
-        lines = Path("/etc/os-release").read_text().splitlines()
-    except OSError:
-        return {}
-    return {name: value.strip('"') for name, _, value in (line.partition("=") for line in lines)}
-
-
-def _keyring() -> Path:
-    for name in ("debian-archive-keyring.pgp", "debian-archive-keyring.gpg"):
-        if (_KEYRINGS / name).exists():
-            return _KEYRINGS / name
-    raise StepFailed("Debian's keys are missing", hint="install debian-archive-keyring")
 
 
 def _program(name: str) -> str:

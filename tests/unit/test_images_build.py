@@ -6,10 +6,10 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from images import build as building
 from images import cli, command
 from images import recipe as recipes
 from images.build import build
+from images.tree import content
 from tests.unit.test_images_recipe import tree
 from warmroot.errors import NotInstalled, StepFailed, UserError
 from warmroot.release.manifest import decode, digest
@@ -39,8 +39,9 @@ def built(tmp_path_factory):
     return build(recipe(trustedRoot=str(folder / "root.json"), kernelArguments=["quiet"]), folder / "out")
 
 
-def test_a_release_is_three_files_that_agree(built):
-    assert sorted(path.name for path in built.dir.iterdir()) == ["boot.img", "manifest.json", "root.img"]
+def test_a_release_is_three_files_that_agree_and_the_list_of_what_is_in_them(built):
+    names = sorted(path.name for path in built.dir.iterdir())
+    assert names == ["boot.img", "contents.jsonl", "manifest.json", "root.img"]
     data = (built.dir / "manifest.json").read_bytes()
     assert (decode(data), digest(data)) == (built.manifest, built.digest)
     check_root(built.dir / "root.img", built.manifest)
@@ -89,9 +90,8 @@ def boot_file(built, name):
 
 def test_the_slot_configuration_names_root_hash_offset_and_arguments(built):
     root = built.manifest.root
-    assert boot_file(built, "slot.cfg") == (
-        f'set slotargs="wr.hash={root.root_hash.hex()} wr.off={root.data_size} quiet"\n'
-    )
+    words = f"wr.hash={root.root_hash.hex()} wr.off={root.data_size} wr.salt={root.salt.hex()} quiet"
+    assert boot_file(built, "slot.cfg") == f'set slotargs="{words}"\n'
 
 
 def test_a_stub_kernel_says_what_it_does(tmp_path):
@@ -162,7 +162,7 @@ def test_the_command_builds_and_inspects(tmp_path):
     small.write_text(yaml.safe_dump(tree(files=list(FILES))))
     made = run(cli.app, ["build", str(small), "--out", str(out), "-o", "json"], catch_exceptions=False)
     seen = run(cli.app, ["inspect", str(out), "--output", "json"], catch_exceptions=False)
-    assert json.loads(made.output)["digest"] == json.loads(seen.output)["digest"]
+    assert json.loads(made.stdout)["digest"] == json.loads(seen.stdout)["digest"]
     with (out / "root.img").open("r+b") as image:
         image.write(b"rot")
     with pytest.raises(UserError, match="not whole"):
@@ -175,6 +175,6 @@ def test_the_schema_command_prints_json():
 
 def test_generated_bytes_follow_the_seed():
     file = {"path": "/x", "generate": {"bytes": 5, "seed": "a"}}
-    one, same = (building._content(recipes.File.model_validate(file)) for _ in range(2))
-    other = building._content(recipes.File.model_validate(file | {"generate": {"bytes": 5, "seed": "b"}}))
+    one, same = (content(recipes.File.model_validate(file)) for _ in range(2))
+    other = content(recipes.File.model_validate(file | {"generate": {"bytes": 5, "seed": "b"}}))
     assert one == same != other

@@ -1,0 +1,1 @@
+"""A root file system from Debian packages."""

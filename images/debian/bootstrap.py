@@ -1,0 +1,111 @@
+"""From packages to a tree: mmdebstrap unpacks and configures them; the kernel is fetched beside them.
+
+The kernel's package is not installed: its scripts would build an initrd of Debian's kind, and pull in what
+builds it. What it needs from them is little, and `system` does it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from images import command
+from images.debian import mirror
+from images.parts import Debian
+from warmroot.errors import StepFailed, UserError
+
+REQUIRED = (
+    "systemd",
+    "systemd-sysv",
+    "dbus",
+    "udev",
+    "kmod",
+    "util-linux",
+    "mount",
+    "dmsetup",
+    "busybox-static",
+)
+"""What an image of ours can't do without: its init, and what the initrd is made of."""
+_LEFT_OUT = ("doc", "man", "info", "locale", "lintian", "bug")
+_FETCH_KERNEL = """
+set -e
+export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"
+cd "$WARMROOT_FETCHED"
+apt-cache depends "$WARMROOT_KERNEL" > depends
+of_the_day=$(awk '$1 == "Depends:" && $2 ~ /^linux-image-/ { print $2; exit }' depends)
+apt-get -q download "${of_the_day:-$WARMROOT_KERNEL}"
+"""
+"""A package such as linux-image-amd64 only depends on that of the day, which is the one to fetch."""
+
+
+def check(debian: Debian) -> None:
+    """Refuses before the long work what would fail after it.
+
+    Raises:
+        UserError: this process may not make files of other owners.
+        NotInstalled: this machine has no Debian mirror, or no keys of Debian's.
+        StepFailed: apt failed.
+    """
+    if os.geteuid() != 0:
+        raise UserError(
+            "a recipe with debian needs root: its files belong to several users", hint="run it with sudo"
+        )
+    _sources(debian)
+
+
+def bootstrap(debian: Debian, kernel: str, tree: Path, fetched: Path) -> Path:
+    """Fills the new folder `tree`, and gives the kernel's package, which lies in the new folder `fetched`.
+
+    Raises:
+        NotInstalled: mmdebstrap or apt is missing.
+        StepFailed: there is no such package, no network, or a signature is not Debian's.
+    """
+    fetched.mkdir()
+    packages = sorted({*REQUIRED, *debian.packages})
+    options = [f"--aptopt={line.rstrip(';')}" for line in mirror.network().splitlines()]
+    options += ['--aptopt=APT::Install-Recommends "false"']
+    options += [f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in _LEFT_OUT]
+    command.run(
+        "installing Debian packages",
+        [
+            "mmdebstrap",
+            "--mode=root",
+            "--variant=essential",
+            "--format=directory",
+            *options,
+            f"--include={','.join(packages)}",
+            f"--customize-hook={_FETCH_KERNEL}",
+            debian.suite,
+            tree,
+            *_sources(debian),
+        ],
+        package="mmdebstrap",
+        environment={
+            "SOURCE_DATE_EPOCH": str(command.EPOCH),
+            "WARMROOT_FETCHED": str(fetched.resolve()),
+            "WARMROOT_KERNEL": kernel,
+        },
+    )
+    found = sorted(fetched.glob("*.deb"))
+    if len(found) != 1:
+        raise StepFailed(f"no package of the kernel {kernel} was fetched", hint="check kernel.package")
+    return found[0]
+
+
+def fields(package: Path, *names: str) -> Mapping[str, str]:
+    """Control fields of a package file, by name.
+
+    Raises:
+        NotInstalled: dpkg is missing.
+        StepFailed: it is no package.
+    """
+    said = command.run("reading a package", ["dpkg-deb", "--field", package, *names], package="dpkg")
+    return {name: value for name, _, value in (line.partition(": ") for line in said.splitlines())}
+
+
+def _sources(debian: Debian) -> list[str]:
+    signed = f"[signed-by={mirror.keyring()}]"
+    if debian.mirrors:
+        return [f"deb {signed} {line}" for line in debian.mirrors]
+    return [f"deb {signed} {one.address} {one.suite} main" for one in mirror.archives(debian.suite)]

@@ -1,0 +1,63 @@
+"""The software bill of materials of a release: CycloneDX 1.6, JSON. Equal releases give equal bytes."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from cyclonedx.model import HashAlgorithm, HashType
+from cyclonedx.model.bom import Bom, BomMetaData
+from cyclonedx.model.component import Component, ComponentType
+from cyclonedx.output.json import JsonV1Dot6
+from packageurl import PackageURL
+
+from images.command import EPOCH
+from images.debian.system import Installed
+from warmroot.release import manifest as manifests
+from warmroot.release.manifest import Manifest
+
+NAME = "sbom.cdx.json"
+_NAMESPACE = uuid.UUID("7761726d-726f-4f74-8000-000000000004")
+
+
+def write(manifest: Manifest, suite: str, packages: Iterable[Installed]) -> str:
+    """The bill of a release made of packages of one Debian release.
+
+    Its serial number follows from the release's digest, and its time is that of all our files: it says which
+    bytes it describes, not when somebody wrote it down.
+    """
+    digest = manifests.digest(manifest.encode())
+    system = Component(
+        name=manifest.product,
+        version=manifest.version,
+        type=ComponentType.OPERATING_SYSTEM,
+        bom_ref=digest,
+        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=digest.removeprefix("sha256:"))],
+    )
+    parts = [_component(package, suite) for package in packages]
+    bom = Bom(
+        components=parts,
+        serial_number=uuid.uuid5(_NAMESPACE, digest),
+        metadata=BomMetaData(component=system, timestamp=datetime.fromtimestamp(EPOCH, UTC)),
+    )
+    bom.register_dependency(system, parts)
+    return JsonV1Dot6(bom).output_as_string(indent=1) + "\n"
+
+
+def _component(package: Installed, suite: str) -> Component:
+    upstream = f"{package.source}@{package.source_version}"
+    address = PackageURL(
+        type="deb",
+        namespace="debian",
+        name=package.name,
+        version=package.version,
+        qualifiers={"arch": package.architecture, "distro": suite, "upstream": upstream},
+    )
+    return Component(
+        name=package.name,
+        version=package.version,
+        type=ComponentType.LIBRARY,
+        purl=address,
+        bom_ref=str(address),
+    )

@@ -1,0 +1,172 @@
+"""The root file system as a folder: from a recipe's files alone, or laid over Debian packages."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from images.debian import bootstrap, system
+from images.debian.system import Installed
+from images.initrd import build as build_initrd
+from images.recipe import File, Recipe
+from images.timing import Steps
+from warmroot.errors import UserError
+
+_NODE_SCRIPTS = ("on-trial", "record", "status")
+_NODE_UNITS = ("warmroot-boot-guard.timer", "warmroot-status.service")
+_NODE_OTHER_UNITS = ("warmroot-boot-guard.service",)
+_STUB_KERNEL = "WARMROOT-STUB-KERNEL\n"
+_STUB_INITRD = b"WARMROOT-STUB-INITRD\n"
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """What belongs to a tree: the kernel that starts it, and the packages that it is made of."""
+
+    vmlinuz: bytes
+    initrd: bytes
+    kernel_version: str
+    packages: tuple[Installed, ...] = ()
+    kernel_options: str = ""
+    """What a kernel from a package was built with."""
+
+
+def check(recipe: Recipe) -> None:
+    """Refuses before the long work what would fail after it.
+
+    Raises:
+        UserError: a source file can't be read, or this process may not do what the recipe needs.
+        NotInstalled: Debian's tools or keys are missing.
+        StepFailed: apt failed.
+    """
+    kernel = recipe.kernel
+    sources = [(f"files {file.path}", file.from_) for file in recipe.files]
+    sources += [("trustedRoot", recipe.trusted_root), ("kernel.file", kernel.file)]
+    sources += [("kernel.initrd", kernel.initrd)]
+    for field, path in sources:
+        if path is not None:
+            _read(path, field)
+    if recipe.debian is not None:
+        bootstrap.check(recipe.debian)
+
+
+def assemble(recipe: Recipe, tree: Path, steps: Steps) -> Assembled:
+    """Makes the new folder `tree`.
+
+    Raises:
+        UserError: a source file is missing, or paths contradict one another.
+        NotInstalled, StepFailed: a program is missing or failed.
+    """
+    if recipe.debian is not None:
+        return _of_debian(recipe, tree, steps)
+    with steps.step("tree"):
+        tree.mkdir()
+        _put_files(recipe, tree)
+    kernel = recipe.kernel
+    assert kernel.version is not None
+    if kernel.stub is not None:
+        stub = kernel.stub
+        text = f"{_STUB_KERNEL}behaviour={stub.behaviour}\nboot_seconds={stub.boot_seconds}\n"
+        return Assembled(text.encode(), _STUB_INITRD, kernel.version)
+    assert kernel.file is not None
+    assert kernel.initrd is not None
+    return Assembled(_read(kernel.file, "kernel.file"), _read(kernel.initrd, "kernel.initrd"), kernel.version)
+
+
+def _of_debian(recipe: Recipe, tree: Path, steps: Steps) -> Assembled:
+    assert recipe.debian is not None
+    assert recipe.kernel.package is not None
+    with steps.step("packages"):
+        fetched = tree.with_name("fetched")
+        package = bootstrap.bootstrap(recipe.debian, recipe.kernel.package, tree, fetched)
+        listed = system.packages(tree, package)
+    with steps.step("kernel"):
+        kernel = system.unpack_kernel(tree, package)
+        system.remove(tree, recipe.remove)
+        system.index_modules(tree, kernel)
+    with steps.step("initrd"):
+        initrd = build_initrd(tree, kernel.version, recipe.kernel.initrd_modules)
+    with steps.step("system"):
+        system.add_users(tree, recipe.users)
+        _put_node_half(tree)
+        _put_files(recipe, tree)
+        enabled = (*_NODE_UNITS, *recipe.units.enable)
+        system.set_units(tree, recipe.units.model_copy(update={"enable": enabled}))
+        system.settle(tree, listed)
+    return Assembled(kernel.image, initrd, kernel.version, listed, kernel.options)
+
+
+def os_release(recipe: Recipe) -> str:
+    """What `/usr/lib/os-release` says; the proxy reads product and version from it."""
+    like = "ID_LIKE=debian\n" if recipe.debian is not None else ""
+    return (
+        f'ID=warmroot\n{like}NAME="{recipe.product}"\nPRETTY_NAME="{recipe.product} {recipe.version}"\n'
+        f"VERSION_ID={recipe.version}\nIMAGE_ID={recipe.product}\nIMAGE_VERSION={recipe.version}\n"
+        f"ARCHITECTURE={recipe.arch}\n"
+    )
+
+
+def _put_node_half(tree: Path) -> None:
+    """What every node of ours runs: `images/node`."""
+    source = files("images") / "node"
+    for name in _NODE_SCRIPTS:
+        _put(tree, f"usr/lib/warmroot/{name}", (source / name).read_bytes(), 0o755)
+    for name in (*_NODE_UNITS, *_NODE_OTHER_UNITS):
+        _put(tree, f"usr/lib/systemd/system/{name}", (source / name).read_bytes(), 0o644)
+
+
+def _put_files(recipe: Recipe, tree: Path) -> None:
+    for file in recipe.files:
+        _put(tree, file.path[1:], content(file), int(file.mode, 8))
+    _put(tree, "usr/lib/os-release", os_release(recipe).encode(), 0o644)
+    if recipe.trusted_root is not None:
+        _put(tree, "usr/share/warmroot/root.json", _read(recipe.trusted_root, "trustedRoot"), 0o644)
+
+
+def _put(tree: Path, name: str, data: bytes, mode: int) -> None:
+    """Nothing is written through a link: it could lead out of the tree."""
+    path = tree
+    try:
+        for part in Path(name).parts[:-1]:
+            path = path / part
+            if path.is_symlink():
+                raise UserError(
+                    f"files: /{path.relative_to(tree)} is a link of a package",
+                    hint="name the place that it leads to",
+                )
+            if not path.is_dir():
+                path.mkdir()
+                path.chmod(0o755)
+        path = tree / name
+        path.unlink(missing_ok=True)
+        path.write_bytes(data)
+    except (FileExistsError, IsADirectoryError, NotADirectoryError) as error:
+        raise UserError(
+            f"files: {error.filename} is both a file and a folder", hint="correct the paths in files"
+        ) from error
+    path.chmod(mode)
+
+
+def content(file: File) -> bytes:
+    """The bytes of one file.
+
+    Raises:
+        UserError: it can't be read.
+    """
+    if file.generate is not None:
+        return hashlib.shake_128(file.generate.seed.encode()).digest(file.generate.bytes)
+    if file.from_ is not None:
+        return _read(file.from_, f"files {file.path}")
+    return (file.content or "").encode()
+
+
+def _read(path: Path, field_name: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(
+            f"{field_name}: {path} can't be read: {error.strerror}",
+            hint="a relative path begins at the recipe's folder",
+        ) from error

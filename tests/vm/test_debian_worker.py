@@ -1,0 +1,179 @@
+"""The Debian worker on real firmware: it is built, it boots, it is switched, broken, and comes back."""
+
+import json
+import subprocess
+
+import pytest
+
+from images import recipe as recipes
+from images.build import build
+from images.parts import Debian
+from testbed.vm.hardware import Bus, Firmware
+from tests.vm.worker import TO_THE_KERNEL, UP, Worker, built, removed
+from warmroot.disk.bootrecord import BootRecord, Slot
+from warmroot.disk.layout import COPY_OFFSETS, DATA, root
+from warmroot.errors import StepFailed
+from warmroot.release.repository import check_boot, check_root
+
+pytestmark = [pytest.mark.image, pytest.mark.vm, pytest.mark.timeout(1200)]
+GOOD = BootRecord(1, Slot.A)
+TRIAL = GOOD.succeed(next=Slot.B, left=3)
+WRITE = (
+    "dd if=/run/record of=/dev/disk/by-partlabel/bootstate bs=512 count=1 seek={} "
+    "oflag=direct,dsync conv=notrunc status=none"
+)
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory):
+    return built(tmp_path_factory.mktemp("worker") / "release")
+
+
+@pytest.fixture
+def worker(release, tmp_path):
+    yield Worker.of(release.dir, tmp_path)
+    removed(tmp_path)
+
+
+def status(machine):
+    """The line that a system which came up writes, as a dictionary."""
+    line = machine.wait_for(r"^warmroot-status: .*$", UP)[0]
+    return dict(word.split("=", 1) for word in line.split() if "=" in word)
+
+
+def write_record(machine, record):
+    """As the proxy does it: copy 1, then copy 2, one durable sector each."""
+    text = record.encode().decode().replace("\n", "\\n")
+    done = machine.run(
+        f"set -e; printf '{text}' >/run/record\n"
+        + "\n".join(WRITE.format(offset // 512) for offset in COPY_OFFSETS)
+    )
+    assert done.status == 0, done.output
+
+
+def test_a_release_of_packages_is_whole_and_lists_what_is_in_it(release):
+    check_root(release.dir / "root.img", release.manifest)
+    check_boot(release.dir / "boot.img", release.manifest)
+    listed = {one["name"]: one["version"] for one in json.loads((release.dir / "packages.json").read_text())}
+    assert {"systemd", "containerd", "runc", "libc6"} <= set(listed)
+    kernel = next(name for name in listed if name.startswith("linux-image-"))
+    assert kernel.removeprefix("linux-image-").startswith(release.manifest.kernel.partition("-")[0])
+
+
+def test_nothing_of_the_build_and_of_its_machine_is_left(release, tmp_path):
+    tree = tmp_path / "tree"
+    extract = ["fsck.erofs", f"--extract={tree}", "--no-preserve", release.dir / "root.img"]
+    subprocess.run(extract, capture_output=True, check=True)
+    assert [list((tree / name).iterdir()) for name in ("var", "run", "tmp", "dev", "boot")] == [[]] * 5
+    assert (tree / "etc/machine-id").read_bytes() == b""
+    assert not (tree / "etc/apt").exists()
+    assert not (tree / "etc/resolv.conf").exists()
+    assert "IMAGE_ID=debian-worker" in (tree / "usr/lib/os-release").read_text()
+    removed(tree)
+
+
+@pytest.mark.parametrize(
+    ("firmware", "bus"),
+    [(Firmware.UEFI, Bus.NVME), (Firmware.BIOS, Bus.SATA)],
+    ids=["UEFI, NVMe", "BIOS, SATA"],
+)
+def test_the_initrd_finds_its_disk_on_every_bus_and_verifies_the_root(worker, firmware, bus):
+    with worker.on(firmware=firmware, bus=bus) as machine:
+        machine.wait_for("warmroot: slot=A source=1", TO_THE_KERNEL)
+        machine.wait_for("warmroot-initrd: .* hands over to systemd", TO_THE_KERNEL)
+        assert f"hash={worker.root_hash}" in machine.console()
+        assert "FAILED" not in machine.console()
+        assert "DATA_LOST" not in machine.console()
+
+
+def test_a_system_is_switched_by_one_sector_tried_confirmed_and_survives_its_guard(worker):
+    worker.fill(Slot.B)
+    with worker.on() as machine:
+        first = status(machine)
+        assert (first["slot"], first["state"], first["failed"]) == ("A", "good", "none")
+        assert machine.run("echo kept > /etc/marker; systemctl start warmroot-boot-guard").status == 0
+        assert machine.running, "the guard leaves a confirmed system alone"
+        write_record(machine, TRIAL)
+        machine.reboot()
+    with worker.on() as machine:
+        second = status(machine)
+        assert (second["slot"], second["state"], second["failed"]) == ("B", "trial", "none")
+        assert second["boot"] != first["boot"]
+        assert machine.run("cat /etc/marker").output.strip() == "kept"
+        assert worker.record().left == 2
+        write_record(machine, worker.record().succeed(good=Slot.B, next=None))
+        assert machine.run("/usr/lib/warmroot/on-trial").status == 1
+        assert worker.record().good is Slot.B
+        hardened(machine)
+
+
+def hardened(machine):
+    """What a booted worker must be like; more belongs into the hardening report."""
+    assert machine.run("systemctl show -p WatchdogDevice --value").output.strip() == "/dev/watchdog0"
+    assert machine.run("touch /usr/x").status != 0
+    assert machine.run("stat -c '%a %U:%G' /usr/sbin/unix_chkpwd").output == "2755 root:shadow"
+    assert machine.run("findmnt -no FSTYPE,OPTIONS /").output.startswith("erofs ro")
+    sockets = [line.split() for line in machine.run("ss -Htuln").output.splitlines()]
+    reachable = [(kind, at) for kind, _, _, _, at, *_ in sockets if not at.startswith("127.0.0.1:")]
+    assert all(kind == "udp" and at.endswith(":68") for kind, at in reachable), reachable  # DHCP's answers
+    assert machine.run("dmsetup status root").output.split()[-1] == "V"
+
+
+def test_a_system_on_trial_that_nobody_confirms_is_taken_back(worker):
+    """The guard's service is started by hand: its timer waits ten minutes."""
+    worker.fill(Slot.B)
+    worker.set_record(TRIAL)
+    with worker.on() as machine:
+        machine.wait_for(r"^warmroot-status: .*slot=B", UP)
+        assert machine.run("systemctl start --no-block warmroot-boot-guard; sleep 0.1").status == 0
+        machine.wait_end(120)
+        assert "warmroot-boot-guard: nobody confirmed" in machine.console()
+    assert worker.record().left == 2
+
+
+def test_a_root_with_one_flipped_bit_panics_uses_up_its_tries_and_the_good_slot_comes_back(worker):
+    worker.fill(Slot.B)
+    worker.spoil(root(Slot.B), 1024)
+    worker.set_record(TRIAL)
+    for left in (2, 1, 0):
+        with worker.on() as machine:
+            machine.wait_for("dm-verity device corrupted|is corrupted", TO_THE_KERNEL)
+            machine.wait_end(60)
+        assert worker.record() == BootRecord(TRIAL.gen, Slot.A, Slot.B, left)
+    with worker.on() as machine:
+        machine.wait_for("warmroot: slot=A", TO_THE_KERNEL)
+        machine.wait_for("hands over to systemd", TO_THE_KERNEL)
+
+
+def test_a_kernel_that_cannot_start_costs_a_try(worker):
+    """Slot B is empty: GRUB itself goes on to the next try."""
+    worker.set_record(TRIAL)
+    with worker.on() as machine:
+        machine.wait_for(f"LOAD_FAILED slot={Slot.B}", TO_THE_KERNEL)
+        machine.wait_end(60)
+    assert worker.record().left == 2
+
+
+def test_a_node_whose_data_is_lost_still_boots_and_says_so(worker):
+    worker.wipe(DATA, 1 << 20)
+    with worker.on() as machine:
+        machine.wait_for("DATA_LOST", TO_THE_KERNEL)
+        machine.wait_for("hands over to systemd", TO_THE_KERNEL)
+
+
+def test_a_disk_that_cannot_be_written_boots_the_good_slot_and_says_so(worker):
+    worker.fill(Slot.B)
+    worker.set_record(TRIAL)
+    with worker.on(read_only=True) as machine:
+        machine.wait_for("warmroot: slot=A", TO_THE_KERNEL)
+        machine.wait_for("DATA_READ_ONLY", TO_THE_KERNEL)
+        machine.wait_for("hands over to systemd", TO_THE_KERNEL)
+    assert worker.record() == TRIAL
+
+
+def test_a_package_that_does_not_exist_is_named_and_nothing_is_left(tmp_path):
+    recipe = recipes.find("debian-worker")
+    wrong = recipe.model_copy(update={"debian": Debian(suite="trixie", packages=("no-such-package",))})
+    with pytest.raises(StepFailed, match="no-such-package"):
+        build(wrong, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
