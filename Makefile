@@ -1,5 +1,5 @@
 # Thin names over scripts/, which do the work and which CI calls too.
-.PHONY: help setup demo test test-unit lint bench docs clean
+.PHONY: help setup demo test test-unit vm lint bench docs clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list.
@@ -16,6 +16,9 @@ test: ## Everything that CI checks: lint and all tests. ARGS go to pytest.
 
 test-unit: ## Unit and property tests alone: no Go, nothing from apt.
 	@scripts/test-unit $(ARGS)
+
+vm: ## Real firmware, kernels and systemd under QEMU. ARGS go to pytest.
+	@scripts/vm $(ARGS)
 
 lint: ## Format, style, types, layers, sizes, generated files.
 	@scripts/lint

@@ -77,6 +77,8 @@ def _watched(application: Application, ways: Mapping[str, Way]) -> tuple[dict[st
             seen[name].p99.append(early.percentile(0.99))
             seen[name].served.append(len(answers.latencies))
             seen[name].unexpected += bool(answers.unexpected)
+            for answer in answers.unexpected[:3]:
+                print(f"  {name}: {answer}", file=sys.stderr, flush=True)
             load.append(os.getloadavg()[0])
         said = ", ".join(f"{name} {one.served[-1]:.0f}" for name, one in seen.items())
         print(f"  round {number + 1} of {ROUNDS}, requests served: {said}", file=sys.stderr, flush=True)

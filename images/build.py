@@ -7,16 +7,16 @@ The version of mkfs.erofs is an input too (node.md, Image). A build happens in `
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
-from collections.abc import Collection
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from images import command, disk, grub, inventory, tree
+from images import command, datafs, disk, grub, inventory, oci, tree
 from images.command import EPOCH
+from images.debian.system import as_json
 from images.diff import KERNEL_OPTIONS
 from images.recipe import Compression, Recipe
 from images.timing import Steps
@@ -41,21 +41,25 @@ _EROFS_FLAGS = {
 
 
 class Format(StrEnum):
-    """What a build gives besides the release: a whole disk with the release in slot A."""
+    """What a build gives besides: a disk with the release in slot A, or the release for a registry."""
 
     RAW = "raw"
     QCOW2 = "qcow2"
+    OCI = "oci"
+
+
+_FILES = {Format.RAW: "disk.raw", Format.QCOW2: "disk.qcow2", Format.OCI: oci.NAME}
 
 
 @dataclass(frozen=True)
 class BuiltRelease:
-    """A release in a folder. `timings` are seconds by step, `disks` files by format."""
+    """A release in a folder. `timings` are seconds by step, `others` files by format."""
 
     dir: Path
     manifest: Manifest
     digest: str
     timings: dict[str, float] = field(default_factory=dict)
-    disks: dict[Format, Path] = field(default_factory=dict)
+    others: dict[Format, Path] = field(default_factory=dict)
 
 
 def build(
@@ -81,7 +85,7 @@ def build(
         manifest = _build(recipe, partial, steps)
         data = manifest.encode()
         (partial / "manifest.json").write_bytes(data)
-        _make_disks(recipe, partial, frozenset(formats), steps)
+        _make_others(recipe, partial, frozenset(formats), steps)
         partial.rename(out)
     except OSError as error:
         raise UserError(
@@ -89,8 +93,8 @@ def build(
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    disks = {each: out / _disk_name(each) for each in sorted(formats)}
-    return BuiltRelease(out, manifest, manifests.digest(data), dict(steps.seconds), disks)
+    others = {each: out / _FILES[each] for each in sorted(formats)}
+    return BuiltRelease(out, manifest, manifests.digest(data), dict(steps.seconds), others)
 
 
 def _build(recipe: Recipe, folder: Path, steps: Steps) -> Manifest:
@@ -117,8 +121,7 @@ def _build(recipe: Recipe, folder: Path, steps: Steps) -> Manifest:
 def _list_packages(manifest: Manifest, suite: str, assembled: Assembled, folder: Path) -> None:
     from images import sbom  # half a second, and only releases of packages have a bill
 
-    listed = [asdict(package) for package in assembled.packages]
-    (folder / "packages.json").write_text(json.dumps(listed, indent=1) + "\n")
+    (folder / "packages.json").write_text(as_json(suite, assembled.packages))
     (folder / sbom.NAME).write_text(sbom.write(manifest, suite, assembled.packages))
     (folder / KERNEL_OPTIONS).write_text(assembled.kernel_options)
 
@@ -136,29 +139,34 @@ def _check_space(recipe: Recipe, folder: Path) -> None:
         )
 
 
-def _make_disks(recipe: Recipe, folder: Path, formats: frozenset[Format], steps: Steps) -> None:
-    if not formats:
+def _make_others(recipe: Recipe, folder: Path, formats: frozenset[Format], steps: Steps) -> None:
+    if Format.OCI in formats:
+        with steps.step("oci"):
+            oci.write(folder, folder / _FILES[Format.OCI])
+    if not formats - {Format.OCI}:
         return
-    sizes = recipe.partitions
-    planned = layout.plan(boot_size=sizes.boot, root_size=sizes.root, data_size=sizes.data)
-    raw = folder / _disk_name(Format.RAW)
+    raw = folder / _FILES[Format.RAW]
     with steps.step("disk"):
-        release = (folder / "boot.img", folder / "root.img")
-        record = BootRecord(gen=1, good=Slot.A)
-        disk.install(raw, planned, {Slot.A: release}, record, grub=grub.build(), data=True)
+        _make_disk(recipe, folder, raw)
     if Format.QCOW2 in formats:
         with steps.step("qcow2"):
             command.run(
                 "converting the disk",
-                ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, folder / _disk_name(Format.QCOW2)],
+                ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, folder / _FILES[Format.QCOW2]],
                 package="qemu-utils",
             )
     if Format.RAW not in formats:
         raw.unlink()
 
 
-def _disk_name(wanted: Format) -> str:
-    return f"disk.{wanted}"
+def _make_disk(recipe: Recipe, folder: Path, raw: Path) -> None:
+    sizes = recipe.partitions
+    planned = layout.plan(boot_size=sizes.boot, root_size=sizes.root, data_size=sizes.data)
+    release = (folder / "boot.img", folder / "root.img")
+    notes = datafs.installed(Slot.A, (folder / "manifest.json").read_bytes())
+    disk.install(
+        raw, planned, {Slot.A: release}, BootRecord(gen=1, good=Slot.A), grub=grub.build(), notes=notes
+    )
 
 
 def _erofs(recipe: Recipe, source: Path, image: Path) -> None:
@@ -184,6 +192,13 @@ def _append_tree(image: Path, salt: bytes) -> Tree:
     return hashes
 
 
+def sums(contents: Mapping[str, bytes]) -> bytes:
+    """What GRUB holds the files of a boot partition against: as `sha256sum` prints it."""
+    return "".join(
+        f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in contents.items()
+    ).encode()
+
+
 def slot_configuration(recipe: Recipe, hashes: Tree) -> str:
     """What GRUB sources from a slot's boot partition; the slot's letter comes from GRUB itself."""
     words = [
@@ -201,6 +216,7 @@ def _boot(recipe: Recipe, assembled: Assembled, hashes: Tree, work: Path, image:
         "initrd": assembled.initrd,
         "slot.cfg": slot_configuration(recipe, hashes).encode(),
     }
+    contents["sums"] = sums(contents)
     (work / "boot").mkdir()
     for name, data in contents.items():
         (work / "boot" / name).write_bytes(data)

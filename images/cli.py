@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from images import build as building
+from images import cves as feeds
 from images import diff as diffing
 from images import recipe as recipes
 from images.timing import Steps
@@ -37,7 +38,7 @@ def build(
     ] = None,
     formats: Annotated[
         list[building.Format] | None,
-        typer.Option("--format", help="Also make a disk of this format; may be given again."),
+        typer.Option("--format", help="Also make a disk, or a file for a registry; may be given again."),
     ] = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
@@ -56,7 +57,7 @@ def build(
             "directory": str(built.dir),
             "rootBytes": built.manifest.root.size,
             "bootBytes": built.manifest.boot.size,
-            "disks": {name: str(path) for name, path in built.disks.items()},
+            "files": {name: str(path) for name, path in built.others.items()},
             "seconds": {step: round(seconds, 3) for step, seconds in built.timings.items()},
         },
         output,
@@ -69,14 +70,23 @@ def build(
 def diff(
     old: Annotated[Path, typer.Argument(help="Folder of a built release.")],
     new: Annotated[Path, typer.Argument(help="Folder of another.")],
+    cves: Annotated[
+        Path | None, typer.Option("--cves", help="A copy of the Debian security tracker's JSON.")
+    ] = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Print what NEW changes: versions, sizes, packages, kernel options and arguments, files."""
-    difference = diffing.between(old, new).as_dict()
+    """Print what NEW changes: versions, sizes, packages, CVEs, kernel options and arguments, files.
+
+    A CVE with + is not fixed in NEW and was no matter of OLD; one with - is fixed.
+    """
+    difference = diffing.between(old, new, feeds.read(cves) if cves else None).as_dict()
     if output is Output.JSON:
         typer.echo(json.dumps(difference, indent=2))
         return
     for kind, changes in difference.items():
+        if changes is None:
+            typer.echo(f"{kind}: not asked for, see --cves")
+            continue
         typer.echo(f"{kind}: {f'{len(changes)} changed' if changes else 'the same'}")
         for change in changes:
             typer.echo(f"  {_change(**change)}")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from images import command, inventory
+from images import command, cves, inventory
+from images.cves import Feed
+from images.debian.system import Installed
 from images.inventory import Entry
 from warmroot.errors import SourceError, UserError
 from warmroot.release import manifest as manifests
@@ -35,6 +37,8 @@ class Difference:
     versions: tuple[Change, ...]
     sizes: tuple[Change, ...]
     packages: tuple[Change, ...]
+    cves: tuple[Change, ...] | None
+    """What was not fixed in one of them; None where no feed was given."""
     kernel_options: tuple[Change, ...]
     kernel_arguments: tuple[Change, ...]
     files: tuple[Change, ...]
@@ -44,18 +48,20 @@ class Difference:
         return asdict(self)
 
 
-def between(old: Path, new: Path) -> Difference:
-    """What `new` changes, two folders that a build made.
+def between(old: Path, new: Path, feed: Feed | None = None) -> Difference:
+    """What `new` changes, two folders that a build made. With a feed also which CVEs it closes and opens.
 
     Raises:
         UserError: a folder is not a release, or lacks a list.
         NotInstalled, StepFailed: mtools is missing, or can't read a boot image.
     """
     before, after = _manifest(old), _manifest(new)
+    listed = [_packages(one) for one in (old, new)]
     return Difference(
         versions=_changes(*({name: str(getattr(m, name)) for name in _VERSIONS} for m in (before, after))),
         sizes=_changes(*({"root": str(m.root.size), "boot": str(m.boot.size)} for m in (before, after))),
-        packages=_changes(*({p["name"]: p["version"] for p in _packages(one)} for one in (old, new))),
+        packages=_changes(*(_versions(packages) for _, packages in listed)),
+        cves=_changes(*(cves.open_in(feed, *one) for one in listed)) if feed is not None else None,
         kernel_options=_changes(*(_kernel_options(one) for one in (old, new))),
         kernel_arguments=_changes(*({word: word for word in _arguments(one)} for one in (old, new))),
         files=_changes(*(_files(one) for one in (old, new))),
@@ -89,13 +95,19 @@ def _manifest(release: Path) -> Manifest:
         raise UserError(f"{release} is not whole: {error.message}", hint="build it again") from error
 
 
-def _packages(release: Path) -> list[dict[str, str]]:
-    """None for a release that was made of files alone."""
+def _packages(release: Path) -> tuple[str, tuple[Installed, ...]]:
+    """The Debian release and the packages; none for a release that was made of files alone."""
     try:
-        found: list[dict[str, str]] = json.loads((release / "packages.json").read_text())
+        listed: dict[str, Any] = json.loads((release / "packages.json").read_text())
+        return str(listed["suite"]), tuple(Installed(**one) for one in listed["packages"])
     except FileNotFoundError:
-        return []
-    return found
+        return "", ()
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{release}/packages.json is no list: {error}", hint="build it again") from error
+
+
+def _versions(packages: Iterable[Installed]) -> dict[str, str]:
+    return {(one.name if one.kind == "deb" else f"{one.kind}:{one.name}"): one.version for one in packages}
 
 
 def _arguments(release: Path) -> list[str]:

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from images import command
-from images.command import EPOCH
+from images import datafs
 from images.grub import GrubImages, bios_pieces, esp_image
 from warmroot.disk import bootstate, gpt, layout
 from warmroot.disk.bootrecord import BootRecord, Slot
@@ -15,7 +14,6 @@ from warmroot.disk.layout import Layout, Partition
 from warmroot.errors import UserError
 
 _CHUNK = 1024 * 1024
-_DATA_UUID = "7761726d-726f-4f74-8000-000000000003"
 
 
 def install(
@@ -25,12 +23,12 @@ def install(
     record: BootRecord,
     *,
     grub: GrubImages | None,
-    data: bool = False,
+    notes: Mapping[str, bytes] | None = None,
 ) -> None:
     """Create `disk` as a sparse file; `releases` gives a slot's (boot.img, root.img).
 
-    A slot without a release stays zero. `data`: the data partition gets an empty file system. Without it, and
-    without `grub`, no firmware can start the disk and no system use it: enough for a simulated machine.
+    A slot without a release stays zero. With `notes` (bytes by path) the data partition gets a file system
+    with them. Without, and without `grub`, no firmware can start the disk: enough for a simulated machine.
 
     Raises:
         UserError: the file exists already, or an image is larger than its partition; nothing is left behind.
@@ -40,8 +38,8 @@ def install(
         with disk.open("xb") as file:
             file.truncate(planned.disk_size)
             _fill(file, planned, releases, record, grub)
-        if data:
-            _format_data(disk, planned[layout.DATA])
+        if notes is not None:
+            datafs.make(disk, planned[layout.DATA], notes)
     except FileExistsError:
         raise UserError(f"{disk} exists already", hint="name a new file, or remove this one first") from None
     except BaseException:
@@ -67,20 +65,6 @@ def _fill(
     for slot, (boot, root) in releases.items():
         _copy(file, boot, planned[layout.boot(slot)])
         _copy(file, root, planned[layout.root(slot)])
-
-
-def _format_data(disk: Path, home: Partition) -> None:
-    """An ext4 of fixed identity and time: equal inputs, equal disks."""
-    command.run(
-        "making the data file system",
-        [
-            *("mke2fs", "-q", "-F", "-t", "ext4", "-L", "data", "-m", "0", "-U", _DATA_UUID),
-            *("-E", f"offset={home.start},hash_seed={_DATA_UUID},root_owner=0:0,nodiscard"),
-            *(disk, f"{home.size // 1024}k"),
-        ],
-        package="e2fsprogs",
-        environment={"E2FSPROGS_FAKE_TIME": str(EPOCH), "SOURCE_DATE_EPOCH": str(EPOCH)},
-    )
 
 
 def _copy(file: BinaryIO, image: Path, home: Partition) -> None:

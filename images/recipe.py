@@ -150,6 +150,7 @@ class Recipe(Part):
     )
     users: tuple[User, ...] = Field(default=(), description="Users; needs `debian`.")
     units: Units = Field(default=Units(), description="What systemd starts; needs `debian`.")
+    proxy: bool = Field(default=False, description="Whether it has our proxy, as a service; needs `debian`.")
     remove: tuple[AbsolutePath, ...] = Field(
         default=(), description="Paths, with wildcards, that are taken out of the packages' files."
     )
@@ -176,6 +177,7 @@ class Recipe(Part):
                 ("users", self.users),
                 ("units", self.units != Units()),
                 ("remove", self.remove),
+                ("proxy", self.proxy),
                 ("kernel.package", self.kernel.package),
             ):
                 if given:

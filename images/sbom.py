@@ -46,18 +46,24 @@ def write(manifest: Manifest, suite: str, packages: Iterable[Installed]) -> str:
 
 
 def _component(package: Installed, suite: str) -> Component:
-    upstream = f"{package.source}@{package.source_version}"
-    address = PackageURL(
-        type="deb",
-        namespace="debian",
-        name=package.name,
-        version=package.version,
-        qualifiers={"arch": package.architecture, "distro": suite, "upstream": upstream},
-    )
+    address = _address(package, suite)
     return Component(
         name=package.name,
         version=package.version,
         type=ComponentType.LIBRARY,
         purl=address,
         bom_ref=str(address),
+    )
+
+
+def _address(package: Installed, suite: str) -> PackageURL:
+    if package.kind == "pypi":
+        return PackageURL(type="pypi", name=package.name.lower(), version=package.version)
+    upstream = f"{package.source}@{package.source_version}"
+    return PackageURL(
+        type="deb",
+        namespace="debian",
+        name=package.name,
+        version=package.version,
+        qualifiers={"arch": package.architecture, "distro": suite, "upstream": upstream},
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from images import nodehalf
 from images.debian import bootstrap, system
 from images.debian.system import Installed
 from images.initrd import build as build_initrd
@@ -17,6 +18,7 @@ from warmroot.errors import UserError
 _NODE_SCRIPTS = ("on-trial", "record", "status")
 _NODE_UNITS = ("warmroot-boot-guard.timer", "warmroot-status.service")
 _NODE_OTHER_UNITS = ("warmroot-boot-guard.service",)
+_NODE_DROP_INS = {"emergency.conf": "emergency.service.d/10-warmroot.conf"}
 _STUB_KERNEL = "WARMROOT-STUB-KERNEL\n"
 _STUB_INITRD = b"WARMROOT-STUB-INITRD\n"
 
@@ -78,23 +80,28 @@ def assemble(recipe: Recipe, tree: Path, steps: Steps) -> Assembled:
 def _of_debian(recipe: Recipe, tree: Path, steps: Steps) -> Assembled:
     assert recipe.debian is not None
     assert recipe.kernel.package is not None
+    debian = recipe.debian
+    if recipe.proxy:
+        debian = debian.model_copy(update={"packages": (*debian.packages, *nodehalf.PACKAGES)})
     with steps.step("packages"):
         fetched = tree.with_name("fetched")
-        package = bootstrap.bootstrap(recipe.debian, recipe.kernel.package, tree, fetched)
+        package = bootstrap.bootstrap(debian, recipe.kernel.package, tree, fetched)
         listed = system.packages(tree, package)
     with steps.step("kernel"):
         kernel = system.unpack_kernel(tree, package)
         system.remove(tree, recipe.remove)
         system.index_modules(tree, kernel)
+    if recipe.proxy:
+        with steps.step("proxy"):
+            listed = tuple(sorted((*listed, *nodehalf.install(tree))))
     with steps.step("initrd"):
         initrd = build_initrd(tree, kernel.version, recipe.kernel.initrd_modules)
     with steps.step("system"):
         system.add_users(tree, recipe.users)
-        _put_node_half(tree)
+        enabled = (*_put_scripts(tree, recipe), *recipe.units.enable)
         _put_files(recipe, tree)
-        enabled = (*_NODE_UNITS, *recipe.units.enable)
         system.set_units(tree, recipe.units.model_copy(update={"enable": enabled}))
-        system.settle(tree, listed)
+        system.settle(tree, recipe.debian.suite, listed)
     return Assembled(kernel.image, initrd, kernel.version, listed, kernel.options)
 
 
@@ -108,13 +115,18 @@ def os_release(recipe: Recipe) -> str:
     )
 
 
-def _put_node_half(tree: Path) -> None:
-    """What every node of ours runs: `images/node`."""
+def _put_scripts(tree: Path, recipe: Recipe) -> tuple[str, ...]:
+    """What every node of ours runs, from `images/node`; gives the units to enable."""
     source = files("images") / "node"
-    for name in _NODE_SCRIPTS:
+    enabled = (*_NODE_UNITS, *((nodehalf.UNIT,) if recipe.proxy else ()))
+    scripts = (*_NODE_SCRIPTS, *(("proxy",) if recipe.proxy else ()))
+    for name in scripts:
         _put(tree, f"usr/lib/warmroot/{name}", (source / name).read_bytes(), 0o755)
-    for name in (*_NODE_UNITS, *_NODE_OTHER_UNITS):
+    for name in (*enabled, *_NODE_OTHER_UNITS):
         _put(tree, f"usr/lib/systemd/system/{name}", (source / name).read_bytes(), 0o644)
+    for name, drop_in in _NODE_DROP_INS.items():
+        _put(tree, f"usr/lib/systemd/system/{drop_in}", (source / name).read_bytes(), 0o644)
+    return enabled
 
 
 def _put_files(recipe: Recipe, tree: Path) -> None:

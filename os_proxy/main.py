@@ -14,18 +14,19 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 
 from os_proxy.agent import Agent, Ports
 from os_proxy.backends.bootstate import GrubBootState
 from os_proxy.backends.device import FileDevice, LaidOutDisk
 from os_proxy.backends.files import DataFolder
-from os_proxy.backends.host import LinuxHost, SystemClock
+from os_proxy.backends.host import LinuxHost, SystemClock, VerityRoot
 from os_proxy.backends.index import ChildIndex
 from os_proxy.backends.instance import ClusterInstance
+from os_proxy.backends.reboot import CommandReboot, SystemdReboot
 from os_proxy.backends.staging import Surroundings
 from os_proxy.core import clocktext
+from warmroot import __version__
 from warmroot.errors import UserError, WarmrootError
 from warmroot.kube.cluster import RestCluster
 from warmroot.kube.transport import RequestsTransport
@@ -53,7 +54,12 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--root", type=Path, default=Path("/"), help="root of the booted slot; holds the trust anchor")
     add("--proc", type=Path, default=Path("/proc"), help="the host's proc file system")
     add("--kubeconfig", help="kubeconfig file (default: KUBECONFIG, else the pod's service account)")
-    add("--reboot-command", default="systemctl reboot", help="what reboots the host")
+    add("--reboot-command", help="what reboots the host (default: systemd is asked over D-Bus)")
+    add(
+        "--verified-root",
+        action="store_true",
+        help="refuse to work unless dm-verity verifies the running root",
+    )
     add(
         "--product",
         help="product whose releases this node takes (default: IMAGE_ID of the root's os-release)",
@@ -134,9 +140,11 @@ def build(chosen: argparse.Namespace, stopped: threading.Event) -> tuple[Agent, 
         wait=pause,
         open_sources=open_sources,
     )
-    host = LinuxHost(chosen.proc, shlex.split(chosen.reboot_command))
+    command = chosen.reboot_command
+    reboot = CommandReboot(shlex.split(command)) if command else SystemdReboot()
+    host = LinuxHost(chosen.proc, reboot, VerityRoot(chosen.root) if chosen.verified_root else None)
     host.booted()
-    return Agent(Ports(surroundings, host, index, instance), version=version("warmroot")), instance
+    return Agent(Ports(surroundings, host, index, instance), version=__version__), instance
 
 
 def run_once(agent: Agent, instance: ClusterInstance) -> int:

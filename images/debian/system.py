@@ -38,13 +38,17 @@ PACKAGES = "usr/share/warmroot/packages.json"
 
 @dataclass(frozen=True, order=True)
 class Installed:
-    """A package in the image, as dpkg or the kernel's package file says."""
+    """A package in the image, as dpkg, the kernel's package file or Python's metadata says.
+
+    `kind` is `deb` or `pypi`; a package from PyPI is its own source.
+    """
 
     name: str
     version: str
     architecture: str
     source: str
     source_version: str
+    kind: str = "deb"
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,11 @@ def packages(tree: Path, kernel: Path) -> tuple[Installed, ...]:
         Installed(of["Package"], of["Version"], of["Architecture"], source, rest.strip("()") or of["Version"])
     )
     return tuple(sorted(found))
+
+
+def as_json(suite: str, listed: Iterable[Installed]) -> str:
+    """The list that goes into the image and beside it. `suite` is the Debian release that packages are of."""
+    return json.dumps({"suite": suite, "packages": [asdict(one) for one in listed]}, indent=1) + "\n"
 
 
 def unpack_kernel(tree: Path, package: Path) -> Kernel:
@@ -172,7 +181,7 @@ def index_modules(tree: Path, kernel: Kernel) -> None:
     inside("indexing kernel modules", tree, "depmod", kernel.version)
 
 
-def settle(tree: Path, listed: tuple[Installed, ...]) -> None:
+def settle(tree: Path, suite: str, listed: tuple[Installed, ...]) -> None:
     """Takes out what changes, what the build left and what belongs to one machine.
 
     Raises:
@@ -193,8 +202,7 @@ def settle(tree: Path, listed: tuple[Installed, ...]) -> None:
         (tree / name).mkdir(parents=True, exist_ok=True)
     (tree / "etc/machine-id").write_text("")
     (tree / "etc/fstab").write_text("")
-    text = json.dumps([asdict(one) for one in listed], indent=1)
-    (tree / PACKAGES).write_text(text + "\n")
+    (tree / PACKAGES).write_text(as_json(suite, listed))
     _refuse_capabilities(tree)
 
 

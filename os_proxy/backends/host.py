@@ -2,27 +2,60 @@
 
 from __future__ import annotations
 
+import os
 import re
-import subprocess
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
+from os_proxy.backends.reboot import Reboot
 from os_proxy.core.seen import Booted
 from warmroot.disk.bootrecord import Slot
 from warmroot.errors import ForeignDisk, NodeError
 
-REBOOT_TIMEOUT = 60.0
-"""Seconds that the reboot command may take to hand its request over."""
+VERITY_NAME = "warmroot-"
+"""What the device-mapper's name of a verified root begins with; its root hash in hex follows."""
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
-class LinuxHost:
-    """Reads a proc file system; runs a command to reboot."""
+class VerityRoot:
+    """The device-mapper device that the running root is read through.
 
-    def __init__(self, proc: Path, reboot_command: Sequence[str]) -> None:
+    The initrd names it after the root hash that it gave the kernel, in the same call. The kernel never
+    changes that name, so it says what each block of the root is held against (images/boot/init).
+    """
+
+    def __init__(self, root: Path, sys: Path = Path("/sys")) -> None:
+        self._root = root
+        self._sys = sys
+
+    def check(self, root_hash: bytes) -> None:
+        """Nothing if the root is verified against this hash.
+
+        Raises:
+            NodeError: it is on another device, or on one with another hash.
+        """
+        try:
+            device = self._root.stat().st_dev
+            where = self._sys / "dev/block" / f"{os.major(device)}:{os.minor(device)}"
+            name = (where / "dm/uuid").read_text().strip()
+        except OSError as error:
+            raise NodeError(
+                f"the root {self._root} is not on dm-verity: {error.strerror}", hint="boot a warmroot image"
+            ) from error
+        if name != f"{VERITY_NAME}{root_hash.hex()}":
+            raise NodeError(
+                f"the kernel holds the root against {name}, not against wr.hash={root_hash.hex()}",
+                hint="reboot; somebody changed what this system boots",
+            )
+
+
+class LinuxHost:
+    """Reads a proc file system. With `verity` the root must be what the kernel command line says."""
+
+    def __init__(self, proc: Path, reboot: Reboot, verity: VerityRoot | None = None) -> None:
         self._proc = proc
-        self._reboot_command = tuple(reboot_command)
+        self._reboot = reboot
+        self._verity = verity
 
     def booted(self) -> Booted:
         """See `Host.booted`."""
@@ -31,6 +64,8 @@ class LinuxHost:
         slot, root_hash = arguments.get("wr.slot"), arguments.get("wr.hash", "")
         if slot not in list(Slot) or not _HASH.fullmatch(root_hash):
             raise ForeignDisk("the kernel command line has no wr.slot and wr.hash of a warmroot image")
+        if self._verity is not None:
+            self._verity.check(bytes.fromhex(root_hash))
         boot_id = self._text("sys/kernel/random/boot_id").strip()
         offset = arguments.get("wr.off", "")
         hash_offset = int(offset) if offset.isascii() and offset.isdigit() else 0
@@ -44,23 +79,8 @@ class LinuxHost:
             raise NodeError(f"{self._proc / name} can't be read: {error.strerror}", hint=hint) from error
 
     def reboot(self, reason: str) -> None:
-        """See `Host.reboot`. `reason` goes to the command's environment, where its own log finds it."""
-        try:
-            done = subprocess.run(
-                self._reboot_command,
-                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "WARMROOT_REBOOT": reason},
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=REBOOT_TIMEOUT,
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise NodeError(f"the reboot command failed: {error}", hint="see --reboot-command") from error
-        if done.returncode:
-            said = done.stderr.decode(errors="replace").strip()[-300:]
-            raise NodeError(
-                f"the reboot command ended with {done.returncode}: {said}", hint="see --reboot-command"
-            )
+        """See `Host.reboot`."""
+        self._reboot.ask(reason)
 
 
 class SystemClock:

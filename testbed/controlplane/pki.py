@@ -19,7 +19,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 VALID = datetime.timedelta(days=365)
 SKEW = datetime.timedelta(hours=1)
 """Certificates begin that long ago: a guest's clock may be behind."""
+HOST_OF_GUESTS = "10.0.2.2"
+"""This computer, as a guest of QEMU's user network sees it."""
 SERVER_NAMES = (
+    HOST_OF_GUESTS,
     "localhost",
     "kubernetes",
     "kubernetes.default",

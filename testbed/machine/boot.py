@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 import subprocess
@@ -16,7 +17,7 @@ from warmroot.disk import layout
 from warmroot.disk.bootrecord import Slot
 from warmroot.errors import DiskCorrupt, NotInstalled
 
-SLOT_CONFIGURATION, KERNEL, INITRD = "slot.cfg", "vmlinuz", "initrd"
+SUMS, SLOT_CONFIGURATION, KERNEL, INITRD = "sums", "slot.cfg", "vmlinuz", "initrd"
 """What `images/boot/grub.cfg` loads from a boot partition."""
 _STUB = b"WARMROOT-STUB-KERNEL\n"
 _SLOT_ARGUMENTS = re.compile(r'^\s*set slotargs="?([^"\n]*)"?\s*$', re.MULTILINE)
@@ -58,6 +59,7 @@ def load(disk: Disk, slot: Slot) -> LoadedSlot:
         DiskCorrupt: something there can't be loaded.
     """
     files = Fat(volume(disk, layout.boot(slot)).read)
+    _check_sums(files, slot)
     text = files.read(SLOT_CONFIGURATION).decode("utf-8", errors="replace")
     arguments = _SLOT_ARGUMENTS.search(text)
     if arguments is None:
@@ -66,6 +68,13 @@ def load(disk: Disk, slot: Slot) -> LoadedSlot:
     root_hash, hash_offset = _verity_arguments(arguments[1])
     line = f"wr.slot={slot} {arguments[1]}"
     return LoadedSlot(slot, kernel(files.read(KERNEL)), root_hash, hash_offset, line)
+
+
+def _check_sums(files: Fat, slot: Slot) -> None:
+    for line in files.read(SUMS).decode("utf-8", errors="replace").splitlines():
+        wanted, _, name = line.partition("  ")
+        if hashlib.sha256(files.read(name)).hexdigest() != wanted:
+            raise DiskCorrupt(f"{name} of slot {slot} is not what {SUMS} says")
 
 
 def _verity_arguments(line: str) -> tuple[bytes, int]:

@@ -37,6 +37,7 @@ PACKAGES = (
     Package("mtools", Tier.DEMO, "mcopy", "boot images and BOOTSTATE"),
     Package("dosfstools", Tier.DEMO, "mkfs.fat", "boot images and BOOTSTATE"),
     Package("cryptsetup-bin", Tier.TEST, "veritysetup", "comparison of verity trees"),
+    Package("cpio", Tier.TEST, "cpio", "comparison of initrds"),
     Package("fdisk", Tier.TEST, "sfdisk", "comparison of partition tables"),
     Package("qemu-system-x86", Tier.TEST, "qemu-system-x86_64", "firmware tests"),
     Package("qemu-system-data", Tier.TEST, "/usr/share/qemu/kvmvapic.bin", "firmware tests"),

@@ -6,6 +6,7 @@ reset, and a reset after a whole boot is several times slower under its translat
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import dataclass
 from enum import StrEnum
@@ -48,6 +49,8 @@ class Hardware:
     bus: Bus = Bus.VIRTIO
     memory: int = 768
     read_only: bool = False
+    write_log: Path | None = None
+    """A new file that gets every write to the disk and every flush, in order (`writelog`)."""
 
 
 @dataclass(frozen=True)
@@ -80,13 +83,29 @@ def command(hardware: Hardware, surfaces: Surfaces) -> list[str]:
     words += ["-chardev", f"socket,id=shell,path={surfaces.shell},server=on,wait=off"]
     words += ["-serial", "chardev:shell"]
     words += ["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net", "-device", "i6300esb"]
-    # The page cache of this computer outlives a killed QEMU, as a disk outlives a reset; a power cut is
-    # something else, and is made from a log of the writes.
-    mode = "on" if hardware.read_only else "off"
-    words += [
-        "-drive",
-        f"file={hardware.disk},format=raw,if=none,id=disk,cache=unsafe,readonly={mode}",
-    ]
+    words += ["-blockdev", json.dumps(_block_device(hardware))]
     for device in _DISKS[hardware.bus]:
         words += ["-device", device]
     return words
+
+
+def _block_device(hardware: Hardware) -> dict[str, object]:
+    """The disk's image. Nothing is flushed: the page cache of this computer outlives QEMU, as a disk outlives
+    a reset, and what a power cut leaves is made from a log of the writes.
+    """
+    image = _file(hardware.disk)
+    if hardware.write_log is None:
+        return {"driver": "raw", "node-name": "disk", "read-only": hardware.read_only, "file": image}
+    hardware.write_log.write_bytes(b"")
+    return {
+        "driver": "blklogwrites",
+        "node-name": "disk",
+        "file": {"driver": "raw", "file": image},
+        "log": {"driver": "raw", "file": _file(hardware.write_log)},
+        "log-sector-size": 512,
+        "log-super-update-interval": 1,
+    }
+
+
+def _file(path: Path) -> dict[str, object]:
+    return {"driver": "file", "filename": str(path), "cache": {"no-flush": True}}

@@ -123,9 +123,19 @@ class VirtualMachine:
             ProgramDied: there is no shell yet, or no answer within the time.
         """
         deadline = time.monotonic() + seconds
-        self._send(text, deadline)
+        self.send(text, seconds)
         status, _, output = self._read_line(deadline).decode().partition(" ")
         return Done(int(status), base64.b64decode(output).decode(errors="replace"))
+
+    def send(self, text: str, seconds: float = 60.0) -> None:
+        """Gives the shell a command that it may not live to answer.
+
+        Raises:
+            ProgramDied: there is no shell within the time.
+        """
+        self._await_shell(time.monotonic() + seconds)
+        assert self._shell is not None
+        self._shell.sendall(base64.b64encode(text.encode()) + b"\n")
 
     def reboot(self, seconds: float = 90.0) -> float:
         """Lets systemd reboot it; gives the seconds that this took. QEMU ends: boot it again with another.
@@ -134,7 +144,7 @@ class VirtualMachine:
             ProgramDied: it still runs.
         """
         began = time.monotonic()
-        self._send("systemctl --no-block reboot", began + seconds)  # no answer: systemd ends the shell, too
+        self.send("systemctl --no-block reboot", seconds)
         self.wait_end(seconds)
         return time.monotonic() - began
 
@@ -149,11 +159,6 @@ class VirtualMachine:
                 return
             except (FileNotFoundError, ConnectionRefusedError):
                 time.sleep(_POLL)
-
-    def _send(self, text: str, deadline: float) -> None:
-        self._await_shell(deadline)
-        assert self._shell is not None
-        self._shell.sendall(base64.b64encode(text.encode()) + b"\n")
 
     def _await_shell(self, deadline: float) -> None:
         while not self._ready:

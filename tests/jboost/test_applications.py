@@ -35,6 +35,14 @@ def test_an_application_gets_ready_and_answers_every_kind_of_request_as_expected
     assert len(served.latencies) == 6 * len(application.requests)
 
 
+def test_what_says_that_it_is_ready_has_all_that_it_serves(java, tmp_path):
+    """Once its articles came after its first answer, and a benchmark's first requests found none."""
+    for attempt in range(3):
+        with running(named(java, "spring"), java.jdk(25).java, tmp_path) as one:
+            served = traffic.send(named(java, "spring"), one.port, count=40, seed=attempt, kinds=("page",))
+        assert served.unexpected == []
+
+
 @pytest.mark.parametrize(("name", "feature"), [("wiremock", 25), ("fuseki", 17)])
 def test_a_server_nobody_here_wrote_starts_from_an_archive_of_ours_and_answers_well(
     java, feature, name, tmp_path

@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from images.build import sums
 from images.disk import install
 from warmroot.disk import layout
 from warmroot.disk.bootrecord import BootRecord, Slot
@@ -42,11 +43,13 @@ def make_boot(work: Path, behaviour: str, root_hash: bytes, offset: int) -> Path
     (work / "slot.cfg").write_text(f'set slotargs="wr.hash={root_hash.hex()} wr.off={offset}"\n')
     (work / "vmlinuz").write_text(f"WARMROOT-STUB-KERNEL\nbehaviour={behaviour}\nboot_seconds=0.1\n")
     (work / "initrd").write_bytes(b"stub")
+    names = ("slot.cfg", "vmlinuz", "initrd")
+    (work / "sums").write_bytes(sums({name: (work / name).read_bytes() for name in names}))
     image = work / "boot.img"
     with image.open("wb") as file:
         file.truncate(MIB)
     run("mkfs.fat", "--invariant", str(image))
-    run("mcopy", "-i", str(image), str(work / "slot.cfg"), str(work / "vmlinuz"), str(work / "initrd"), "::/")
+    run("mcopy", "-i", str(image), *(str(work / name) for name in (*names, "sums")), "::/")
     return image
 
 

@@ -5,9 +5,10 @@ import shutil
 import pytest
 from typer.testing import CliRunner
 
-from images import cli, inventory
+from images import cli, cves, inventory
 from images import recipe as recipes
 from images.build import build
+from images.debian.system import Installed, as_json
 from images.diff import between
 from tests.unit.test_images_recipe import tree
 from warmroot.errors import UserError
@@ -40,10 +41,10 @@ def pair(tmp_path_factory):
         releaseSeq=2,
         kernelArguments=["console=ttyS0", "quiet"],
     )
-    (old / "packages.json").write_text(
-        json.dumps([{"name": "bash", "version": "1"}, {"name": "nano", "version": "1"}])
-    )
-    (new / "packages.json").write_text(json.dumps([{"name": "bash", "version": "2"}]))
+    for where, packages in ((old, {"bash": "1", "nano": "1"}), (new, {"bash": "2"})):
+        listed = [Installed(name, version, "amd64", name, version) for name, version in packages.items()]
+        listed.append(Installed("tuf", where.name, "all", "tuf", where.name, kind="pypi"))
+        (where / "packages.json").write_text(as_json("trixie", listed))
     (old / "kernel.config").write_text("# a comment\nCONFIG_A=y\nCONFIG_B=m\n")
     (new / "kernel.config").write_text("CONFIG_A=y\nCONFIG_B=y\n")
     return old, new
@@ -60,7 +61,7 @@ def test_a_release_differs_from_itself_in_nothing(pair):
 def test_every_kind_of_change_is_named_with_before_and_after(pair):
     found = between(*pair)
     assert named(found.versions) == {"version": ("1.0.0", "1.0.1"), "release_seq": ("1", "2")}
-    assert named(found.packages) == {"bash": ("1", "2"), "nano": ("1", None)}
+    assert named(found.packages) == {"bash": ("1", "2"), "nano": ("1", None), "pypi:tuf": ("old", "new")}
     assert named(found.kernel_options) == {"CONFIG_B": ("m", "y")}
     assert named(found.kernel_arguments) == {
         "quiet": (None, "quiet"),
@@ -74,11 +75,49 @@ def test_every_kind_of_change_is_named_with_before_and_after(pair):
     assert [text.split()[1] for text in files["/bin/tool"]] == ["0644", "0755"]
 
 
+def cve(**releases):
+    return {"releases": releases}
+
+
+FEED = {
+    "bash": {
+        "CVE-1-CLOSED": cve(trixie={"status": "resolved", "fixed_version": "2"}),
+        "CVE-2-STAYS": cve(trixie={"status": "open"}),
+        "CVE-3-NEVER": cve(trixie={"status": "resolved", "fixed_version": "0"}),
+        "CVE-4-ELSEWHERE": cve(bookworm={"status": "open"}),
+        "CVE-5-OLDER": cve(trixie={"status": "resolved", "fixed_version": "1~rc1"}),
+        "TEMP-6": cve(trixie={"status": "open"}),
+    },
+    "nano": {"CVE-7-GONE": cve(trixie={"status": "undetermined"})},
+    "tuf": {"CVE-8-PYPI": cve(trixie={"status": "open"})},
+}
+
+
+def test_a_feed_says_which_vulnerabilities_a_release_closes_and_opens(pair):
+    found = between(*pair, FEED)
+    assert named(found.cves) == {
+        "CVE-1-CLOSED": ("fixed in bash 2", None),
+        "CVE-7-GONE": ("undetermined in nano", None),
+    }
+    assert set(named(between(*reversed(pair), FEED).cves).values()) == {
+        (None, "fixed in bash 2"),
+        (None, "undetermined in nano"),
+    }
+
+
+@pytest.mark.parametrize("text", ["no json", "[]", '{"bash": 1}'])
+def test_what_is_no_feed_is_told(tmp_path, text):
+    (tmp_path / "feed").write_text(text)
+    with pytest.raises(UserError, match="feed"):
+        cves.read(tmp_path / "feed")
+
+
 def test_the_command_prints_it_for_people_and_for_programs(pair):
     words = [str(folder) for folder in pair]
     told = CliRunner().invoke(cli.app, ["diff", *words]).stdout
     assert "  ~ bash 1 -> 2\n  - nano 1\n" in told
     assert "sizes: the same" in told
+    assert "cves: not asked for" in told
     assert "  + quiet\n" in told
     parsed = json.loads(CliRunner().invoke(cli.app, ["diff", *words, "-o", "json"]).stdout)
     assert parsed["packages"][0] == {"name": "bash", "before": "1", "after": "2"}

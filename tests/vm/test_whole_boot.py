@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from images.build import sums
 from images.disk import install
 from images.grub import build, scripts
 from tests.vm.firmware import Firmware, Machine
@@ -67,6 +68,7 @@ def node(tmp_path, grub):
                 "initrd": b"initrd" * 100,
                 "slot.cfg": f'set slotargs="wr.hash={slot.value * 4} quiet"\n'.encode(),
             }
+            contents["sums"] = sums(contents)
             if files is not None and slot is Slot.B:
                 contents = files(contents)
             releases[slot] = (boot_image(tmp_path / f"boot-{slot}.img", contents), root)
@@ -95,7 +97,7 @@ def test_a_slot_that_cannot_be_loaded_is_given_up_after_three_tries(firmware, no
     assert boots == ["warmroot: LOAD_FAILED slot=B"] * 3 + ["wr.slot=A wr.hash=AAAA quiet"]
 
 
-@pytest.mark.parametrize("lost", ["vmlinuz", "initrd", "slot.cfg"])
+@pytest.mark.parametrize("lost", ["vmlinuz", "initrd", "slot.cfg", "sums"])
 def test_a_slot_that_lacks_one_file_costs_a_try_and_starts_nothing(lost, node):
     machine = node(
         Firmware.BIOS, TRIAL, files=lambda all_: {name: all_[name] for name in all_ if name != lost}

@@ -6,16 +6,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from images import recipe as recipes
-from images.build import Format, build
+from images.build import BuiltRelease, Format, build
+from images.debian import bootstrap
 from testbed.machine.disk import Disk, boot_record, volume
+from testbed.machine.fat import Fat
 from testbed.vm.hardware import Bus, Firmware, Hardware
 from testbed.vm.machine import VirtualMachine
 from testbed.vm.shell import with_shell
 from warmroot.disk import layout
 from warmroot.disk.bootrecord import BootRecord, Slot
 from warmroot.disk.layout import COPY_OFFSETS
+from warmroot.release import keys
 from warmroot.release import manifest as manifests
+from warmroot.release.repository import ONLINE, Repository
 
 TO_THE_KERNEL = 150
 """Seconds, on a busy machine, until the initrd speaks."""
@@ -23,10 +29,49 @@ UP = 300
 """Seconds, on a busy machine, until systemd has started everything."""
 
 
-def built(folder: Path):
-    """The release and its raw disk, from the shipped recipe and the test bed's shell."""
-    recipe = with_shell(recipes.find("debian-worker"))
-    return build(recipe, folder, formats=[Format.RAW])
+class Line:
+    """A product line: keys, a repository, and releases of the shipped recipe with the test bed's shell.
+
+    Debian's packages are installed once; every release begins with a copy of that tree.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.repository = folder / "repository"
+        self._signers = {role: keys.create_role(folder / "keys", role, 1) for role in ("root", *ONLINE)}
+        self._published = Repository.create(self.repository, self._signers, threshold=1)
+        (folder / "root.json").write_bytes(self._published.root_bytes())
+        self._made = 0
+
+    def build(self, *, disk: bool = False, **changes) -> BuiltRelease:
+        """The next release, published."""
+        self._made += 1
+        recipe = with_shell(recipes.find("debian-worker")).model_copy(
+            update={
+                "version": f"13.0.{self._made}",
+                "release_seq": self._made,
+                "trusted_root": self.folder / "root.json",
+                **changes,
+            }
+        )
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(bootstrap, "bootstrap", self._bootstrap(bootstrap.bootstrap))
+            formats = [Format.RAW] if disk else []
+            made = build(recipe, self.folder / recipe.version, formats=formats)
+        self._published.publish(made.dir, self._signers)
+        return made
+
+    def _bootstrap(self, real):
+        kept, packages = self.folder / "tree", self.folder / "fetched"
+
+        def once(debian, kernel, tree, fetched):
+            if not kept.exists():
+                real(debian, kernel, kept, packages)
+            for source, target in ((kept, tree), (packages, fetched)):
+                subprocess.run(["cp", "-a", source, target], check=True)
+            return next(fetched.glob("*.deb"))
+
+        return once
 
 
 @dataclass
@@ -44,8 +89,8 @@ class Worker:
         return cls(path, folder, release)
 
     @contextmanager
-    def on(self, *, firmware=Firmware.BIOS, bus=Bus.VIRTIO, read_only=False):
-        hardware = Hardware(self.path, firmware, bus, read_only=read_only)
+    def on(self, *, firmware=Firmware.BIOS, bus=Bus.VIRTIO, read_only=False, write_log=None):
+        hardware = Hardware(self.path, firmware, bus, read_only=read_only, write_log=write_log)
         with VirtualMachine(hardware, self.folder / "vm") as machine:
             yield machine
 
@@ -70,10 +115,19 @@ class Worker:
             home = volume(disk, label)
             home.write(offset, bytes([home.read(offset, 1)[0] ^ 1]))
 
-    def wipe(self, label: str, length: int) -> None:
-        """Zeroes the beginning of a partition."""
+    def garble(self, label: str, offset: int, length: int) -> None:
+        """Overwrites part of a partition with bytes that mean nothing."""
         with Disk(self.path) as disk:
-            volume(disk, label).write(0, bytes(length))
+            volume(disk, label).write(offset, b"\xa5" * length)
+
+    def spoil_file(self, label: str, name: str) -> None:
+        """Flips one bit in the middle of a file of a boot partition."""
+        with Disk(self.path) as disk:
+            home = volume(disk, label)
+            content = Fat(home.read).read(name)
+            image = home.read(0, home.size)
+            at = image.index(content[:4096]) + len(content) // 2
+            home.write(at, bytes([image[at] ^ 1]))
 
     @property
     def root_hash(self) -> str:
@@ -83,3 +137,9 @@ class Worker:
 def removed(folder: Path) -> None:
     """A disk is large; the next test does not wait for pytest's own tidying."""
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def machine_status(machine: VirtualMachine) -> dict[str, str]:
+    """The line that a system which came up writes."""
+    line = machine.wait_for(r"^warmroot-status: .*$", UP)[0]
+    return dict(word.split("=", 1) for word in line.split() if "=" in word)

@@ -1,0 +1,121 @@
+"""What a guest wrote to its disk, in order, with its flushes; and the disks that a power cut could have left.
+
+The log is QEMU's `blklogwrites` (its format is that of Linux's dm-log-writes). Between two flushes a disk may
+keep any of the writes, in any order, and of a write any of its sectors; a flush makes all before it durable,
+and a write with FUA makes itself durable.
+"""
+
+from __future__ import annotations
+
+import mmap
+import random
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from warmroot.errors import StepFailed
+
+SECTOR = 512
+"""Bytes that a disk writes whole or not at all."""
+_MAGIC = 0x6A736677736872
+_SUPER = struct.Struct("<QQQI")
+_ENTRY = struct.Struct("<QQQQ")
+_FLUSH, _FUA, _DISCARD = 1, 2, 4
+
+
+@dataclass(frozen=True)
+class Write:
+    """One write. `offset` in bytes from the disk's beginning; `durable` if it had to be kept at once."""
+
+    offset: int
+    data: bytes
+    durable: bool = False
+
+
+@dataclass(frozen=True)
+class Flush:
+    """Everything before it is durable."""
+
+
+Event = Write | Flush
+
+
+@dataclass(frozen=True)
+class Crash:
+    """A disk after a power cut: what of the log it has, in the order in which the writes were made.
+
+    `after` events were logged before the power went.
+    """
+
+    after: int
+    kept: tuple[Write, ...]
+
+    def read(self, base: bytes, offset: int) -> bytes:
+        """The bytes at `offset` of the disk, where they were `base` before all of the log."""
+        out = bytearray(base)
+        for write in self.kept:
+            begin, end = max(write.offset, offset), min(write.offset + len(write.data), offset + len(base))
+            if begin < end:
+                out[begin - offset : end - offset] = write.data[begin - write.offset : end - write.offset]
+        return bytes(out)
+
+
+def read(path: Path) -> list[Event]:
+    """The events of a log. Discards are left out: a disk need not do anything for them.
+
+    Raises:
+        StepFailed: this is no such log, or it was cut in the middle.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as log:
+        magic, _, count, sector = _SUPER.unpack_from(log) if len(log) >= _SUPER.size else (0, 0, 0, 0)
+        if magic != _MAGIC:
+            raise StepFailed(f"{path} is no log of writes", hint="give the disk a blklogwrites node")
+        events: list[Event] = []
+        at = sector
+        for _ in range(count):
+            if at + _ENTRY.size > len(log):
+                raise StepFailed(f"{path} ends within entry {len(events)} of {count}")
+            first, sectors, flags, _ = _ENTRY.unpack_from(log, at)
+            at += sector
+            if flags & _DISCARD:
+                continue
+            if flags & _FLUSH:
+                events.append(Flush())
+            if sectors:
+                size = sectors * sector
+                events.append(Write(first * sector, bytes(log[at : at + size]), bool(flags & _FUA)))
+                at += size
+    return events
+
+
+def prefixes(events: list[Event]) -> Iterator[Crash]:
+    """The disks of a controller that keeps writes in order: one for each number of writes that it kept."""
+    kept: tuple[Write, ...] = ()
+    yield Crash(0, kept)
+    for number, event in enumerate(events, 1):
+        if isinstance(event, Write):
+            kept = (*kept, event)
+            yield Crash(number, kept)
+
+
+def reordered(events: list[Event], chance: random.Random) -> Iterator[Crash]:
+    """For ever: disks that kept anything of what was not flushed, some writes torn between two sectors."""
+    while True:
+        cut = chance.randint(0, len(events))
+        settled = max((n for n, event in enumerate(events[:cut], 1) if isinstance(event, Flush)), default=0)
+        kept = [event for event in events[:settled] if isinstance(event, Write)]
+        kept += [
+            event if event.durable else _perhaps_torn(event, chance)
+            for event in events[settled:cut]
+            if isinstance(event, Write) and (event.durable or chance.random() < 0.5)
+        ]
+        yield Crash(cut, tuple(kept))
+
+
+def _perhaps_torn(write: Write, chance: random.Random) -> Write:
+    sectors = len(write.data) // SECTOR
+    if sectors < 2 or chance.random() < 0.5:
+        return write
+    first, last = sorted(chance.sample(range(sectors + 1), 2))
+    return Write(write.offset + first * SECTOR, write.data[first * SECTOR : last * SECTOR])

@@ -1,0 +1,76 @@
+import random
+import struct
+from itertools import islice
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from testbed.vm.writelog import SECTOR, Crash, Flush, Write, prefixes, read, reordered
+from warmroot.errors import StepFailed
+
+FLUSH, FUA, DISCARD = 1, 2, 4
+
+
+def log(path, *entries):
+    """As QEMU's block/blklogwrites.c lays it out: (sector, flags, data)."""
+    out = struct.pack("<QQQI", 0x6A736677736872, 1, len(entries), SECTOR).ljust(SECTOR, b"\0")
+    for sector, flags, data in entries:
+        nr = len(data) // SECTOR
+        out += struct.pack("<QQQQ", sector, nr, flags, 0).ljust(SECTOR, b"\0")
+        out += b"" if flags & DISCARD else data
+    path.write_bytes(out)
+    return path
+
+
+A, B, C = (letter * SECTOR for letter in (b"a", b"b", b"c"))
+
+
+def test_writes_and_flushes_come_in_their_order(tmp_path):
+    path = log(tmp_path / "log", (3, 0, A), (0, FLUSH, b""), (9, DISCARD, B), (4, FUA, B + C))
+    assert read(path) == [Write(3 * SECTOR, A), Flush(), Write(4 * SECTOR, B + C, durable=True)]
+
+
+@pytest.mark.parametrize("cut", [0, 10, SECTOR + 8])
+def test_what_is_no_whole_log_is_refused(tmp_path, cut):
+    path = log(tmp_path / "log", (3, 0, A), (0, FLUSH, b""))
+    path.write_bytes(path.read_bytes()[:cut] or b"x")
+    with pytest.raises(StepFailed):
+        read(path)
+
+
+def test_a_controller_in_order_leaves_one_disk_for_each_write():
+    events = [Write(0, A), Flush(), Write(SECTOR, B)]
+    assert list(prefixes(events)) == [Crash(0, ()), Crash(1, (events[0],)), Crash(3, (events[0], events[2]))]
+
+
+def test_a_crash_reads_as_the_disk_would():
+    crash = Crash(2, (Write(0, A + B), Write(SECTOR, C)))
+    assert crash.read(bytes(3 * SECTOR), 0) == A + C + bytes(SECTOR)
+    assert crash.read(b"....", SECTOR - 2) == b"aacc"
+
+
+WRITES = st.builds(
+    lambda at, size, fill, durable: Write(at * SECTOR, bytes([fill]) * size * SECTOR, durable),
+    st.integers(0, 7),
+    st.integers(1, 4),
+    st.integers(1, 255),
+    st.booleans(),
+)
+
+
+@given(st.lists(st.one_of(WRITES, st.just(Flush())), max_size=12), st.integers(0, 2**32))
+def test_no_crash_loses_what_was_flushed_or_has_what_was_not_yet_written(events, seed):
+    for crash in islice(reordered(events, random.Random(seed)), 20):
+        issued = [event for event in events[: crash.after] if isinstance(event, Write)]
+        flushed = max((n for n, e in enumerate(events[: crash.after], 1) if isinstance(e, Flush)), default=0)
+        settled = [event for event in events[:flushed] if isinstance(event, Write)]
+        assert list(crash.kept[: len(settled)]) == settled
+        rest = [event for event in events[flushed : crash.after] if isinstance(event, Write)]
+        for durable in (event for event in rest if event.durable):
+            assert durable in crash.kept
+        for kept in crash.kept:
+            end = kept.offset + len(kept.data)
+            assert any(w.offset <= kept.offset and end <= w.offset + len(w.data) for w in issued)
+            assert kept.data
+            assert len(kept.data) % SECTOR == 0
