@@ -1,34 +1,27 @@
 """A proxy that is a service of its node speaks as its node, and for that one alone."""
 
-from pathlib import Path
-
 import pytest
 
-from testbed.controlplane import build
-from testbed.demo.kubectl import Kubectl
+from tests.installation import install
 from tests.waiting import until
-from warmroot.errors import Forbidden
+from warmroot.errors import Forbidden, NotFound
 from warmroot.kube.cluster import NODE, OSINSTANCE, RestCluster
 from warmroot.kube.transport import RequestsTransport
 
 pytestmark = pytest.mark.api
-BASE = Path(__file__).parents[2] / "deploy" / "base"
-CRDS = BASE.parents[1] / "crds"
 OWN, OTHER = "worker-own", "worker-other"
 
 
 @pytest.fixture(scope="module")
 def as_own_node(control_plane, cluster):
     """The cluster as the node `OWN` sees it, with roles and policy, and with the objects of two nodes."""
-    kubectl = Kubectl(build.installed() / "kubectl", control_plane.kubeconfig)
-    for words in (("-f", str(CRDS)), ("-k", str(BASE))):
-        kubectl.run("apply", "--server-side", *words)
+    install(control_plane)
     for name in (OWN, OTHER):
         cluster.create(NODE, {"metadata": {"name": name}})
         body = {"apiVersion": OSINSTANCE.api_version, "kind": "OSInstance", "metadata": {"name": name}}
         until(
             lambda body=body: cluster.create(OSINSTANCE, body | {"spec": {"os": "workers"}}),
-            forgive=(Exception,),
+            forgive=(NotFound,),
         )
     transport = RequestsTransport(str(control_plane.node_kubeconfig(OWN)))
     yield RestCluster(transport)

@@ -7,43 +7,36 @@ import base64
 import random
 import time
 from itertools import chain, islice
-from pathlib import Path
 
 import pytest
 
-from testbed.controlplane import build
 from testbed.controlplane.pki import HOST_OF_GUESTS
-from testbed.demo.kubectl import Kubectl
 from testbed.machine.disk import Disk
 from testbed.releases.server import ReleaseServer
 from testbed.vm import writelog
 from testbed.vm.powercut import Judge
 from testbed.vm.writelog import Flush, prefixes, reordered
-from tests.api.test_crds import kinds  # noqa: F401 - a fixture
+from tests.installation import install
 from tests.vm.worker import UP, machine_status
 from tests.waiting import until
 from warmroot.disk.bootrecord import BootRecord, Slot
 from warmroot.disk.layout import BOOTSTATE, COPY_OFFSETS
+from warmroot.errors import NotFound
 from warmroot.kube.cluster import NODE, OSINSTANCE
 
 pytestmark = [pytest.mark.image, pytest.mark.vm, pytest.mark.api, pytest.mark.timeout(1800)]
-BASE = Path(__file__).parents[2] / "deploy" / "base"
 NAME = "vm-1"
 STAGED = 600
 """Seconds to fetch, verify, write and read back a root under QEMU's translator."""
 
 
-@pytest.fixture(scope="module")
-def rights(control_plane, kinds):  # noqa: F811
-    """Roles and the policy as `kubectl apply -k deploy/base` brings them."""
-    Kubectl(build.installed() / "kubectl", control_plane.kubeconfig).run("apply", "-k", str(BASE))
-
-
 @pytest.fixture
-def instance(cluster, rights):
+def instance(cluster, control_plane):
+    install(control_plane)
     cluster.create(NODE, {"metadata": {"name": NAME}})
     body = {"apiVersion": OSINSTANCE.api_version, "kind": "OSInstance", "metadata": {"name": NAME}}
-    cluster.create(OSINSTANCE, body | {"spec": {"os": "workers", "goal": "None"}})
+    new = body | {"spec": {"os": "workers", "goal": "None"}}
+    until(lambda: cluster.create(OSINSTANCE, new), forgive=(NotFound,))  # a kind is served after a moment
     yield Instance(cluster)
     for kind in (OSINSTANCE, NODE):
         cluster.delete(kind, NAME)
