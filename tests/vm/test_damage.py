@@ -18,7 +18,7 @@ from warmroot.errors import ProgramDied
 pytestmark = [pytest.mark.image, pytest.mark.vm, pytest.mark.timeout(1200)]
 PAGE = Path(__file__).parents[2] / "docs" / "damage.md"
 TRIAL = BootRecord(2, Slot.A, Slot.B, 3)
-SILENCE = 40
+SILENCE = 25
 """Seconds after which a machine that said nothing will say nothing."""
 
 
