@@ -14,7 +14,7 @@ from warmroot.release.manifest import digest
 pytestmark = pytest.mark.skipif(
     shutil.which("debugfs", path="/sbin:/usr/sbin") is None, reason="no e2fsprogs"
 )
-PLANNED = plan(boot_size=MIB, root_size=MIB, data_size=64 * MIB, esp_size=MIB)
+PLANNED = plan(boot_size=MIB, root_size=MIB, data_size=8 * MIB, esp_size=MIB)
 
 
 def disk(path):
@@ -49,4 +49,4 @@ def test_a_sound_file_system_with_the_files_and_equal_bytes_each_time(tmp_path):
 
 def test_what_does_not_fit_is_an_error(tmp_path):
     with pytest.raises(StepFailed):
-        datafs.make(disk(tmp_path / "disk"), PLANNED[DATA], {"/large": b"x" * 65 * MIB})
+        datafs.make(disk(tmp_path / "disk"), PLANNED[DATA], {"/large": b"x" * 9 * MIB})
