@@ -1,4 +1,7 @@
-"""Runs benchmarks: `python -m bench [NAME …] [--format table|json]`. Never fails on a figure."""
+"""Runs benchmarks: `python -m bench [NAME …] [--format table|json]`.
+
+Never fails on a figure. One that can't run here is told, the others run, and the exit code is 1.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.report import Row
+from warmroot.errors import WarmrootError
 
 NOT_BENCHMARKS = {"__init__", "__main__", "report"}
 
@@ -46,15 +50,22 @@ def main() -> None:
     if unknown:
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join(names())}")
     rows: list[Row] = []
+    failed: list[str] = []
     for name in chosen.name or names():
         began = time.monotonic()
         print(f"bench {name} …", file=sys.stderr, flush=True)
-        rows += importlib.import_module(f"bench.{name}").run()
+        try:
+            rows += importlib.import_module(f"bench.{name}").run()
+        except WarmrootError as error:
+            failed.append(name)
+            print(f"bench {name} NOT RUN: {error}", file=sys.stderr, flush=True)
         print(f"bench {name} took {time.monotonic() - began:.1f} s", file=sys.stderr, flush=True)
     if chosen.format == "json":
         print(json.dumps([row.wire() for row in rows], indent=2))
     else:
         Console(width=None if sys.stdout.isatty() else 160).print(_table(rows))
+    if failed:
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -119,7 +119,7 @@ def _build(recipe: Recipe, folder: Path, steps: Steps) -> Manifest:
 
 
 def _list_packages(manifest: Manifest, suite: str, assembled: Assembled, folder: Path) -> None:
-    from images import sbom  # half a second, and only releases of packages have a bill
+    from images import sbom  # slow to import, and only releases of packages have a bill
 
     (folder / "packages.json").write_text(as_json(suite, assembled.packages))
     (folder / sbom.NAME).write_text(sbom.write(manifest, suite, assembled.packages))

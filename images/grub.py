@@ -27,6 +27,13 @@ _PREFIX = "(memdisk)/boot/grub"
 _DISK_AND_FILES = ("part_gpt", "fat", "memdisk", "tar")
 _SCRIPTING = ("normal", "configfile", "loadenv", "test", "regexp", "echo", "serial", "terminal")
 _STARTING = ("hashsum", "gcry_sha256", "linux", "boot", "reboot", "sleep")
+_TOOLS = {
+    "grub-mkimage": "grub-common",
+    "mcopy": "mtools",
+    "mkfs.fat": "dosfstools",
+    "mmd": "mtools",
+    "tar": "tar",
+}
 _ESP_SERIAL = "57524553"
 _CORE_SEGMENT = 0x820
 _BLOCKLIST_AT = 500
@@ -138,6 +145,6 @@ def _run(tool: str, *arguments: str) -> None:
     command.run(
         "building the boot loader",
         [tool, *arguments],
-        package="grub-common, mtools, dosfstools or tar",
+        package=_TOOLS[tool],
         environment={"SOURCE_DATE_EPOCH": str(EPOCH), "MTOOLS_SKIP_CHECK": "1"},
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -49,7 +51,8 @@ def check(recipe: Recipe) -> None:
     sources += [("kernel.initrd", kernel.initrd)]
     for field, path in sources:
         if path is not None:
-            _read(path, field)
+            with _named(path, field), path.open("rb"):
+                pass
     if recipe.debian is not None:
         bootstrap.check(recipe.debian)
 
@@ -175,8 +178,15 @@ def content(file: File) -> bytes:
 
 
 def _read(path: Path, field_name: str) -> bytes:
-    try:
+    with _named(path, field_name):
         return path.read_bytes()
+
+
+@contextmanager
+def _named(path: Path, field_name: str) -> Iterator[None]:
+    """An error about a file says which field names it."""
+    try:
+        yield
     except OSError as error:
         raise UserError(
             f"{field_name}: {path} can't be read: {error.strerror}",

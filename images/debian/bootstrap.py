@@ -63,8 +63,11 @@ def bootstrap(debian: Debian, kernel: str, tree: Path, fetched: Path) -> Path:
     """
     fetched.mkdir()
     packages = sorted({*REQUIRED, *debian.packages})
-    options = [f"--aptopt={line.rstrip(';')}" for line in mirror.network().splitlines()]
-    options += ['--aptopt=APT::Install-Recommends "false"']
+    # In a file: a proxy's password must neither be seen in the list of processes nor in an error.
+    network = fetched.with_name("network.conf")
+    network.touch(0o600)
+    network.write_text(mirror.network())
+    options = [f"--aptopt={network}", '--aptopt=APT::Install-Recommends "false"']
     options += [f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in _LEFT_OUT]
     command.run(
         "installing Debian packages",

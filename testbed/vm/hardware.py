@@ -1,7 +1,7 @@
 """What a virtual machine is made of, as QEMU's command line.
 
-One process is one boot: QEMU ends where the machine would reset. That is nearer to a power cycle than its own
-reset, and a reset after a whole boot is several times slower under its translator (vm.md of the test bed).
+One process is one boot: QEMU ends where the machine would reset, which is nearer to a power cycle than a
+reset within the process.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from pathlib import Path
 _OVMF = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
 _OVMF_VARIABLES = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
 _TRANSLATED_MIB = 128
-"""QEMU's cache of translated code; its default costs 400 MiB more for nothing that was measured."""
+"""QEMU's cache of translated code. Its default takes more memory, of which several guests want some."""
 
 
 class Firmware(StrEnum):
     """How the machine starts."""
 
-    BIOS = "bios"
-    UEFI = "uefi"
+    BIOS = "BIOS"
+    UEFI = "UEFI"
 
 
 class Bus(StrEnum):
@@ -75,10 +75,7 @@ def command(hardware: Hardware, surfaces: Surfaces) -> list[str]:
     words += ["-machine", "q35,sata=off,smbus=off", "-cpu", "max", "-smp", "1", "-m", str(hardware.memory)]
     words += ["-accel", f"tcg,tb-size={_TRANSLATED_MIB}"]
     if hardware.firmware is Firmware.UEFI:
-        if not surfaces.variables.exists():
-            shutil.copyfile(_OVMF_VARIABLES, surfaces.variables)
-        words += ["-drive", f"if=pflash,format=raw,readonly=on,file={_OVMF}"]
-        words += ["-drive", f"if=pflash,format=raw,file={surfaces.variables}"]
+        words += uefi(surfaces.variables)
     words += ["-chardev", f"file,id=console,path={surfaces.console}", "-serial", "chardev:console"]
     words += ["-chardev", f"socket,id=shell,path={surfaces.shell},server=on,wait=off"]
     words += ["-serial", "chardev:shell"]
@@ -87,6 +84,20 @@ def command(hardware: Hardware, surfaces: Surfaces) -> list[str]:
     for device in _DISKS[hardware.bus]:
         words += ["-device", device]
     return words
+
+
+def uefi(variables: Path) -> list[str]:
+    """Options for UEFI firmware that remembers in the file `variables`; it is made if it is not there.
+
+    Raises:
+        OSError: the firmware is not installed.
+    """
+    if not variables.exists():
+        shutil.copyfile(_OVMF_VARIABLES, variables)
+    return [
+        *("-drive", f"if=pflash,format=raw,readonly=on,file={_OVMF}"),
+        *("-drive", f"if=pflash,format=raw,file={variables}"),
+    ]
 
 
 def _block_device(hardware: Hardware) -> dict[str, object]:

@@ -9,7 +9,6 @@ import hashlib
 import io
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from testbed.machine.disk import Disk
 from testbed.vm.writelog import Crash, Write
@@ -38,14 +37,14 @@ class Verdicts:
 class Judge:
     """Knows the disk before all of the log, and the releases that a slot may hold."""
 
-    def __init__(self, base: Path, releases: Iterable[Manifest]) -> None:
-        """Opens the disk.
+    def __init__(self, base: Disk, releases: Iterable[Manifest]) -> None:
+        """Reads the disk's table.
 
         Raises:
-            ForeignDisk: its table is not one of ours.
+            ForeignDisk: it is not one of ours.
         """
-        self._base = Disk(base, writable=False)
-        self._layout: Layout = self._base.layout()
+        self._base = base
+        self._layout: Layout = base.layout()
         self._releases = tuple(releases)
         self._known: dict[tuple[Slot, tuple[tuple[int, int, int], ...]], bool] = {}
 
@@ -62,10 +61,6 @@ class Judge:
             elif not self._whole(crash, choice.slot):
                 found.broken.append(f"after {crash.after} events: slot {choice.slot} is chosen and not whole")
         return found
-
-    def close(self) -> None:
-        """Closes the disk."""
-        self._base.__exit__(None, None, None)
 
     def _copy(self, crash: Crash, offset: int) -> bytes:
         at = self._layout[layout.BOOTSTATE].start + offset

@@ -1,5 +1,7 @@
 """The judge must see what would not come up; that all of a real log does come up is shown in tests/vm."""
 
+import dataclasses
+import hashlib
 import io
 import random
 from itertools import islice
@@ -7,6 +9,7 @@ from itertools import islice
 import pytest
 
 from images.disk import install
+from testbed.machine.disk import Disk
 from testbed.vm.powercut import Judge
 from testbed.vm.writelog import Crash, Flush, Write, prefixes, reordered
 from tests.unit.test_images_sbom import manifest
@@ -25,9 +28,6 @@ class Release:
     """Two images of a few blocks, and their manifest."""
 
     def __init__(self, folder, fill):
-        import dataclasses
-        import hashlib
-
         data, boot = fill * (8 * 4096), fill * 4096
         tree = verity.build(io.BytesIO(data), data_blocks=8, salt=b"s" * 32)
         self.root_bytes, self.boot_bytes = data + tree.encode(), boot
@@ -45,9 +45,8 @@ class Release:
 def world(tmp_path):
     old, new = (Release(tmp_path, fill) for fill in (b"o", b"n"))
     install(tmp_path / "disk", PLANNED, {Slot.A: old.files}, GOOD, grub=None)
-    judge = Judge(tmp_path / "disk", [old.manifest, new.manifest])
-    yield new, judge
-    judge.close()
+    with Disk(tmp_path / "disk", writable=False) as disk:
+        yield new, Judge(disk, [old.manifest, new.manifest])
 
 
 def record(state):

@@ -1,24 +1,15 @@
 """QEMU with a firmware and one disk, run to its end: what came out on the serial line."""
 
 import json
-import shutil
 import subprocess
 from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
 
 import pytest
 
+from testbed.vm.hardware import Firmware, uefi
+
 EXIT_PORT = 0x501
-_OVMF = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
-_OVMF_VARIABLES = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
-
-
-class Firmware(Enum):
-    """Both ways in which a machine starts."""
-
-    BIOS = "BIOS"
-    UEFI = "UEFI"
 
 
 @dataclass
@@ -75,11 +66,8 @@ class Machine:
         if self.firmware is Firmware.BIOS:
             command += ["-machine", "pc", "-m", "64"]
         else:
-            variables = self.work / f"{self.disk.name}.vars"
-            shutil.copyfile(_OVMF_VARIABLES, variables)
             command += ["-machine", "q35,sata=off,smbus=off", "-m", "192"]
-            command += ["-drive", f"if=pflash,format=raw,readonly=on,file={_OVMF}"]
-            command += ["-drive", f"if=pflash,format=raw,file={variables}"]
+            command += uefi(self.work / f"{self.disk.name}.vars")
         for number, other in enumerate(self.before):
             command += ["-drive", f"file={other},format=raw,if=none,id=other{number}"]
             command += ["-device", f"virtio-blk-pci,drive=other{number}"]

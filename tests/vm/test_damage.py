@@ -34,9 +34,9 @@ def comes_up(worker, slot, *, firmware=Firmware.BIOS, says=()):
 
 
 def never_starts(worker, *, firmware):
-    """Nothing of ours ever speaks."""
+    """Not even GRUB speaks, which does at once where it is whole."""
     with worker.on(firmware=firmware) as machine, pytest.raises(ProgramDied, match="never said"):
-        machine.wait_for("warmroot-initrd", SILENCE)
+        machine.wait_for("warmroot: slot=", SILENCE)
 
 
 def gives_up_the_trial(worker, *, says, tries=3):
@@ -81,10 +81,24 @@ def test_file_system_around_the_boot_record(worker):
 
 
 @pytest.mark.parametrize("where", ["first", "backup"])
-def test_partition_table(worker, where):
+def test_header_of_a_partition_table(worker, where):
     with Disk(worker.path) as disk:
         at = 512 if where == "first" else disk.size - 512
         disk.write(at + 16, bytes([disk.read(at + 16, 1)[0] ^ 1]))
+    comes_up(worker, Slot.A)
+
+
+def test_first_partition_table(worker):
+    with Disk(worker.path) as disk:
+        disk.write(512, b"\xa5" * (33 * 512))
+    with worker.on() as machine:
+        machine.wait_for("LOAD_FAILED", TO_THE_KERNEL)
+        machine.wait_end(90)
+
+
+def test_backup_partition_table(worker):
+    with Disk(worker.path) as disk:
+        disk.write(disk.size - 33 * 512, b"\xa5" * (33 * 512))
     comes_up(worker, Slot.A)
 
 

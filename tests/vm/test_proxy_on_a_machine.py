@@ -5,6 +5,7 @@ Orders come as an operator gives them. What the disk says is read from outside, 
 
 import base64
 import random
+import re
 import time
 from itertools import chain, islice
 
@@ -79,6 +80,11 @@ def put(machine, path, data, mode="0600"):
     assert done.status == 0, done.output
 
 
+def process_of(machine, unit):
+    """What the kernel says of a service's process."""
+    return machine.run(f"cat /proc/$(systemctl show -p MainPID --value {unit})/status").output
+
+
 def join(machine, control_plane):
     """What an installer leaves for a node: its name, and its own credential."""
     kubeconfig = (
@@ -102,6 +108,7 @@ def test_a_node_stages_switches_and_confirms_a_release_by_order_and_survives_eve
             join(machine, control_plane)
             status = instance.reaches("Idle", 120)
             assert status["booted"]["digest"] == first_release.digest
+            assert re.search(r"^CapEff:\t0+$", process_of(machine, "warmroot-proxy"), re.MULTILINE)
             assert (status["good"], status["slots"]["A"]["version"]) == ("A", first_release.manifest.version)
             instance.order("Stage", second, source)
             staged = instance.reaches("Staged", STAGED)
@@ -143,10 +150,9 @@ def assert_state_changes_are_single_sectors(events, worker):
 
 def judged(events, first, second):
     """Every prefix of the log, and 10,000 disks that kept anything of what was not flushed."""
-    judge = Judge(first.dir / "disk.raw", [first.manifest, second.manifest])
     crashes = chain(prefixes(events), islice(reordered(events, random.Random(7)), 10_000))
-    verdicts = judge.judge(crashes)
-    judge.close()
+    with Disk(first.dir / "disk.raw", writable=False) as disk:
+        verdicts = Judge(disk, [first.manifest, second.manifest]).judge(crashes)
     assert verdicts.broken == []
     assert min(verdicts.by_slot.values()) > 0
     return verdicts.judged
