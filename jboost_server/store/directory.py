@@ -20,7 +20,7 @@ from io import RawIOBase
 from pathlib import Path
 from typing import BinaryIO
 
-from jboost_server.store.port import CHUNK, Content, Stat, check_name, check_prefix, exactly
+from jboost_server.store.port import CHUNK, Content, InFile, Stat, check_name, check_prefix, exactly
 from warmroot.durable import sync_folder
 from warmroot.errors import BadRange, NoObject, StoreBroken, StoreFull, WriteLost
 
@@ -59,7 +59,8 @@ class DirectoryStore:
             if not whole and not 0 <= start < stop:
                 raise BadRange(f"{name} has {found.size} bytes, none from {start} to {end}")
             handle.seek(start)
-            yield Content(found, _read(handle, stop - start, name, chunk))
+            file = InFile(handle.fileno(), start, stop - start)
+            yield Content(found, _read(handle, stop - start, name, chunk), file)
 
     def put_new(self, name: str, chunks: Iterable[bytes], size: int) -> Stat:
         """As the port says."""

@@ -35,11 +35,24 @@ class Stat:
 
 
 @dataclass(frozen=True)
+class InFile:
+    """Bytes that are in an open file: `size` of them from `offset` on."""
+
+    descriptor: int
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True)
 class Content:
-    """An opened object, or a range of it: of one version, even if another is written meanwhile."""
+    """An opened object, or a range of it: of one version, even if another is written meanwhile.
+
+    `file` is where the same bytes are, for a store of files.
+    """
 
     stat: Stat
     chunks: Iterator[bytes]
+    file: InFile | None = None
 
 
 class ObjectStore(Protocol):

@@ -13,7 +13,8 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from jboost_server.store.port import ObjectStore
+from jboost_server.store.port import Content, InFile, ObjectStore
+from jboost_server.web.zerocopy import EXTENSION, PATIENCE
 from warmroot.errors import BadRange
 
 _RANGE = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})")
@@ -22,8 +23,8 @@ LARGE, SMALL = 2**20, 256 * 1024
 with larger ones, hundreds of readers cost hundreds of megabytes: two chunks of each are in memory."""
 FEW = 8
 """Readers at one time that get large chunks."""
-PATIENCE = 60.0
-"""Seconds for which a reader may take nothing; then its connection is closed."""
+WINDOW = 32 * 2**20
+"""Bytes of a file that are sent, and counted, at a time."""
 
 
 @dataclass(frozen=True)
@@ -115,17 +116,27 @@ class Bytes(Response):
         """Sends it; no more than two chunks are in memory."""
         with ExitStack() as stack:
             chunk = stack.enter_context(self._readers.one_more())
-            chunks = await to_thread.run_sync(self._open, stack, chunk)
+            content = await to_thread.run_sync(self._open, stack, chunk)
             start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
             await send(start)
-            if scope["method"] != "HEAD":
-                await self._stream(chunks, receive, send)
+            if scope["method"] == "HEAD":
+                pass
+            elif content.file is not None and EXTENSION in scope.get("extensions", {}):
+                await self._send_file(content.file, send)
+            else:
+                await self._stream(content.chunks, receive, send)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    def _open(self, stack: ExitStack, chunk: int) -> Iterator[bytes]:
+    def _open(self, stack: ExitStack, chunk: int) -> Content:
         part = self._part
         bounds = (0, None) if part.whole else (part.start, part.end)
-        return stack.enter_context(self._store.get(self._name, *bounds, chunk=chunk)).chunks
+        return stack.enter_context(self._store.get(self._name, *bounds, chunk=chunk))
+
+    async def _send_file(self, file: InFile, send: Send) -> None:
+        for offset in range(file.offset, file.offset + file.size, WINDOW):
+            count = min(WINDOW, file.offset + file.size - offset)
+            await send({"type": EXTENSION, "file": file.descriptor, "offset": offset, "count": count})
+            self._sent(count)
 
     async def _stream(self, chunks: Iterator[bytes], receive: Receive, send: Send) -> None:
         gone = asyncio.ensure_future(_hung_up(receive))

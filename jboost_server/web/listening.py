@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from jboost_server.web.zerocopy import ZeroCopyProtocol
 from warmroot.errors import UserError
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def config(app: ASGIApp, *, grace: int) -> uvicorn.Config:
     """How uvicorn serves the application. `grace`: seconds that requests under way have to end in."""
     return uvicorn.Config(
         app,
+        http=ZeroCopyProtocol,
         log_config=None,
         access_log=False,
         ws="none",

@@ -23,6 +23,7 @@ from jboost_server.settings import Policy
 from jboost_server.signing import Signer
 from jboost_server.store.port import ObjectStore
 from jboost_server.web.app import create_app
+from jboost_server.web.listening import config, listening
 from jboost_server.web.service import Settings
 from jboost_server.web.tenancy import Identity, Local, Tenants
 from tests.jboost_world import KEY
@@ -86,20 +87,17 @@ def running(
         hosts=hosts,
         sweep=sweep,
     )
-    config = uvicorn.Config(
-        create_app(settings), host="127.0.0.1", port=0, log_config=None, timeout_graceful_shutdown=2
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        until(lambda: server.started or not thread.is_alive(), what="the service listens")
-        assert server.started, "the service ended while it started"
-        port = server.servers[0].sockets[0].getsockname()[1]
-        yield Client(f"http://127.0.0.1:{port}")
-    finally:
-        server.should_exit = True
-        thread.join()
+    with listening("127.0.0.1:0") as listener:
+        server = uvicorn.Server(config(create_app(settings), grace=2))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            until(lambda: server.started or not thread.is_alive(), what="the service listens")
+            assert server.started, "the service ended while it started"
+            yield Client(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 @dataclass(frozen=True)
