@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import statistics
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -20,12 +21,15 @@ from bench.report import Row
 from testbed.apps import traffic
 from testbed.apps.application import Application
 from testbed.apps.running import Running
+from testbed.apps.threads import Spent, Threads
 from testbed.demo.java.bed import serving
 
 FEATURE = 25
 WATCHED = 10.0
 """Seconds of requests after a start."""
 PLAIN = "plain"
+HANDLERS = "http-nio"
+"""How Tomcat names the threads that answer."""
 Way = Callable[[], AbstractContextManager[tuple[Running, float]]]
 
 
@@ -38,6 +42,11 @@ class Seen:
     served: list[float] = field(default_factory=list)
     unexpected: int = 0
     """Rounds with an answer that was another than it should."""
+    slow: list[tuple[float, Spent]] = field(default_factory=list)
+    """The slowest hundredth of the first 10 s, all rounds: milliseconds, and what of it whoever asks and
+    whoever answers spent on a core or waiting for one."""
+    busy: list[float] = field(default_factory=list)
+    """How much of the machine's cores the application took while it was asked, 0 to 1."""
 
 
 def run() -> list[Row]:
@@ -59,7 +68,7 @@ def run() -> list[Row]:
         seen, load = _watched(shop.application, ways)
         against = f"{ROUNDS} rounds; {machine(jdks)}"
         figure = "load average of the machine while watching"
-        return [*compared(seen), Row("first_requests", figure, load, "", against=against)]
+        return [*compared(seen), *explained(seen), Row("first_requests", figure, load, "", against=against)]
 
 
 def _watched(application: Application, ways: Mapping[str, Way]) -> tuple[dict[str, Seen], float]:
@@ -71,8 +80,14 @@ def _watched(application: Application, ways: Mapping[str, Way]) -> tuple[dict[st
             with way() as (one, _):
                 window = window or one.ready.seconds + WATCHED
                 left = window - one.ready.seconds
-                answers = traffic.send(application, one.port, seconds=left, seed=number)
+                cpu, began = one.cpu, time.perf_counter()
+                with Threads((one.process.pid, HANDLERS), (os.getpid(), "")) as both:
+                    answers = traffic.send(application, one.port, seconds=left, seed=number, watched=both)
+                cores = (time.perf_counter() - began) * (os.cpu_count() or 1)
+                seen[name].busy.append((one.cpu - cpu) / cores)
             early = answers.first(WATCHED)
+            tail = early.slow(0.99)
+            seen[name].slow += zip(tail.latencies, tail.spent, strict=True)
             seen[name].slowest.append(early.slowest)
             seen[name].p99.append(early.percentile(0.99))
             seen[name].served.append(len(answers.latencies))
@@ -102,3 +117,15 @@ def compared(seen: Mapping[str, Seen]) -> Iterator[Row]:
             failed = one.unexpected + base.unexpected
             title = f"{figure}, {name}, {FEATURE}"
             yield Row("first_requests", title, here / there, "x", goal, better, against, failed)
+
+
+def explained(seen: Mapping[str, Seen]) -> Iterator[Row]:
+    """What the slowest hundredth of requests waited for, and how busy the machine was."""
+    for name, one in seen.items():
+        total = sum(latency for latency, _ in one.slow)
+        spent = sum((spent for _, spent in one.slow), Spent())
+        title = f"of the slowest 1 %, waiting for a core, {name}, {FEATURE}"
+        against = f"on one {spent.ran / total:.2f}, mean {total / len(one.slow):.0f} ms of {len(one.slow)}"
+        yield Row("first_requests", title, spent.waited / total, "", against=against)
+        title = f"cores that the application took while it was asked, {name}, {FEATURE}"
+        yield Row("first_requests", title, statistics.median(one.busy), f"of {os.cpu_count()}")

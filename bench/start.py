@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import shutil
 import statistics
+import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -14,10 +16,12 @@ from pathlib import Path
 from bench.javastart.entry import Entry, by_hand, entered, ours, plain, runtimes, workplace
 from bench.javastart.race import ROUNDS, Contestant, Results, circumstances, race
 from bench.report import Row
+from jboost_agent.build import agent_jar
 from jboost_server.core.outcome import Outcome
 from testbed.apps.application import Layout
 from testbed.demo.java.bed import serving
 from testbed.demo.java.pod import Decided
+from warmroot.errors import ProgramDied
 
 FAT, EXTRACTED, OURS, WHOLE = "plain fat jar", "plain extracted", "ours", "ours, pod agent included"
 GOALS = {17: (2.1, 1.85, 1.7), 25: (2.6, 2.2, 1.9)}
@@ -26,6 +30,8 @@ NO_WORSE = 1.02
 """Of the better archive that was made by hand."""
 AT_HAND, FETCHED = 0.2, 0.6
 """Seconds that the pod agent may add."""
+_NO_VERB = 2
+"""The agent's exit code if it was not told what to do."""
 
 
 def run() -> list[Row]:
@@ -98,14 +104,25 @@ def _misses(entry: Entry) -> Row:
 
 
 def _agent(entry: Entry) -> Iterator[Row]:
-    """What the pod agent adds, its JVM included."""
-    fetched, at_hand = [], []
+    """What the pod agent adds, its JVM included, and what its JVM takes that only says how it is used."""
+    fetched, at_hand, idle = [], [], []
     for _ in range(max(ROUNDS, 5)):
         shutil.rmtree(entry.pod.folder / "archives", ignore_errors=True)
         fetched.append(entry.pod.fetch())
         at_hand.append(entry.pod.fetch())
+        idle.append(_idle(entry))
+    yield Row("start", f"agent without a verb, {entry.jdk.feature}", statistics.median(idle), "s")
     yield from added(f"archive at hand, {entry.jdk.feature}", at_hand, AT_HAND)
     yield from added(f"fetched from loopback, {entry.jdk.feature}", fetched, FETCHED)
+
+
+def _idle(entry: Entry) -> float:
+    """Seconds from the start to the end of an agent that has nothing to do."""
+    began = time.perf_counter()
+    done = subprocess.run([entry.jdk.java, "-jar", agent_jar()], capture_output=True, check=False)
+    if done.returncode != _NO_VERB:
+        raise ProgramDied(f"the agent without a verb ended with {done.returncode}", hint="report this")
+    return time.perf_counter() - began
 
 
 def added(what: str, runs: list[Decided], goal: float) -> Iterator[Row]:
@@ -114,7 +131,14 @@ def added(what: str, runs: list[Decided], goal: float) -> Iterator[Row]:
     failed = len(runs) - len(hits)
     seconds = statistics.median(run.seconds for run in hits or runs)
     tried = [ms for run in hits if (ms := run.report.steps.get("preflight"))]
-    against = f"a preflight in {len(tried)} of {len(hits)} hits"
+    steps = {name: statistics.median(run.report.steps.get(name, 0) for run in hits) for name in _steps(hits)}
+    told = ", ".join(f"{name} {ms:.0f}" for name, ms in steps.items())
+    against = f"a preflight in {len(tried)} of {len(hits)} hits; ms: {told}"
     yield Row("start", f"agent adds, {what}", seconds, "s", goal, "lower", against, failed)
     if tried:
         yield Row("start", f"preflight of it, {what}", statistics.median(tried), "ms")
+
+
+def _steps(runs: list[Decided]) -> list[str]:
+    """Names of the agent's steps, in its order."""
+    return list(dict.fromkeys(name for run in runs for name in run.report.steps))

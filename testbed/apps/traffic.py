@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from testbed.apps.application import Application, Request
+from testbed.apps.threads import Spent, Threads
 from warmroot.errors import ProgramDied
 
 TIMEOUT = 30.0
@@ -23,6 +24,8 @@ class Served:
     latencies: list[float] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
     """Kind, wanted and given status of each answer that was another."""
+    spent: list[Spent] = field(default_factory=list)
+    """Of each request, by the threads that were watched; empty where none were."""
 
     @property
     def slowest(self) -> float:
@@ -42,7 +45,14 @@ class Served:
                 break
             began += latency
             count += 1
-        return Served(self.latencies[:count], self.unexpected)
+        return Served(self.latencies[:count], self.unexpected, self.spent[:count])
+
+    def slow(self, share: float) -> Served:
+        """Those that took no less than the percentile of `share`."""
+        least = self.percentile(share)
+        found = [at for at, latency in enumerate(self.latencies) if latency >= least]
+        spent = [self.spent[at] for at in found] if self.spent else []
+        return Served([self.latencies[at] for at in found], self.unexpected, spent)
 
 
 def send(
@@ -53,8 +63,11 @@ def send(
     count: int | None = None,
     seed: int = 1,
     kinds: Sequence[str] | None = None,
+    watched: Threads | None = None,
 ) -> Served:
     """Sends requests for `seconds`, or `count` of them, or those of some `kinds` alone.
+
+    Of each it notes what the `watched` threads spent until its answer was there.
 
     Raises:
         ProgramDied: the connection broke.
@@ -64,6 +77,7 @@ def send(
     end = time.perf_counter() + seconds
     try:
         for request in choose(application, seed, kinds, count):
+            before = watched.spent() if watched else None
             began = time.perf_counter()
             if began >= end:
                 break
@@ -72,6 +86,8 @@ def send(
             answer = link.getresponse()
             answer.read()
             served.latencies.append((time.perf_counter() - began) * 1000)
+            if watched and before:
+                served.spent.append(watched.spent() - before)
             if answer.status != request.status:
                 served.unexpected.append(f"{request.kind}: {request.status} wanted, {answer.status} given")
     except (OSError, http.client.HTTPException) as error:

@@ -17,6 +17,7 @@ from bench.report import Row
 from jboost_server.core.outcome import Outcome
 from jboost_server.local.agent import Report
 from testbed.apps.running import Ready
+from testbed.apps.threads import Spent
 from testbed.apps.traffic import Served
 from testbed.demo.java.pod import Decided
 
@@ -78,6 +79,21 @@ def test_a_percentile_is_one_of_the_latencies():
     assert (served.percentile(0.5), served.percentile(0.99), served.slowest) == (51.0, 100.0, 100.0)
 
 
+def test_the_slowest_requests_are_told_with_what_their_threads_spent():
+    served = Served([1.0, 9.0, 2.0, 8.0], spent=[Spent(1, 0), Spent(4, 5), Spent(2, 0), Spent(8, 0)])
+    slow = served.slow(0.5)
+    assert (slow.latencies, slow.spent) == ([9.0, 8.0], [Spent(4, 5), Spent(8, 0)])
+
+
+def test_what_a_slow_request_waited_for_is_a_share_of_its_time():
+    seen = {
+        "ours": Seen([9], [9], [2], slow=[(10.0, Spent(4, 6)), (10.0, Spent(10, 0))], busy=[0.5, 0.7, 0.9])
+    }
+    waiting, cores = first_requests.explained(seen)
+    assert (waiting.value, cores.value) == (0.3, 0.7)
+    assert waiting.against == "on one 0.70, mean 10 ms of 2"
+
+
 def decided(outcome: Outcome, seconds: float, **steps: int) -> Decided:
     return Decided(Report(outcome, (), (), "", "", False, steps), seconds)
 
@@ -99,6 +115,7 @@ def test_what_the_agent_adds_is_told_by_hits_and_a_run_without_one_has_failed():
     runs = [decided(Outcome.HIT, 0.1, preflight=40), decided(Outcome.HIT, 0.15), decided(Outcome.BUDGET, 3.0)]
     rows = list(start.added("fetched", runs, 0.6))
     assert (rows[0].value, rows[0].failed, rows[0].met) == (0.125, 1, False)
+    assert rows[0].against == "a preflight in 1 of 2 hits; ms: preflight 20"
     assert (rows[1].value, rows[1].unit) == (40, "ms")
     assert next(start.added("fetched", runs[:2], 0.6)).met is True
     assert next(start.added("fetched", runs[2:], 0.6)).met is False
