@@ -26,7 +26,7 @@ from testbed.demo.objects import Pace, Run
 from testbed.demo.reporter import PLAIN_WIDTH, Reporter
 from testbed.demo.story import Story
 from testbed.demo.timeline import Mark, Step
-from testbed.setup.cache import cache_dir
+from warmroot.cache import cache_dir
 from warmroot.errors import StepFailed
 
 MACHINES = 6

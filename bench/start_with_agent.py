@@ -16,7 +16,7 @@ from bench.javastart.race import Contestant, Results, circumstances, race
 from bench.report import Row
 from testbed.apps import foreign
 from testbed.demo.java.bed import serving
-from testbed.setup.cache import cache_dir
+from warmroot.cache import cache_dir
 
 PLAIN, OURS, DYNAMIC, WITH = "plain", "ours", "dynamic by hand", " with the agent"
 KEPT = 0.8

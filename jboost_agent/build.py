@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from warmroot.cache import cache_dir
 from warmroot.errors import NotInstalled, StepFailed
 
 SOURCES = Path(__file__).resolve().parent / "src"
@@ -40,7 +41,7 @@ def agent_jar(environ: Mapping[str, str] = os.environ) -> Path:
         StepFailed: the sources do not compile.
     """
     shipped = Path(__file__).resolve().parent / _JAR
-    return shipped if shipped.exists() else cached(_cache(environ), environ)
+    return shipped if shipped.exists() else cached(cache_dir(environ), environ)
 
 
 def cached(cache: Path, environ: Mapping[str, str] = os.environ) -> Path:
@@ -120,10 +121,3 @@ def _digest() -> str:
         digest.update(f"{path.relative_to(SOURCES)}\0{path.stat().st_size}\0".encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:32]
-
-
-def _cache(environ: Mapping[str, str]) -> Path:
-    if chosen := environ.get("WARMROOT_CACHE"):
-        return Path(chosen).expanduser().absolute()
-    base = environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "warmroot"

@@ -14,9 +14,9 @@ import pytest
 
 from testbed.controlplane import build
 from testbed.setup import debian, newer_debian, s3server
-from testbed.setup.cache import cache_dir
 from testbed.setup.debian import Tier
 from tests.java_world import Java
+from warmroot.cache import cache_dir
 from warmroot.errors import NotInstalled
 
 if TYPE_CHECKING:

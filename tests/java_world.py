@@ -11,9 +11,9 @@ from testbed.apps import foreign, prepare, spring
 from testbed.apps.application import Application
 from testbed.apps.running import plain_environment
 from testbed.setup import jdk
-from testbed.setup.cache import cache_dir
 from testbed.setup.debian import Tier
 from testbed.setup.jdk import Jdk
+from warmroot.cache import cache_dir
 
 
 class Java:

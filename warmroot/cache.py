@@ -1,4 +1,7 @@
-"""Where set-up keeps what it installs: one folder of the user's, named by WARMROOT_CACHE."""
+"""Where we keep what is slow to fetch or to make: one folder of the user's, named by WARMROOT_CACHE.
+
+Set-up runs it before anything is installed: standard library only.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,6 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def cache_dir(environ: Mapping[str, str] = os.environ) -> Path:
@@ -21,7 +22,7 @@ def cache_dir(environ: Mapping[str, str] = os.environ) -> Path:
 
 @contextmanager
 def locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Holds a file lock, so that two set-ups do one thing after the other.
+    """Holds a file lock, so that two of us do one thing after the other.
 
     `waiting` is called once if another process holds it. The kernel frees it when its holder dies.
     """

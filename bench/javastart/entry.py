@@ -19,8 +19,8 @@ from testbed.apps.application import Layout
 from testbed.apps.running import Running, free_port, start
 from testbed.demo.java.pod import Pod, Service
 from testbed.setup import jdk
-from testbed.setup.cache import cache_dir
 from testbed.setup.jdk import Jdk
+from warmroot.cache import cache_dir
 from warmroot.errors import NotInstalled, ProgramDied
 
 SAMPLES = 5

@@ -10,9 +10,9 @@ from urllib.parse import quote
 
 from testbed.apps.application import Application, Layout, Request
 from testbed.apps.maven import Artifact
-from testbed.setup.cache import locked
 from testbed.setup.jdk import Jdk
 from testbed.setup.progress import Progress
+from warmroot.cache import locked
 
 WIREMOCK = Artifact("org.wiremock", "wiremock-standalone", "3.13.2")
 FUSEKI = Artifact("org.apache.jena", "jena-fuseki-server", "5.6.0")

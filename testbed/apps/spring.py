@@ -13,10 +13,11 @@ from pathlib import Path
 
 from testbed.apps.application import Application, Layout, Maker, Request
 from testbed.apps.maven import run_maven
-from testbed.setup.cache import REPOSITORY, locked
 from testbed.setup.jdk import Jdk
 from testbed.setup.process import run
 from testbed.setup.progress import Progress
+from testbed.setup.repository import REPOSITORY
+from warmroot.cache import locked
 
 SOURCES = REPOSITORY / "tests" / "apps"
 EXTRACTED_AT = 1_735_689_600

@@ -5,7 +5,6 @@ Runs before anything is installed: standard library only.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import tempfile
@@ -13,26 +12,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from testbed.setup import golang
-from testbed.setup.cache import REPOSITORY, cache_dir, locked
 from testbed.setup.process import run
 from testbed.setup.progress import Progress
+from testbed.setup.repository import REPOSITORY
+from warmroot import golang
+from warmroot.cache import cache_dir, locked
 from warmroot.errors import NotInstalled, StepFailed
 
 SOURCE = REPOSITORY / "testbed" / "kubernetes"
 PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
 VERSION = "v1.37.2"
-_STAMPS = {
-    "k8s.io/component-base/version.gitVersion": VERSION,
-    "k8s.io/component-base/version.gitMajor": "1",
-    "k8s.io/component-base/version.gitMinor": "37",
-    "k8s.io/component-base/version.gitTreeState": "clean",
-    "k8s.io/client-go/pkg/version.gitVersion": VERSION,
-}
-FLAGS = (
-    *("-p", "2", "-trimpath", "-gcflags=all=-dwarf=false -l"),
-    *("-ldflags", " ".join(["-s -w", *(f"-X {name}={value}" for name, value in _STAMPS.items())])),
-)
+QUICK = "-gcflags=all=-dwarf=false -l"
+"""Without inlining, and without the debugging data that linking with -w drops anyway, a compiler needs little
+more than half of the processor time. The programs answer a little slower for it, which a test bed hardly
+feels and a first user's waiting time does."""
+FLAGS = ("-p", "2", "-trimpath", QUICK, "-ldflags", golang.stamps(VERSION))
 DISK = 6 * 2**30
 """Bytes free that a compile needs: its build cache, its modules and the binary."""
 LINK_SHARE = 0.04
@@ -52,35 +46,6 @@ class Workload:
         return (1 - LINK_SHARE) * done / total if total else 0.0
 
 
-def key(files: Mapping[str, bytes], banner: str, flags: tuple[str, ...] = FLAGS) -> str:
-    """Names a binary: equal for equal module files, sources, flags and compiler, 16 hex digits."""
-    digest = hashlib.sha256()
-    for part in (*(item for name in sorted(files) for item in (name.encode(), files[name])), banner.encode()):
-        digest.update(len(part).to_bytes(8, "big") + part)
-    for flag in flags:
-        digest.update(len(flag).to_bytes(8, "big") + flag.encode())
-    return digest.hexdigest()[:16]
-
-
-def environment(base: Mapping[str, str], cache: Path) -> dict[str, str]:
-    """The environment of a compile: ours where it decides the result, the user's for proxies and mirrors.
-
-    A compiler that collects its garbage only near a limit, that writes no debugging data (linking with -w
-    drops it anyway) and that inlines nothing needs little more than half of the processor time. The programs
-    answer a little slower for it, which a test bed hardly feels and a first user's waiting time does.
-    """
-    return dict(base) | {
-        "CGO_ENABLED": "0",
-        "GOCACHE": str(_go_build(cache)),
-        "GOMODCACHE": str(cache / "go-mod"),
-        "GOFLAGS": "-buildvcs=false",
-        "GOGC": "off",
-        "GOMEMLIMIT": "4GiB",
-        "GOTOOLCHAIN": "local",
-        "GOWORK": "off",
-    }
-
-
 def _go_build(cache: Path) -> Path:
     return cache / "go-build"
 
@@ -93,7 +58,7 @@ def wanted_go() -> golang.Version:
 def home(go: golang.Go, cache: Path) -> Path:
     """The folder of the binary that this Go makes of these sources; it may not exist yet."""
     files = {name: (SOURCE / name).read_bytes() for name in ("go.mod", "go.sum", "main.go")}
-    return cache / "kube" / key(files, go.banner)
+    return cache / "kube" / golang.key(files, go.banner, FLAGS)
 
 
 def installed(cache: Path | None = None) -> Path:
@@ -123,7 +88,7 @@ def build(go: golang.Go, cache: Path, progress: Progress) -> Path:
         for stale in folder.parent.glob("*.*"):  # of a compile that was killed: we hold the lock
             shutil.rmtree(stale, ignore_errors=True)
         _check_disk(cache)
-        env = environment(os.environ, cache)
+        env = golang.environment(os.environ, cache, _go_build(cache))
         with progress.step(f"List what Kubernetes {VERSION} consists of, and fetch its modules") as report:
             work = _list(go, env, lambda count: report(None, f"{count} modules fetched"))
         with progress.step(f"Compile it: {len(work.packages)} packages with {go.banner}") as report:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from testbed.controlplane.plane import NODE_GRACE, ControlPlane, Status
-from testbed.setup.cache import cache_dir
+from warmroot.cache import cache_dir
 
 
 class Output(StrEnum):

@@ -15,7 +15,7 @@ from typing import Any, Self
 from testbed.controlplane import build, pki, programs
 from testbed.controlplane.processes import Identity, Program
 from testbed.controlplane.programs import Paths, Ports
-from testbed.setup.cache import locked
+from warmroot.cache import locked
 from warmroot.errors import NetworkError, NotFound, ProgramDied, UserError
 from warmroot.kube import kubeconfig
 from warmroot.kube.cluster import SERVICE_ACCOUNT, RestCluster

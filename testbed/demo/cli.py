@@ -26,7 +26,7 @@ from testbed.demo.objects import Pace, Run
 from testbed.demo.reporter import PLAIN_WIDTH, Reporter
 from testbed.demo.story import Bad, Story, Summary, judge
 from testbed.kubelet.simulated import Pace as NodePace
-from testbed.setup.cache import cache_dir
+from warmroot.cache import cache_dir
 from warmroot.errors import WarmrootError
 
 BRISK = NodePace(node_ready=0.3, pod_start=0.2, pod_stop=0.2)

@@ -10,12 +10,14 @@ import time
 
 from testbed.apps import prepare
 from testbed.controlplane import build
-from testbed.setup import debian, golang, jdk_install, s3server, uv
-from testbed.setup.cache import REPOSITORY, cache_dir
+from testbed.setup import debian, jdk_install, s3server, uv
 from testbed.setup.debian import Tier
 from testbed.setup.plan import Plan, survey
 from testbed.setup.process import run
 from testbed.setup.progress import Progress
+from testbed.setup.repository import REPOSITORY
+from warmroot import golang
+from warmroot.cache import cache_dir
 from warmroot.errors import StepFailed, WarmrootError
 
 

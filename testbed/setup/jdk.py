@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from testbed.setup.cache import cache_dir
+from warmroot.cache import cache_dir
 
 SYSTEM = Path("/usr/lib/jvm")
 """Where distributions put JDKs."""

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.setup import jdk, newer_debian
-from testbed.setup.cache import locked
 from testbed.setup.debian import Tier
 from testbed.setup.jdk import Jdk
 from testbed.setup.process import run
 from testbed.setup.progress import Progress
+from warmroot.cache import locked
 from warmroot.errors import StepFailed
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from testbed.apps import prepare
 from testbed.controlplane import build
-from testbed.setup import debian, golang, jdk, jdk_install, newer_debian, s3server, uv
-from testbed.setup.cache import REPOSITORY
+from testbed.setup import debian, jdk, jdk_install, newer_debian, s3server, uv
 from testbed.setup.debian import Package, Tier
 from testbed.setup.jdk_install import Runtime
+from testbed.setup.repository import REPOSITORY
+from warmroot import golang
 
 
 @dataclass(frozen=True)

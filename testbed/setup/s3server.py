@@ -10,21 +10,22 @@ import shutil
 from pathlib import Path
 
 from testbed.controlplane import build
-from testbed.setup import golang
-from testbed.setup.cache import REPOSITORY, locked
 from testbed.setup.process import run
 from testbed.setup.progress import Progress
+from testbed.setup.repository import REPOSITORY
+from warmroot import golang
+from warmroot.cache import locked
 
 SOURCE = REPOSITORY / "testbed" / "versitygw"
 PACKAGE = "github.com/versity/versitygw/cmd/versitygw"
 VERSION = "v1.8.0"
-_FLAGS = ("-p", "2", "-trimpath", "-gcflags=all=-dwarf=false -l", "-ldflags", "-s -w")
+_FLAGS = ("-p", "2", "-trimpath", build.QUICK, "-ldflags", "-s -w")
 
 
 def program(cache: Path) -> Path:
     """Where the binary of these module files is; it may not exist yet."""
     files = {name: (SOURCE / name).read_bytes() for name in ("go.mod", "go.sum")}
-    return cache / "versitygw" / build.key(files, PACKAGE, _FLAGS) / "versitygw"
+    return cache / "versitygw" / golang.key(files, PACKAGE, _FLAGS) / "versitygw"
 
 
 def compile_it(go: golang.Go, cache: Path, progress: Progress) -> Path:
@@ -41,7 +42,7 @@ def compile_it(go: golang.Go, cache: Path, progress: Progress) -> Path:
             return binary
         binary.parent.mkdir(exist_ok=True)
         compiled = cache / "versitygw" / "go-build"  # not Kubernetes': another set-up may be at it
-        env = build.environment(os.environ, cache) | {"GOCACHE": str(compiled)}
+        env = golang.environment(os.environ, cache, compiled)
         partial = binary.with_suffix(".part")
         with progress.step(f"Compile versitygw {VERSION}") as report:
             command: list[str | Path] = [go.program, "build", "-v", *_FLAGS, "-o", partial, PACKAGE]

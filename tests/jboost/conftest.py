@@ -20,10 +20,10 @@ from jboost_server.store.directory import DirectoryStore
 from jboost_server.store.port import ObjectStore
 from jboost_server.store.s3 import S3Store
 from testbed.setup import s3server
-from testbed.setup.cache import cache_dir
 from tests.jboost.agent_pod import classes, home, offered, pod, runtime, server, trained
 from tests.jboost.application import agent, jar, jdk17, jdk25, service
 from tests.waiting import until
+from warmroot.cache import cache_dir
 
 __all__ = ["agent", "jar", "jdk17", "jdk25", "service"]  # fixtures of what it does besides `fetch`
 __all__ += ["classes", "home", "offered", "pod", "runtime", "server", "trained"]  # fixtures of the pod agent

@@ -19,8 +19,9 @@ from testbed.controlplane import audit, build, pki, programs
 from testbed.controlplane.plane import ControlPlane
 from testbed.controlplane.processes import Identity, Program
 from testbed.controlplane.programs import Paths, Ports
-from testbed.setup.cache import REPOSITORY
+from testbed.setup.repository import REPOSITORY
 from tests.waiting import until
+from warmroot import golang
 from warmroot.errors import NotInstalled, ProgramDied, UserError
 from warmroot.kube import kubeconfig
 
@@ -30,16 +31,20 @@ GO = "go version go1.26.8 linux/amd64"
 
 @pytest.mark.parametrize("changed", ["go.mod", "go.sum", "main.go"])
 def test_a_changed_source_is_another_binary(changed):
-    assert build.key(FILES, GO) != build.key(FILES | {changed: b"other"}, GO)
+    assert golang.key(FILES, GO, build.FLAGS) != golang.key(FILES | {changed: b"other"}, GO, build.FLAGS)
 
 
 def test_another_compiler_or_flag_is_another_binary():
-    keys = {build.key(FILES, GO), build.key(FILES, GO + "x"), build.key(FILES, GO, ("-race",))}
+    keys = {
+        golang.key(FILES, GO, build.FLAGS),
+        golang.key(FILES, GO + "x", build.FLAGS),
+        golang.key(FILES, GO, ("-race",)),
+    }
     assert len(keys) == 3
 
 
 def test_the_order_of_files_does_not_change_the_binary():
-    assert build.key(FILES, GO) == build.key(dict(reversed(FILES.items())), GO)
+    assert golang.key(FILES, GO, build.FLAGS) == golang.key(dict(reversed(FILES.items())), GO, build.FLAGS)
 
 
 @given(st.lists(st.integers(0, 10**6), max_size=8))
@@ -52,9 +57,8 @@ def test_the_bar_never_runs_backwards_and_leaves_room_for_linking(sizes):
 
 
 def test_a_compile_takes_proxies_from_the_user_and_the_rest_from_us():
-    env = build.environment(
-        {"GOPROXY": "https://mirror", "GOFLAGS": "-race", "GOTOOLCHAIN": "auto"}, Path("/c")
-    )
+    theirs = {"GOPROXY": "https://mirror", "GOFLAGS": "-race", "GOTOOLCHAIN": "auto"}
+    env = golang.environment(theirs, Path("/c"), Path("/c/go-build"))
     assert (env["GOPROXY"], env["GOFLAGS"], env["GOTOOLCHAIN"]) == (
         "https://mirror",
         "-buildvcs=false",

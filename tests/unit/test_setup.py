@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from testbed.setup import debian, golang, progress, s3server, uv
-from testbed.setup.cache import REPOSITORY, cache_dir, locked
+from testbed.setup import debian, progress, s3server, uv
 from testbed.setup.debian import PACKAGES, Tier
 from testbed.setup.jdk_install import RUNTIMES
 from testbed.setup.plan import Plan
 from testbed.setup.process import run
+from testbed.setup.repository import REPOSITORY
+from warmroot import golang
+from warmroot.cache import cache_dir, locked
 from warmroot.errors import StepFailed
 
 NOTHING = Plan(
@@ -194,7 +196,7 @@ def test_the_cache_is_where_the_user_says():
 def test_a_second_set_up_waits_for_the_first_and_says_so(tmp_path):
     path, said = tmp_path / "cache" / "lock", []
     code = (
-        "import sys, pathlib; from testbed.setup.cache import locked\n"
+        "import sys, pathlib; from warmroot.cache import locked\n"
         "with locked(pathlib.Path(sys.argv[1]), lambda: None):\n"
         "    print('held', flush=True); sys.stdin.read()"
     )

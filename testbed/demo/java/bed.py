@@ -22,8 +22,8 @@ from testbed.apps.running import answers, free_port
 from testbed.controlplane.processes import POLL, Program
 from testbed.demo.java.pod import Pod, Service
 from testbed.setup import jdk
-from testbed.setup.cache import cache_dir
 from testbed.setup.jdk import Jdk
+from warmroot.cache import cache_dir
 from warmroot.errors import NotInstalled, ProgramDied
 
 FLAGS = ("-XX:TieredStopAtLevel=1",)
