@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from warmroot.errors import NotInstalled, StepFailed
@@ -16,11 +16,17 @@ _LAST_LINES = 8
 
 
 def run(
-    step: str, command: Sequence[str | Path], *, package: str, environment: Mapping[str, str] | None = None
+    step: str,
+    command: Sequence[str | Path],
+    *,
+    package: str,
+    environment: Mapping[str, str] | None = None,
+    each_line: Callable[[str], None] = lambda _: None,
 ) -> str:
     """Runs a program to its end and gives what it printed. `package` is where Debian has it.
 
     The program sees nothing of our environment but PATH: what it makes must not depend on who builds.
+    `each_line` hears every line when it is written.
 
     Raises:
         NotInstalled: there is no such program.
@@ -33,18 +39,23 @@ def run(
             f"{words[0]} is missing; {step} needs it",
             hint=f"run `make setup`, or install the package {package}",
         )
-    done = subprocess.run(
+    lines = []
+    with subprocess.Popen(
         [program, *words[1:]],
         env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC0", **(environment or {})},
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        check=False,
-    )
-    printed = done.stdout.decode(errors="replace")
-    if done.returncode:
+    ) as child:
+        assert child.stdout is not None
+        for line in child.stdout:
+            lines.append(line.decode(errors="replace"))
+            each_line(lines[-1].rstrip("\n"))
+    printed = "".join(lines)
+    if child.returncode:
         last = "\n".join(printed.strip().splitlines()[-_LAST_LINES:])
         raise StepFailed(
-            f"{step}: `{' '.join(words)}` ended with status {done.returncode}:\n{last}",
+            f"{step}: `{' '.join(words)}` ended with status {child.returncode}:\n{last}",
             hint="read its last lines; if the disk is full, free space and run the build again",
         )
     return printed

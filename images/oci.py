@@ -19,7 +19,7 @@ from warmroot.release import manifest as manifests
 
 NAME = "release.oci.tar"
 ARTIFACT = "application/vnd.warmroot.release.v1"
-_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _CONFIG = "application/vnd.warmroot.manifest.v1+json"
 _IMAGES = {"root.img": "application/vnd.warmroot.root.v1", "boot.img": "application/vnd.warmroot.boot.v1"}
 
@@ -33,10 +33,10 @@ def write(release: Path, target: Path) -> str:
     config = (release / "manifest.json").read_bytes()
     named = manifests.decode(config)
     layers = [_described(release / name, kind) for name, kind in _IMAGES.items()]
-    document = _canonical(
+    document = canonical(
         {
             "schemaVersion": 2,
-            "mediaType": _MANIFEST,
+            "mediaType": MANIFEST,
             "artifactType": ARTIFACT,
             "config": {"mediaType": _CONFIG, "digest": manifests.digest(config), "size": len(config)},
             "layers": layers,
@@ -46,46 +46,55 @@ def write(release: Path, target: Path) -> str:
             },
         }
     )
-    digest = _digest(document)
-    entry = {"mediaType": _MANIFEST, "artifactType": ARTIFACT, "digest": digest, "size": len(document)}
+    named_by = digest(document)
+    entry: dict[str, Any] = {"mediaType": MANIFEST, "artifactType": ARTIFACT}
+    entry |= {"digest": named_by, "size": len(document)}
     entry["annotations"] = {"org.opencontainers.image.ref.name": named.version}
-    index = _canonical({"schemaVersion": 2, "manifests": [entry]})
     with tarfile.open(target, "w", format=tarfile.USTAR_FORMAT) as archive:
-        _add(archive, "oci-layout", _canonical({"imageLayoutVersion": "1.0.0"}))
-        _add(archive, "index.json", index)
+        add_index(archive, entry)
         for data in (document, config):
-            _add(archive, _blob(_digest(data)), data)
+            add(archive, blob(digest(data)), data)
         for layer, name in zip(layers, _IMAGES, strict=True):
             with (release / name).open("rb") as image:
-                archive.addfile(_member(_blob(layer["digest"]), layer["size"]), image)
-    return digest
+                archive.addfile(member(blob(layer["digest"]), layer["size"]), image)
+    return named_by
 
 
 def _described(image: Path, kind: str) -> dict[str, Any]:
     with image.open("rb") as file:
-        digest = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+        found = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
     title = {"org.opencontainers.image.title": image.name}
-    return {"mediaType": kind, "digest": digest, "size": image.stat().st_size, "annotations": title}
+    return {"mediaType": kind, "digest": found, "size": image.stat().st_size, "annotations": title}
 
 
-def _canonical(value: dict[str, Any]) -> bytes:
+def add_index(archive: tarfile.TarFile, entry: dict[str, Any]) -> None:
+    """Says that this is an image layout, and that `entry` describes what is in it."""
+    add(archive, "oci-layout", canonical({"imageLayoutVersion": "1.0.0"}))
+    add(archive, "index.json", canonical({"schemaVersion": 2, "manifests": [entry]}))
+
+
+def canonical(value: dict[str, Any]) -> bytes:
+    """JSON that is the same for the same value."""
     return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
 
 
-def _digest(data: bytes) -> str:
+def digest(data: bytes) -> str:
+    """As OCI writes it: `sha256:` and hex."""
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
-def _blob(digest: str) -> str:
-    return f"blobs/{digest.replace(':', '/')}"
+def blob(named: str) -> str:
+    """Where a layout has the blob of a digest."""
+    return f"blobs/{named.replace(':', '/')}"
 
 
-def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
-    archive.addfile(_member(name, len(data)), io.BytesIO(data))
+def add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
+    """Adds a file."""
+    archive.addfile(member(name, len(data)), io.BytesIO(data))
 
 
-def _member(name: str, size: int) -> tarfile.TarInfo:
-    """Of root, of one time: what builds it leaves no trace."""
-    member = tarfile.TarInfo(name)
-    member.size, member.mtime, member.mode = size, EPOCH, 0o644
-    return member
+def member(name: str, size: int) -> tarfile.TarInfo:
+    """A file of root, of one time: what builds it leaves no trace."""
+    found = tarfile.TarInfo(name)
+    found.size, found.mtime, found.mode = size, EPOCH, 0o644
+    return found

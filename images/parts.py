@@ -74,6 +74,19 @@ class User(Part):
     keys: tuple[SshKey, ...] = Field(default=(), description="SSH keys that may log in as it.")
 
 
+class KubeletProgram(Part):
+    """Where the kubelet is from. Settings of containerd, a pause image and folders of a network come too."""
+
+    modules: bool = Field(default=False, description="Compile it, by the module hashes that we ship.")
+    file: Source | None = Field(default=None, description="A program to copy.")
+
+    @model_validator(mode="after")
+    def _one(self) -> KubeletProgram:
+        if self.modules == (self.file is not None):
+            raise ValueError("give exactly one of modules, file")
+        return self
+
+
 class Units(Part):
     """What systemd starts. Units that are neither enabled here nor wanted by systemd's own stay off."""
 

@@ -13,7 +13,18 @@ from typing import Annotated, Any
 import yaml
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from images.parts import AbsolutePath, Debian, Name, PackageName, Part, Source, Units, User, twice
+from images.parts import (
+    AbsolutePath,
+    Debian,
+    KubeletProgram,
+    Name,
+    PackageName,
+    Part,
+    Source,
+    Units,
+    User,
+    twice,
+)
 from warmroot.errors import UserError
 
 _SHIPPED = Path(__file__).parent / "recipes"
@@ -136,6 +147,10 @@ class Recipe(Part):
         description="Hex; the same for all releases of a product, so that equal blocks hash equal.",
     )
     kubelet: Name = Field(description="Version of the kubelet in it.")
+    kubelet_program: KubeletProgram | None = Field(
+        default=None,
+        description="Where that is from; needs `debian`. Without it the root has none but by `files`.",
+    )
     kubernetes: Skew = Field(description="Control planes that it may serve.")
     config_schema: int = Field(default=1, ge=1, description="Schema of the node configuration it reads.")
     kernel: Kernel = Field(description="The kernel.")
@@ -178,6 +193,7 @@ class Recipe(Part):
                 ("units", self.units != Units()),
                 ("remove", self.remove),
                 ("proxy", self.proxy),
+                ("kubeletProgram", self.kubelet_program),
                 ("kernel.package", self.kernel.package),
             ):
                 if given:
@@ -272,6 +288,7 @@ def _keys(path: tuple[int | str, ...]) -> list[str]:
         "debian": Debian,
         "users": User,
         "units": Units,
+        "kubeletProgram": KubeletProgram,
         "partitions": Partitions,
     }
     names = [part for part in path if isinstance(part, str)]

@@ -59,6 +59,12 @@ def _component(package: Installed, suite: str) -> Component:
 def _address(package: Installed, suite: str) -> PackageURL:
     if package.kind == "pypi":
         return PackageURL(type="pypi", name=package.name.lower(), version=package.version)
+    if package.kind == "golang":
+        namespace, _, name = package.source.rpartition("/")
+        version = f"v{package.source_version}"
+        return PackageURL(
+            type="golang", namespace=namespace, name=name, version=version, subpath=f"cmd/{package.name}"
+        )
     upstream = f"{package.source}@{package.source_version}"
     return PackageURL(
         type="deb",

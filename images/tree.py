@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from images import nodehalf
+from images import kubelet, nodehalf
 from images.debian import bootstrap, system
 from images.debian.system import Installed
 from images.initrd import build as build_initrd
@@ -17,7 +17,7 @@ from images.recipe import File, Recipe
 from images.timing import Steps
 from warmroot.errors import UserError
 
-_NODE_SCRIPTS = ("on-trial", "record", "status")
+_NODE_SCRIPTS = ("give-up", "mark", "on-trial", "record", "status")
 _NODE_UNITS = ("warmroot-boot-guard.timer", "warmroot-status.service")
 _NODE_OTHER_UNITS = ("warmroot-boot-guard.service",)
 _NODE_DROP_INS = {"emergency.conf": "emergency.service.d/10-warmroot.conf"}
@@ -49,12 +49,16 @@ def check(recipe: Recipe) -> None:
     sources = [(f"files {file.path}", file.from_) for file in recipe.files]
     sources += [("trustedRoot", recipe.trusted_root), ("kernel.file", kernel.file)]
     sources += [("kernel.initrd", kernel.initrd)]
+    program = recipe.kubelet_program
+    sources += [("kubeletProgram.file", program.file if program else None)]
     for field, path in sources:
         if path is not None:
             with _named(path, field), path.open("rb"):
                 pass
     if recipe.debian is not None:
         bootstrap.check(recipe.debian)
+    if program is not None:
+        kubelet.check(program, recipe.kubelet)
 
 
 def assemble(recipe: Recipe, tree: Path, steps: Steps) -> Assembled:
@@ -83,9 +87,11 @@ def assemble(recipe: Recipe, tree: Path, steps: Steps) -> Assembled:
 def _of_debian(recipe: Recipe, tree: Path, steps: Steps) -> Assembled:
     assert recipe.debian is not None
     assert recipe.kernel.package is not None
-    debian = recipe.debian
-    if recipe.proxy:
-        debian = debian.model_copy(update={"packages": (*debian.packages, *nodehalf.PACKAGES)})
+    needed = (
+        *(nodehalf.PACKAGES if recipe.proxy else ()),
+        *(kubelet.PACKAGES if recipe.kubelet_program else ()),
+    )
+    debian = recipe.debian.model_copy(update={"packages": (*recipe.debian.packages, *needed)})
     with steps.step("packages"):
         fetched = tree.with_name("fetched")
         package = bootstrap.bootstrap(debian, recipe.kernel.package, tree, fetched)
@@ -96,14 +102,19 @@ def _of_debian(recipe: Recipe, tree: Path, steps: Steps) -> Assembled:
         system.index_modules(tree, kernel)
     if recipe.proxy:
         with steps.step("proxy"):
-            listed = tuple(sorted((*listed, *nodehalf.install(tree))))
+            listed += nodehalf.install(tree)
+    if recipe.kubelet_program is not None:
+        with steps.step("kubelet"):
+            listed += kubelet.install(tree, recipe.kubelet_program, recipe.kubelet)
     with steps.step("initrd"):
         initrd = build_initrd(tree, kernel.version, recipe.kernel.initrd_modules)
     with steps.step("system"):
         system.add_users(tree, recipe.users)
         enabled = (*_put_scripts(tree, recipe), *recipe.units.enable)
+        enabled += kubelet.UNITS if recipe.kubelet_program else ()
         _put_files(recipe, tree)
         system.set_units(tree, recipe.units.model_copy(update={"enable": enabled}))
+        listed = tuple(sorted(listed))
         system.settle(tree, recipe.debian.suite, listed)
     return Assembled(kernel.image, initrd, kernel.version, listed, kernel.options)
 

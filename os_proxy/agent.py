@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from os_proxy.backends.staging import Limits, Surroundings, stage
-from os_proxy.core import receipts
+from os_proxy.core import receipts, trials
 from os_proxy.core.engine import decide
 from os_proxy.core.orders import Orders
 from os_proxy.core.seen import Seen
@@ -181,6 +181,7 @@ class Agent:
             reboot=receipts.reboot_note(files.read("reboot.json")),
             fallbacks=receipts.fallbacks(files.read("fallback.json")),
             floor=receipts.floor(files.read("floor.json")),
+            boots=trials.read(files.read(trials.NAME)),
         )
         if seen.booted_digest is None:  # its receipt is lost: any manifest that was kept may name it
             every = [_digest_of(name) for name in files.names("manifests")]

@@ -21,6 +21,11 @@
     │   ├── SlotTooSmall the release does not fit
     │   ├── BootRecordLost  both copies were garbage; repaired from what booted
     │   ├── FellBack     the firmware gave a release up
+    │   │   ├── NeverStarted     its kernel or its root failed before it could note anything
+    │   │   ├── NeverCameUp      its root was mounted, and then it hung or crashed
+    │   │   ├── WasReset         it was up, and the watchdog or somebody reset it
+    │   │   ├── NotConfirmed     it was up, and nobody confirmed it in time
+    │   │   └── CameToEmergency  systemd ended in emergency mode
     │   └── RolledBack   a release was taken back by order
     ├── OrderError       what the operator ordered can't be carried out on this node as it is
     │   ├── Barred       the release must not be written here
@@ -199,6 +204,36 @@ class FellBack(NodeError):
     """The firmware gave a release up and booted the good slot."""
 
     default_hint = "look at the node's console log for why; clear the release with an OS edit to try it again"
+
+
+class NeverStarted(FellBack):
+    """None of its starts came as far as the data partition."""
+
+    default_hint = "kernel, initrd or root of the release fail on this hardware: read the console of a start"
+
+
+class NeverCameUp(FellBack):
+    """Its root was mounted, and then it hung or crashed before it was up."""
+
+    default_hint = "read the console of a start: a hang ends without a word, a crash with a panic"
+
+
+class WasReset(FellBack):
+    """It was up, and then the watchdog or somebody reset it before it was confirmed."""
+
+    default_hint = "look for a hang, or for power that went away"
+
+
+class NotConfirmed(FellBack):
+    """It was up, and nobody confirmed it in time."""
+
+    default_hint = "see whether nodes of this release reach the API server, and whether the operator runs"
+
+
+class CameToEmergency(FellBack):
+    """systemd ended in emergency mode."""
+
+    default_hint = "start the release where its console can be read: a unit that must not fail did"
 
 
 class RolledBack(NodeError):

@@ -40,7 +40,7 @@ PACKAGES = "usr/share/warmroot/packages.json"
 class Installed:
     """A package in the image, as dpkg, the kernel's package file or Python's metadata says.
 
-    `kind` is `deb` or `pypi`; a package from PyPI is its own source.
+    `kind` is `deb`, `pypi` or `golang`; a package from PyPI is its own source, a Go program's is its module.
     """
 
     name: str

@@ -41,10 +41,20 @@ from os_proxy.core.steps import (
     RepairRecord,
     Write,
 )
+from os_proxy.core.trials import Ending, ending
 from warmroot import errors
 from warmroot.disk.bootrecord import BootRecord, Slot
 from warmroot.errors import WarmrootError
 from warmroot.release.policy import may_install
+
+_ENDINGS: dict[Ending, tuple[type[errors.FellBack], str]] = {
+    Ending.UNKNOWN: (errors.FellBack, ""),
+    Ending.NEVER_STARTED: (errors.NeverStarted, "; no start of it came as far as its root"),
+    Ending.NEVER_CAME_UP: (errors.NeverCameUp, "; it started, and hung or crashed before it was up"),
+    Ending.WAS_RESET: (errors.WasReset, "; it was up, and was reset before anybody confirmed it"),
+    Ending.NOT_CONFIRMED: (errors.NotConfirmed, "; it was up, and nobody confirmed it in time"),
+    Ending.EMERGENCY: (errors.CameToEmergency, "; it ended in emergency mode"),
+}
 
 
 def decide(seen: Seen, orders: Orders | None, now: float) -> Decision:
@@ -93,7 +103,8 @@ def _fallen_back(seen: Seen, record: BootRecord, now: float) -> Decision:
     known = seen.gave_up(digest)
     if known:
         return Decision(Disarm(), Phase.FELL_BACK, _gave_up(known))
-    fallback = FallbackNote(digest, FallbackCause.FELL_BACK, now)
+    how, told = ending(seen.boots, seen.booted.slot.other, seen.booted.boot_id)
+    fallback = FallbackNote(digest, FallbackCause.FELL_BACK, now, ending=how, told=told)
     return Decision(NoteFallback(seen.fallbacks.noting(fallback)), Phase.FELL_BACK, _gave_up(fallback))
 
 
@@ -295,7 +306,9 @@ def _resting_phase(seen: Seen, orders: Orders | None, situation: Situation) -> P
 def _gave_up(note: FallbackNote) -> Refusal:
     if note.cause is FallbackCause.ROLLED_BACK:
         return Refusal.of(errors.RolledBack(f"{note.digest} was taken back by order"))
-    return Refusal.of(errors.FellBack(f"{note.digest} was tried and given up by the firmware"))
+    error, how = _ENDINGS[note.ending]
+    told = f" ({note.told})" if note.told else ""
+    return Refusal.of(error(f"{note.digest} was tried and given up by the firmware{how}{told}"))
 
 
 def _expired(order: RebootOrder) -> WarmrootError:

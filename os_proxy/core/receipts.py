@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from os_proxy.core.trials import Ending
+
 
 class SlotContent(StrEnum):
     """How far writing a slot came."""
@@ -66,7 +68,7 @@ class FallbackCause(StrEnum):
 
 @dataclass(frozen=True)
 class FallbackNote:
-    """A release that this node gave up. `at` in seconds since 1970.
+    """A release that this node gave up. `at` in seconds since 1970; `ending` and `told` are of the last try.
 
     STANDING until the operator bars the digest, ACKNOWLEDGED while it does; the note goes once a person
     lifted the bar: only then may the release be written again (I7).
@@ -76,6 +78,8 @@ class FallbackNote:
     cause: FallbackCause
     at: float
     state: FallbackState = FallbackState.STANDING
+    ending: Ending = Ending.UNKNOWN
+    told: str = ""
 
 
 FALLBACKS_KEPT = 64
@@ -165,13 +169,18 @@ def fallbacks(data: bytes | None) -> Fallbacks:
 
 
 def _fallback_note(value: Any) -> FallbackNote | None:
-    fields = _shaped(value, {"digest": str, "cause": str, "at": float, "state": str})
+    if isinstance(value, dict):  # a proxy of an earlier release did not note how it ended
+        value = {"ending": Ending.UNKNOWN.value, "told": ""} | value
+    shape = {"digest": str, "cause": str, "at": float, "state": str, "ending": str, "told": str}
+    fields = _shaped(value, shape)
     if fields is None or fields["cause"] not in list(FallbackCause):
         return None
     if fields["state"] not in list(FallbackState):
         return None
+    # What a later release calls an ending is not known here; that the release was given up still is.
+    ending = Ending(fields["ending"]) if fields["ending"] in list(Ending) else Ending.UNKNOWN
     cause, state = FallbackCause(fields["cause"]), FallbackState(fields["state"])
-    return FallbackNote(**{**fields, "cause": cause, "state": state})
+    return FallbackNote(**{**fields, "cause": cause, "state": state, "ending": ending})
 
 
 def floor(data: bytes | None) -> Floor:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from os_proxy.core.receipts import FallbackNote, Fallbacks, Floor, RebootNote, Receipt, SlotContent
+from os_proxy.core.trials import Boot
 from warmroot.disk.bootrecord import TRIES, BootRecord, Slot
 from warmroot.release.manifest import Manifest
 
@@ -46,7 +47,7 @@ class Situation(Enum):
 
 @dataclass(frozen=True)
 class Seen:
-    """One look at the node. `manifests` by digest."""
+    """One look at the node. `manifests` by digest; `boots` as they noted themselves, oldest first."""
 
     boot: BootView
     booted: Booted
@@ -55,6 +56,7 @@ class Seen:
     reboot: RebootNote | None = None
     fallbacks: Fallbacks = field(default_factory=Fallbacks)
     floor: Floor = field(default_factory=Floor)
+    boots: Sequence[Boot] = ()
 
     @property
     def booted_digest(self) -> str | None:

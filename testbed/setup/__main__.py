@@ -8,6 +8,7 @@ import shutil
 import sys
 import time
 
+from images import kubelet_modules
 from testbed.apps import prepare
 from testbed.controlplane import build
 from testbed.setup import debian, jdk_install, s3server, uv
@@ -51,7 +52,14 @@ def carry_out(plan: Plan, tier: Tier, progress: Progress) -> None:
         build.build(go, plan.cache, progress)
         if plan.s3_server:
             s3server.compile_it(go, plan.cache, progress)
+        if plan.kubelet:
+            _kubelet(plan, progress)
         _java(plan, tier, progress)
+
+
+def _kubelet(plan: Plan, progress: Progress) -> None:
+    with progress.step(f"Compile the kubelet {kubelet_modules.VERSION}") as report:
+        kubelet_modules.compiled(plan.cache, lambda line: report(None, line[:80]))
 
 
 def _java(plan: Plan, tier: Tier, progress: Progress) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from images import kubelet_modules
 from testbed.apps import prepare
 from testbed.controlplane import build
 from testbed.setup import debian, jdk, jdk_install, newer_debian, s3server, uv
@@ -27,6 +28,7 @@ class Plan:
     """The prefix with which apt-get may run; None if set-up may not install packages of the system."""
     kubernetes: bool
     s3_server: bool
+    kubelet: bool
     runtimes: tuple[Runtime, ...]
     """Java runtimes that neither the machine nor the cache has."""
     no_runtimes: str
@@ -56,6 +58,11 @@ class Plan:
             lines.append(
                 f"versitygw {s3server.VERSION}, an S3 server, compiled from Go modules,"
                 f" into {self.cache / 'versitygw'}"
+            )
+        if self.kubelet:
+            lines.append(
+                f"the kubelet {kubelet_modules.VERSION} of machine images, compiled from Go modules,"
+                f" into {self.cache / 'kubelet'}: minutes, once"
             )
         return [*lines, *self._java()]
 
@@ -107,6 +114,7 @@ def survey(tier: Tier, cache: Path) -> Plan:
         apt=debian.administrator() if packages else None,
         kubernetes=tier >= Tier.DEMO and not (found and (build.home(found, cache) / "kube").exists()),
         s3_server=tier >= Tier.TEST and not s3server.program(cache).exists(),
+        kubelet=tier >= Tier.TEST and not (found and kubelet_modules.program(found, cache).exists()),
         runtimes=runtimes,
         no_runtimes=newer_debian.lacking() if runtimes else "",
         other_build=tier >= Tier.DEMO and jdk.other_build(cache) is None,

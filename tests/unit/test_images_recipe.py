@@ -45,6 +45,13 @@ def test_the_shipped_recipe_holds():
         ({"kernel": {"version": "1", "package": "linux-image-amd64"}}, "none with package"),
         ({"debian": {"suite": "trixie"}}, "with debian, kernel.package must name the kernel"),
         ({"kernel": {"version": "1", "stub": {}, "initrdModules": ["nvme"]}}, "initrdModules needs package"),
+        ({"kubeletProgram": {}}, "kubeletProgram: give exactly one of modules, file"),
+        (
+            {"kubeletProgram": {"modules": True, "file": "k"}},
+            "kubeletProgram: give exactly one of modules, file",
+        ),
+        ({"kubeletProgram": {"modul": True}}, r"kubeletProgram\.modul: .* mean modules\?"),
+        ({"kubeletProgram": {"modules": True}}, "kubeletProgram needs debian"),
         ({"release_seq": 2}, "release_seq: there is no such field; did you mean releaseSeq?"),
     ],
 )

@@ -11,6 +11,7 @@ PACKAGES = (
     Installed("libc6", "2.41-12", "amd64", "glibc", "2.41-12"),
     Installed("libc-bin", "2.41-12+b1", "amd64", "glibc", "2.41-12"),
     Installed("PyYAML", "6.0.4", "all", "PyYAML", "6.0.4", kind="pypi"),
+    Installed("kubelet", "1.37.2", "amd64", "k8s.io/kubernetes", "1.37.2", kind="golang"),
 )
 
 
@@ -46,6 +47,7 @@ def test_a_scanner_finds_each_package_and_the_source_that_its_advisories_name():
     addresses = {part["name"]: part["purl"] for part in parsed["components"]}
     assert addresses["libc-bin"].startswith("pkg:deb/debian/libc-bin@2.41-12%2Bb1?arch=amd64&distro=trixie")
     assert addresses["PyYAML"] == "pkg:pypi/pyyaml@6.0.4"
+    assert addresses["kubelet"] == "pkg:golang/k8s.io/kubernetes@v1.37.2#cmd/kubelet"
     assert "upstream=glibc" in addresses["libc-bin"]
     system = parsed["metadata"]["component"]
     assert (system["type"], system["name"], system["version"]) == ("operating-system", "worker", "1.0.0")

@@ -8,6 +8,8 @@ import pytest
 from images import recipe as recipes
 from images.build import build
 from images.parts import Debian
+from os_proxy.core import trials
+from os_proxy.core.trials import Ending
 from testbed.vm.hardware import Bus, Firmware
 from tests.vm.worker import TO_THE_KERNEL, machine_status, removed
 from warmroot.disk.bootrecord import BootRecord, Slot
@@ -115,11 +117,15 @@ def test_a_trial_that_is_not_confirmed_or_ends_in_emergency_or_hangs_is_taken_ba
     worker.fill(Slot.B)
     worker.set_record(TRIAL)
     for left, command, says in (
-        (2, "systemctl start --no-block warmroot-boot-guard; sleep 0.1", "boot-guard: nobody confirmed"),
+        (
+            2,
+            "systemctl start --no-block warmroot-boot-guard; sleep 0.1",
+            "a system on trial is unconfirmed, route=10.0.2.2",
+        ),
         (
             1,
             "systemctl start --no-block emergency.service; sleep 0.1",
-            "warmroot-emergency: a system on trial",
+            "a system on trial is emergency",
         ),
         (0, HANG, None),
     ):
@@ -131,8 +137,12 @@ def test_a_trial_that_is_not_confirmed_or_ends_in_emergency_or_hangs_is_taken_ba
             assert says is not None or "Restarting system" not in machine.console(), "the watchdog reset it"
         assert worker.record().left == left
     with worker.on() as machine:
-        machine.wait_for("warmroot: slot=A", TO_THE_KERNEL)
-        machine.wait_for("hands over to systemd", TO_THE_KERNEL)
+        assert machine_status(machine)["slot"] == "A"
+        noted = machine.run("cat /data/warmroot/boots").output
+    *trial, now = trials.read(noted.encode())
+    assert [boot.slot for boot in (*trial, now)] == [Slot.B] * 3 + [Slot.A], noted
+    ended = [trials.ending([*trial[:count], now], Slot.B, now.id)[0] for count in (1, 2, 3)]
+    assert ended == [Ending.NOT_CONFIRMED, Ending.EMERGENCY, Ending.WAS_RESET]
 
 
 def test_a_disk_that_cannot_be_written_boots_the_good_slot_and_says_so(worker):

@@ -89,8 +89,8 @@ class Worker:
         return cls(path, folder, release)
 
     @contextmanager
-    def on(self, *, firmware=Firmware.BIOS, bus=Bus.VIRTIO, read_only=False, write_log=None):
-        hardware = Hardware(self.path, firmware, bus, read_only=read_only, write_log=write_log)
+    def on(self, *, firmware=Firmware.BIOS, bus=Bus.VIRTIO, **more):
+        hardware = Hardware(self.path, firmware, bus, **more)
         with VirtualMachine(hardware, self.folder / "vm") as machine:
             yield machine
 
