@@ -9,6 +9,7 @@ import typer
 
 from testbed.controlplane import cli as controlplane
 from testbed.demo import cli as demo
+from testbed.vm import cli as machines
 from warmroot.cli import run
 
 
@@ -16,12 +17,13 @@ def build() -> typer.Typer:
     """The command with all its verbs."""
     app = typer.Typer(
         name="testbed",
-        help="A real Kubernetes control plane and simulated machines on this computer.",
+        help="A real Kubernetes control plane, and machines, on this computer.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
     )
     controlplane.register(app)
     demo.register(app)
+    machines.register(app)
     return app
 
 

@@ -28,7 +28,6 @@ _OF_THE_BUILD = (
     "etc/dpkg",
     "etc/*-",
     "etc/hostname",
-    "etc/resolv.conf",
     "root/.[a-z]*",
     "etc/.pwd.lock",
 )
@@ -200,6 +199,10 @@ def settle(tree: Path, suite: str, listed: tuple[Installed, ...]) -> None:
     (tree / "tmp").chmod(0o1777)
     for name in _FOLDERS:
         (tree / name).mkdir(parents=True, exist_ok=True)
+    # Name servers as the network gave them, without the local stub, which pods could not reach.
+    names = tree / "etc/resolv.conf"
+    names.unlink(missing_ok=True)
+    names.symlink_to("../run/systemd/resolve/resolv.conf")
     (tree / "etc/machine-id").write_text("")
     (tree / "etc/fstab").write_text("")
     (tree / PACKAGES).write_text(as_json(suite, listed))

@@ -1,12 +1,13 @@
 """One OS object moves real machines: GRUB, systemd, containerd, a kubelet with pods, and our operator."""
 
-from __future__ import annotations
-
+import threading
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 
 import pytest
 
+from images.recipe import File
 from testbed.controlplane import build
 from testbed.demo import objects
 from testbed.demo.kubectl import Kubectl
@@ -14,30 +15,33 @@ from testbed.demo.objects import Pace, Run
 from testbed.demo.scene import Scene
 from testbed.demo.system import Operator
 from testbed.releases.server import ReleaseServer
-from testbed.vm import joined
+from testbed.vm import hardening, joined
 from testbed.vm.joined import KeptOn
 from tests.installation import install
 from tests.vm.worker import UP, Worker, machine_status
 from tests.waiting import until
 from warmroot.errors import NotFound
-from warmroot.kube.cluster import NODE
+from warmroot.kube.cluster import NODE, OS
 
 pytestmark = [pytest.mark.image, pytest.mark.vm, pytest.mark.api, pytest.mark.timeout(3600)]
-RUN = Run("vm", 2)
+BOTH = Run("vm", 2)
 PACE = Pace(max_unavailable=1, ready_seconds=5, health_timeout="240s", drain_timeout="2m")
 MEMORY = 1024
 ENDED = ("Complete", "Halted")
 ROLLED = 1500
 """Seconds, on a busy machine, for a rollout over both machines, or its failure."""
+PAGE = Path(__file__).parents[2] / "docs" / "hardening.md"
 POD_IMAGE = "localhost/warmroot/pause:1"
 
 
 def workload():
     """Pods that do nothing, in containers that do exist: the image is the one that every node brings."""
-    namespace, deployment, budget = objects.workload(RUN)
+    namespace, deployment, budget = objects.workload(BOTH)
     spec = deployment["spec"]
-    spec["replicas"] = RUN.machines
-    (container,) = spec["template"]["spec"]["containers"]
+    spec["replicas"] = BOTH.machines
+    template = spec["template"]["spec"]
+    template["nodeSelector"] = {}
+    (container,) = template["containers"]
     container |= {"image": POD_IMAGE, "imagePullPolicy": "Never"}
     budget["spec"]["maxUnavailable"] = 1
     return [namespace, deployment, budget]
@@ -49,53 +53,61 @@ class Cell:
     def __init__(self, line, control_plane, cluster, folder):
         self.line, self.plane, self.cluster, self.folder = line, control_plane, cluster, folder
         self.kubectl = Kubectl(build.installed() / "kubectl", control_plane.kubeconfig)
-        self.workers: dict[str, Worker] = {}
-        self.power: dict[str, KeptOn] = {}
+        self.workers, self.power = {}, {}
 
     def bring_up(self, undo: ExitStack, release) -> None:
         install(self.plane)
         self.server = undo.enter_context(ReleaseServer(self.line.repository))
-        for number, name in enumerate(RUN.nodes, start=1):
+        for name in BOTH.nodes:
             home = self.folder / name
             home.mkdir()
             worker = self.workers[name] = Worker.of(release.dir, home)
-            self.power[name] = undo.enter_context(KeptOn(lambda one=worker: one.on(memory=MEMORY)))
+            self.power[name] = undo.enter_context(KeptOn(partial(worker.on, memory=MEMORY)))
+        for number, name in enumerate(BOTH.nodes, start=1):
             machine = self.power[name].machine()
             machine_status(machine)
             joined.join(machine, name, joined.files(self.plane, name, f"10.88.{number}.0/24"))
-        self.scene = undo.enter_context(Scene(self.plane.kubeconfig, RUN.selector))
-        labels = {"metadata": {"labels": RUN.labels}}
-        for name in RUN.nodes:
-            label = partial(self.cluster.patch, NODE, name, labels)
-            until(label, UP, f"{name} registers", forgive=(NotFound,))
+        self.scene = undo.enter_context(Scene(self.plane.kubeconfig, objects.LABEL))
+        for name in BOTH.nodes:
+            self.select(name, BOTH, UP)
         self.operator = Operator(self.folder / "operator", self.plane.kubeconfig, self.cluster)
         undo.callback(self.operator.end)
         self.operator.start()
         self.kubectl.run("create", "-f", "-", text=objects.manifest(workload()))
-        undo.callback(self.kubectl.run, "delete", "namespace", RUN.namespace, "--wait=false")
+        undo.callback(self.kubectl.run, "delete", "namespace", BOTH.namespace, "--wait=false")
         self.wait(self.in_service, "both machines in service, with pods", UP)
+
+    def select(self, name, run, seconds=20):
+        """Puts a node into the selection of a run's OS object, and out of any other's."""
+        labels = {"metadata": {"labels": run.labels}}
+        label = partial(self.cluster.patch, NODE, name, labels)
+        until(label, seconds, f"{name} registers", forgive=(NotFound,))
 
     def in_service(self):
         views = self.scene.nodes().values()
         pods = self.scene.ready_replicas(objects.WORKLOAD)
-        return (len(views), pods) == (RUN.machines, RUN.machines) and all(view.ready for view in views)
+        return (len(views), pods) == (BOTH.machines, BOTH.machines) and all(view.ready for view in views)
 
     def wait(self, holds, what, seconds):
         self.scene.wait(holds, what=what, seconds=seconds, hint=f"read the consoles below {self.folder}")
 
-    def roll(self, release):
-        """Applies the OS object, and waits until its rollout has ended."""
+    def apply(self, release, run, pace=PACE):
         source = self.server.url.replace("127.0.0.1", joined.HOST_OF_GUESTS)
         about = {"version": release.manifest.version, "source": source, "digest": release.digest}
-        wanted = objects.os_object(RUN, **about, pace=PACE)
-        self.kubectl.run("apply", "-f", "-", text=objects.manifest([wanted]))
+        self.kubectl.run(
+            "apply", "-f", "-", text=objects.manifest([objects.os_object(run, **about, pace=pace)])
+        )
+
+    def roll(self, release, run, pace=PACE):
+        """Applies the OS object, and waits until its rollout has ended."""
+        self.apply(release, run, pace)
 
         def over():
-            system = self.scene.os(RUN.os)
+            system = self.scene.os(run.os)
             return system.observed and system.target == release.digest and system.phase in ENDED
 
         self.wait(over, f"the end of {release.manifest.version}'s rollout", ROLLED)
-        return self.scene.os(RUN.os)
+        return self.scene.os(run.os)
 
 
 @pytest.fixture(scope="module")
@@ -108,9 +120,103 @@ def cell(line, first_release, control_plane, cluster, tmp_path_factory):
 
 def test_one_object_moves_two_machines_with_pods_to_the_next_release(cell):
     second = cell.line.build()
-    system = cell.roll(second)
+    system = cell.roll(second, BOTH)
     assert (system.phase, system.failed) == ("Complete", ())
     cell.wait(cell.in_service, "pods are back", UP)
     for name, view in cell.scene.nodes().items():
         assert (view.system, view.settled) == (f"debian-worker {second.manifest.version}", True), name
         assert cell.workers[name].record().good.value == "B"
+    cell.kubectl.run("delete", OS.plural, BOTH.os, "--timeout=60s")
+
+
+def test_what_a_worker_is_open_to_is_what_its_page_says(cell):
+    said = hardening.page(cell.power[BOTH.nodes[0]].machine())
+    assert said == PAGE.read_text(), f"{PAGE} has to say:\n{said}"
+
+
+def setting(path, content):
+    return File(path=f"/usr/lib/systemd/{path}", content=content)
+
+
+HANG = setting(
+    "system/testbed-hang.service",
+    """[Unit]
+DefaultDependencies=no
+[Service]
+ExecStart=/bin/sh -c 'echo 1 >/sys/fs/cgroup/init.scope/cgroup.freeze'
+[Install]
+WantedBy=sysinit.target
+""",
+)
+"""PID 1 stands still, long before the system is up."""
+IMPATIENT_DOG = setting("system.conf.d/20-testbed.conf", "[Manager]\nRuntimeWatchdogSec=10\n")
+IMPATIENT_GUARD = setting(
+    "system/warmroot-boot-guard.timer.d/testbed.conf", "[Timer]\nOnBootSec=\nOnBootSec=100\n"
+)
+
+
+def broken(recipe, how):
+    """What to change about a recipe to get a release that fails in this way."""
+    if how == "panics":
+        return {"kernel_arguments": (*recipe.kernel_arguments, "rdinit=/none")}
+    if how == "hangs":
+        units = recipe.units.model_copy(update={"enable": (*recipe.units.enable, "testbed-hang.service")})
+        return {"files": (*recipe.files, HANG, IMPATIENT_DOG), "units": units}
+    if how == "no kubelet":
+        masked = recipe.units.model_copy(update={"mask": (*recipe.units.mask, "kubelet.service")})
+        return {"units": masked}
+    assert how == "no network"
+    others = tuple(file for file in recipe.files if not file.path.endswith("80-warmroot.network"))
+    assert len(others) < len(recipe.files)
+    return {"files": (*others, IMPATIENT_GUARD)}
+
+
+FAULTS = {
+    "panics": ("FellBack", "NeverStarted"),
+    "hangs": ("FellBack", "NeverCameUp"),
+    "no kubelet": ("Unhealthy", "RolledBack"),
+    "no network": ("FellBack", "NotConfirmed"),
+}
+"""The operator's reason, and the node's own."""
+PAIRS = (("panics", "no network"), ("hangs", "no kubelet"))
+"""Of each machine, one after the other: both machines at a time."""
+FAULT_PACE = Pace(max_unavailable=1, ready_seconds=5, health_timeout="150s", drain_timeout="2m")
+
+
+def test_each_broken_release_falls_back_by_itself_and_is_told_apart(cell):
+    releases = {how: cell.line.build(**broken(cell.line.recipe, how)) for how in FAULTS}
+    serving = {name: view.booted_digest for name, view in cell.scene.nodes().items()}
+    told = {}
+
+    def suffer(name, faults):
+        run = Run(name, 1)
+        cell.select(name, run)
+        for how in faults:
+            cell.roll(releases[how], run, FAULT_PACE)
+            told[how] = fallen_back(cell, name, run, releases[how], serving[name])
+
+    threads = [
+        threading.Thread(target=suffer, args=(name, faults))
+        for name, faults in zip(BOTH.nodes, PAIRS, strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert told == FAULTS
+    cell.wait(cell.in_service, "both machines serve on, with pods", UP)
+
+
+def fallen_back(cell, name, run, release, serving):
+    """Once a node is in service again: the reasons that its OS object and its OSInstance give."""
+
+    def back():
+        view = cell.scene.nodes()[name]
+        return view.settled and view.booted_digest == serving and release.digest in view.barred
+
+    cell.wait(back, f"{name} in service on its old release", ROLLED)
+    row = next(row for row in cell.scene.os(run.os).failed if row.digest == release.digest)
+    events = cell.kubectl.run("events", "--for", f"{OS.kind}/{run.os}")
+    reason = cell.scene.nodes()[name].error.partition(":")[0]
+    assert reason in events, events
+    return row.reason, reason

@@ -42,11 +42,12 @@ class Line:
         self._published = Repository.create(self.repository, self._signers, threshold=1)
         (folder / "root.json").write_bytes(self._published.root_bytes())
         self._made = 0
+        self.recipe = with_shell(recipes.find("debian-worker"))
 
     def build(self, *, disk: bool = False, **changes) -> BuiltRelease:
         """The next release, published."""
         self._made += 1
-        recipe = with_shell(recipes.find("debian-worker")).model_copy(
+        recipe = self.recipe.model_copy(
             update={
                 "version": f"13.0.{self._made}",
                 "release_seq": self._made,
