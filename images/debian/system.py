@@ -31,6 +31,8 @@ _OF_THE_BUILD = (
     "root/.[a-z]*",
     "etc/.pwd.lock",
 )
+_ROOTS_OWN = ("usr/bin/mount", "usr/bin/su", "usr/bin/umount")
+"""Programs that run as root whoever starts them, which nobody but root needs on a node."""
 _PRESET = "usr/lib/systemd/system-preset/00-warmroot.preset"
 PACKAGES = "usr/share/warmroot/packages.json"
 
@@ -197,6 +199,9 @@ def settle(tree: Path, suite: str, listed: tuple[Installed, ...]) -> None:
             _delete(path)
         folder.mkdir(exist_ok=True)
     (tree / "tmp").chmod(0o1777)
+    for name in _ROOTS_OWN:
+        if (tree / name).exists():
+            (tree / name).chmod(0o755)
     for name in _FOLDERS:
         (tree / name).mkdir(parents=True, exist_ok=True)
     # Name servers as the network gave them, without the local stub, which pods could not reach.

@@ -21,6 +21,8 @@ MAX_RECORDED = 256
 """`status.failed` holds no more. A rollout that fills it has stopped long before, or stops then."""
 NOT_THE_RELEASE = frozenset({WaitReason.DRAIN_FAILED})
 """Failures that say nothing about the release: they do not count against `maxFailed`."""
+SAYS_WHY = frozenset({WaitReason.FELL_BACK, WaitReason.UNHEALTHY})
+"""What a node that seemed lost turns out to be once it is there again."""
 UNDONE_BY_SUCCESS = frozenset(
     {WaitReason.NEVER_CAME_BACK, WaitReason.ACTIVATION_FAILED, WaitReason.DRAIN_FAILED}
 )
@@ -37,8 +39,14 @@ class Ledger:
     unbar: list[InstanceView] = field(default_factory=list)
 
     def record(self, node: str, reason: WaitReason, message: str, at: float) -> None:
-        """Notes a failure; what is already noted stays as it was."""
-        if node not in self.entries and len(self.entries) < MAX_RECORDED:
+        """Notes a failure; what is already noted stays as it was, but for a node that came back and says why.
+
+        That is still the same failure, of the same time: whoever forgave it has forgiven it.
+        """
+        known = self.entries.get(node)
+        if known is not None and known.reason is WaitReason.NEVER_CAME_BACK and reason in SAYS_WHY:
+            self.entries[node] = known.model_copy(update={"reason": reason, "message": message[:1024]})
+        elif known is None and len(self.entries) < MAX_RECORDED:
             self.entries[node] = FailedNode(
                 node=node, digest=self.digest, reason=reason, message=message[:1024], at=instants.text(at)
             )

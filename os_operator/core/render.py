@@ -219,9 +219,9 @@ def _happenings(done: Pass, old: OSStatus, new: OSStatus) -> tuple[Happening, ..
         name = "/".join((done.os.uid, reason, str(new.target_digest), *key))
         events.append(Happening(done.os.name, done.os.uid, reason, note, name, warning, node))
 
-    before = {entry.node for entry in old.failed if entry.digest == new.target_digest}
+    before = {(entry.node, entry.reason) for entry in old.failed if entry.digest == new.target_digest}
     for entry in new.failed:
-        if entry.node not in before:
+        if (entry.node, entry.reason) not in before:
             say(entry.reason.value, _failure_text(entry), entry.node, entry.at, warning=True, node=entry.node)
     if new.phase is not old.phase or new.started != old.started:
         if new.phase is OSPhase.HALTED:

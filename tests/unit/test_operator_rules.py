@@ -15,7 +15,7 @@ from os_operator.core.actions import (
     Uncordon,
     WriteStatus,
 )
-from os_operator.core.world import EvictionAnswer, EvictionResult, Resolution
+from os_operator.core.world import EvictionAnswer, EvictionResult, Failure, Resolution
 from tests.unit.operator_worlds import (
     NEW,
     NOW,
@@ -119,6 +119,26 @@ def test_rule_2_a_bar_whose_record_was_lost_in_a_restart_is_counted_again():
     barred = idle(barred=(NEW,), phase=InstancePhase.FELL_BACK)
     status = decide(os(), (node(), barred)).statuses["workers"]
     assert [(entry.node, entry.reason) for entry in status.failed] == [("node-1", WaitReason.FELL_BACK)]
+
+
+@pytest.mark.parametrize("known", [WaitReason.NEVER_CAME_BACK, WaitReason.UNHEALTHY])
+def test_a_node_that_came_back_late_says_why_and_is_still_one_failure_of_the_same_time(known):
+    """What else was noted of it stays: a node that was unhealthy is not excused by falling back."""
+    seen = failure(reason=known)
+    why = Failure("NeverStarted", "no start of it came as far as its root", None)
+    halted = os(status=OSStatus(target_digest=NEW, failed=(seen,)))
+    decision = decide(halted, (cordoned(), fell_back(failure=why)))
+    [entry] = decision.statuses["workers"].failed
+    [write] = done(decision, WriteStatus)
+    if known is WaitReason.NEVER_CAME_BACK:
+        assert (entry.reason, entry.at) == (WaitReason.FELL_BACK, seen.at)
+        assert "NeverStarted" in entry.message
+        assert [(one.reason, "NeverStarted" in one.note) for one in write.happenings][:1] == [
+            ("FellBack", True)
+        ]
+    else:
+        assert entry == seen
+        assert "FellBack" not in [one.reason for one in write.happenings]
 
 
 def test_a_person_forgives_up_to_a_time_and_not_beyond():
