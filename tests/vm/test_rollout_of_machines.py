@@ -212,13 +212,17 @@ def test_each_broken_release_falls_back_by_itself_and_is_told_apart(cell):
 def fallen_back(cell, name, run, release, serving):
     """Once a node is in service again: the reasons that its OS object and its OSInstance give."""
 
-    def back():
-        view = cell.scene.nodes()[name]
-        return view.settled and view.booted_digest == serving and release.digest in view.barred
+    def row():
+        return next((row for row in cell.scene.os(run.os).failed if row.digest == release.digest), None)
 
-    cell.wait(back, f"{name} in service on its old release", ROLLED)
-    row = next(row for row in cell.scene.os(run.os).failed if row.digest == release.digest)
+    def back():
+        view, known = cell.scene.nodes()[name], row()
+        served = view.settled and view.booted_digest == serving and release.digest in view.barred
+        return served and known is not None and known.reason != "NeverCameBack"
+
+    cell.wait(back, f"{name} in service on its old release, and why", ROLLED)
     events = cell.kubectl.run("events", "--for", f"{OS.kind}/{run.os}")
     reason = cell.scene.nodes()[name].error.partition(":")[0]
-    assert reason in events, events
-    return row.reason, reason
+    assert row().reason in events, events
+    assert f"{reason}: {release.digest}" in row().message or row().reason == "Unhealthy", row()
+    return row().reason, reason
