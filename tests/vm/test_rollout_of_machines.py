@@ -183,6 +183,7 @@ PAIRS = (("panics", "no network"), ("hangs", "no kubelet"))
 FAULT_PACE = Pace(max_unavailable=1, ready_seconds=5, health_timeout="150s", drain_timeout="2m")
 
 
+@pytest.mark.long
 def test_each_broken_release_falls_back_by_itself_and_is_told_apart(cell):
     # Both machines go down at a time, and the workload has no third one to go to.
     cell.kubectl.run("delete", "poddisruptionbudget", objects.WORKLOAD, "-n", BOTH.namespace)
