@@ -21,11 +21,7 @@
     │   ├── SlotTooSmall the release does not fit
     │   ├── BootRecordLost  both copies were garbage; repaired from what booted
     │   ├── FellBack     the firmware gave a release up
-    │   │   ├── NeverStarted     its kernel or its root failed before it could note anything
-    │   │   ├── NeverCameUp      its root was mounted, and then it hung or crashed
-    │   │   ├── WasReset         it was up, and the watchdog or somebody reset it
-    │   │   ├── NotConfirmed     it was up, and nobody confirmed it in time
-    │   │   └── CameToEmergency  systemd ended in emergency mode
+    │   │       NeverStarted, NeverCameUp, WasReset, NotConfirmed, CameToEmergency say how it ended
     │   └── RolledBack   a release was taken back by order
     ├── OrderError       what the operator ordered can't be carried out on this node as it is
     │   ├── Barred       the release must not be written here
@@ -50,16 +46,13 @@
     │   ├── Held         another builder has the order
     │   └── BadRange     a range that the object does not have
     ├── AccessError      who asks the cache service is not known, or may not ask
-    │   ├── NoToken      no token, where one is needed
-    │   ├── WrongToken   a token that the API server, or the token file, does not confirm
+    │   ├── NoToken, WrongToken  none, where one is needed; one that is not confirmed
     │   ├── Unbound      a token that is bound to no pod
     │   └── NotBuilder   a pod's token, where a builder's is needed
     ├── ArchiveError     an archive's manifest must not be believed; the application starts plainly
-    │   ├── BadManifest  not the canonical form of a manifest
-    │   └── BadSignature  no signature of a key that is valid now
+    │   └── BadManifest, BadSignature  not a manifest's canonical form; no signature of a valid key
     ├── StoreError       the cache service's object store
-    │   ├── NoObject     there is nothing of that name
-    │   ├── WriteLost    somebody else wrote first
+    │   ├── NoObject, WriteLost  there is nothing of that name; somebody else wrote first
     │   ├── StoreFull    no space left
     │   ├── StoreUnavailable  the store did not answer, or asked to come back later
     │   └── StoreBroken  the store refuses, or what it holds is not what was written
