@@ -120,7 +120,7 @@ def test_a_trial_that_is_not_confirmed_or_ends_in_emergency_or_hangs_is_taken_ba
         (
             2,
             "systemctl start --no-block warmroot-boot-guard; sleep 0.1",
-            "a system on trial is unconfirmed, route=10.0.2.2",
+            "a system on trial is unconfirmed, route=",
         ),
         (
             1,
