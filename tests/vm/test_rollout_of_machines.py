@@ -41,6 +41,10 @@ def workload():
     spec["replicas"] = BOTH.machines
     template = spec["template"]["spec"]
     template["nodeSelector"] = {}
+    # Not on nodes that other tests left in this control plane.
+    ours = {"matchExpressions": [{"key": objects.LABEL, "operator": "Exists"}]}
+    wanted = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [ours]}}
+    template["affinity"] = {"nodeAffinity": wanted}
     (container,) = template["containers"]
     container |= {"image": POD_IMAGE, "imagePullPolicy": "Never"}
     budget["spec"]["maxUnavailable"] = 1
