@@ -119,12 +119,15 @@ class Bytes(Response):
             content = await to_thread.run_sync(self._open, stack, chunk)
             start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
             await send(start)
-            if scope["method"] == "HEAD":
-                pass
-            elif content.file is not None and EXTENSION in scope.get("extensions", {}):
-                await self._send_file(content.file, send)
-            else:
-                await self._stream(content.chunks, receive, send)
+            if scope["method"] != "HEAD":
+                gone = asyncio.ensure_future(_hung_up(receive))
+                try:
+                    if content.file is not None and EXTENSION in scope.get("extensions", {}):
+                        await self._send_file(content.file, gone, send)
+                    else:
+                        await self._stream(content.chunks, gone, send)
+                finally:
+                    gone.cancel()
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def _open(self, stack: ExitStack, chunk: int) -> Content:
@@ -132,14 +135,15 @@ class Bytes(Response):
         bounds = (0, None) if part.whole else (part.start, part.end)
         return stack.enter_context(self._store.get(self._name, *bounds, chunk=chunk))
 
-    async def _send_file(self, file: InFile, send: Send) -> None:
+    async def _send_file(self, file: InFile, gone: asyncio.Future[None], send: Send) -> None:
         for offset in range(file.offset, file.offset + file.size, WINDOW):
             count = min(WINDOW, file.offset + file.size - offset)
             await send({"type": EXTENSION, "file": file.descriptor, "offset": offset, "count": count})
+            if gone.done():
+                return
             self._sent(count)
 
-    async def _stream(self, chunks: Iterator[bytes], receive: Receive, send: Send) -> None:
-        gone = asyncio.ensure_future(_hung_up(receive))
+    async def _stream(self, chunks: Iterator[bytes], gone: asyncio.Future[None], send: Send) -> None:
         ahead = asyncio.ensure_future(_next(chunks))  # the disk is read while the network is written
         try:
             while (chunk := await ahead) is not None and not gone.done():
@@ -148,7 +152,6 @@ class Bytes(Response):
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
                 self._sent(len(chunk))
         finally:
-            gone.cancel()
             await asyncio.gather(ahead, return_exceptions=True)
 
 

@@ -56,20 +56,24 @@ class _Offering:
             raise RuntimeError("a file longer than what is left of Content-Length")
         await self._written()
         if cycle.transport.is_closing():
-            cycle.disconnected = True
-        if cycle.disconnected:
+            self._end()
             return
         # The transport watches its own descriptor; another one for the same connection is ours to watch.
         connection = os.dup(cycle.transport.get_extra_info("socket").fileno())
         try:
             await _send(connection, file, offset, count)
         except (TimeoutError, ConnectionError):
-            cycle.disconnected = True  # nobody reads any more; a reader that stalls has had its time
-            cycle.transport.abort()
+            self._end()  # nobody reads any more; a reader that stalls has had its time
         else:
             cycle.expected_content_length -= count
         finally:
             os.close(connection)
+
+    def _end(self) -> None:
+        """As the transport says that the connection is lost, without waiting until it does."""
+        self._cycle.disconnected = True
+        self._cycle.message_event.set()
+        self._cycle.transport.abort()
 
     async def _written(self) -> None:
         """Until everything before is with the kernel."""
@@ -81,7 +85,7 @@ class _Offering:
             async with asyncio.timeout(PATIENCE):
                 await self._cycle.flow.drain()
         except TimeoutError:
-            transport.abort()
+            self._end()
         if not transport.is_closing():
             transport.set_write_buffer_limits()
 

@@ -1,8 +1,10 @@
 """Archives of a store of files go out without being copied; whatever a reader does harms nobody else."""
 
 import logging
+import re
 import socket
 import time
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -101,19 +103,42 @@ def test_a_reader_that_hangs_up_is_forgotten_without_a_word(client, caplog):
     assert caplog.records == []
 
 
+def test_what_nobody_took_is_not_counted_as_sent(client):
+    name = client.publish(LARGE)
+    assert client.archive(name).content == LARGE
+    assert sent(client) == len(LARGE)
+    before = descriptors()
+    with asked(client, name) as connection:
+        connection.recv(1000)
+    until(lambda: descriptors() <= before, what="the service has noticed")
+    assert sent(client) == len(LARGE), "not even the first window was taken"
+
+
+def sent(client):
+    """Bytes of archives, by the service's own count."""
+    page = client.ask("GET", "/metrics").text
+    return float(re.search(r"^jboost_archive_bytes_total (\S+)$", page, re.MULTILINE)[1])
+
+
 def test_a_reader_that_stalls_is_hung_up_on_and_others_are_served_meanwhile(client, monkeypatch, caplog):
     monkeypatch.setattr(zerocopy, "PATIENCE", 1.0)
     name = client.publish(LARGE)
     with caplog.at_level(logging.WARNING):
+        before = descriptors()
         stalled = [asked(client, name) for _ in range(60)]  # more than there are threads
         began = time.monotonic()
         assert client.archive(name).content == LARGE
         assert time.monotonic() - began < 10
-        time.sleep(2)
+        until(lambda: descriptors() <= before + len(stalled), what="the service hangs up on all")
         for connection in stalled:
             assert rest_of(connection) < len(LARGE)
             connection.close()
     assert caplog.records == []
+
+
+def descriptors():
+    """Files and sockets that are open here, where the service is too."""
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def rest_of(connection):
