@@ -80,7 +80,8 @@ def _node(worker: Worker, scratch: Path) -> list[Row]:
         cluster = admin_cluster(plane)
         with worker.on(memory=MEMORY) as machine:
             machine.wait_for("^warmroot-status: .*$", UP)
-            joined.join(machine, NAME, joined.files(plane, NAME, "10.88.1.0/24"))
+            content = joined.proxy(plane, NAME) | joined.kubelet(plane, NAME, "10.88.1.0/24")
+            joined.join(machine, NAME, content)
             before = _await_ready(cluster, "")
             machine.reboot()
         for _ in range(BOOTS):

@@ -6,7 +6,6 @@ The kubelet is a file that the recipe names, or is compiled (`kubelet_modules`).
 from __future__ import annotations
 
 import shutil
-from importlib.resources import files
 from pathlib import Path
 
 from images import kubelet_modules, pause
@@ -20,13 +19,14 @@ PACKAGES = ("catatonit", "conntrack", "containerd", "containernetworking-plugins
 UNITS = ("containerd.service", "warmroot-pause.service", "kubelet.service")
 PROGRAM = "usr/bin/kubelet"
 _MODULE = "k8s.io/kubernetes"
-_SHARED = {
+FILES = {
     "kubelet.service": "usr/lib/systemd/system/kubelet.service",
     "kubelet.yaml": "usr/share/warmroot/kubelet.yaml",
     "containerd.toml": "etc/containerd/config.toml",
     "cni.conf": "usr/lib/tmpfiles.d/warmroot-cni.conf",
     "warmroot-pause.service": "usr/lib/systemd/system/warmroot-pause.service",
 }
+"""What it brings from `images/node`, and where to."""
 
 
 def check(program: KubeletProgram, version: str) -> None:
@@ -47,7 +47,7 @@ def check(program: KubeletProgram, version: str) -> None:
 
 
 def install(tree: Path, program: KubeletProgram, version: str) -> tuple[Installed, ...]:
-    """Puts kubelet, units and settings into a tree that has the packages; gives what came with them.
+    """Puts the kubelet into a tree that has the packages, and what it is to find; gives what came with it.
 
     Raises:
         UserError: the file can't be read, or it is a kubelet of another version.
@@ -67,9 +67,6 @@ def install(tree: Path, program: KubeletProgram, version: str) -> tuple[Installe
             f"kubeletProgram says {said!r}, and the recipe names {version}",
             hint="name its version in kubelet: it goes into the signed manifest",
         )
-    for name, place in _SHARED.items():
-        (tree / place).parent.mkdir(parents=True, exist_ok=True)
-        (tree / place).write_bytes((files("images") / "node" / name).read_bytes())
     (tree / "etc/kubernetes/kubelet.conf.d").mkdir(parents=True)
     pause.write(tree / "usr/bin/catatonit", tree / "usr/share/warmroot/pause.tar")
     _make_writable(tree / "opt")

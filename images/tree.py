@@ -111,7 +111,6 @@ def _of_debian(recipe: Recipe, tree: Path, steps: Steps) -> Assembled:
     with steps.step("system"):
         system.add_users(tree, recipe.users)
         enabled = (*_put_scripts(tree, recipe), *recipe.units.enable)
-        enabled += kubelet.UNITS if recipe.kubelet_program else ()
         _put_files(recipe, tree)
         system.set_units(tree, recipe.units.model_copy(update={"enable": enabled}))
         listed = tuple(sorted(listed))
@@ -140,6 +139,10 @@ def _put_scripts(tree: Path, recipe: Recipe) -> tuple[str, ...]:
         _put(tree, f"usr/lib/systemd/system/{name}", (source / name).read_bytes(), 0o644)
     for name, drop_in in _NODE_DROP_INS.items():
         _put(tree, f"usr/lib/systemd/system/{drop_in}", (source / name).read_bytes(), 0o644)
+    if recipe.kubelet_program is not None:
+        for name, place in kubelet.FILES.items():
+            _put(tree, place, (source / name).read_bytes(), 0o644)
+        enabled += kubelet.UNITS
     return enabled
 
 

@@ -50,14 +50,14 @@ class Boot:
 
 def read(data: bytes | None) -> tuple[Boot, ...]:
     """The boots that the file tells of, oldest first."""
-    found: dict[str, Boot] = {}
+    found: dict[str, tuple[Slot, dict[Stage, str]]] = {}
     for line in (data or b"").decode("ascii", "replace").splitlines():
         match = _LINE.fullmatch(line)
         if match is None or match[3] not in list(Stage):
             continue
-        boot = found.setdefault(match[1], Boot(match[1], Slot(match[2]), {}))
-        found[boot.id] = Boot(boot.id, boot.slot, {**boot.stages, Stage(match[3]): match[4] or ""})
-    return tuple(found.values())
+        _, stages = found.setdefault(match[1], (Slot(match[2]), {}))
+        stages[Stage(match[3])] = match[4] or ""
+    return tuple(Boot(name, slot, stages) for name, (slot, stages) in found.items())
 
 
 def ending(boots: Sequence[Boot], tried: Slot, current: str) -> tuple[Ending, str]:

@@ -27,21 +27,25 @@ class File:
     mode: str = "0644"
 
 
-def files(plane: ControlPlane, name: str, pods: str) -> dict[str, File]:
-    """What makes a machine the node `name`: its name, its credential, whom it trusts, its pods' network.
+def proxy(plane: ControlPlane, name: str) -> dict[str, File]:
+    """What lets a machine's proxy speak as the node `name`."""
+    return {"/etc/hostname": File(f"{name}\n".encode()), "/etc/warmroot/kubeconfig": _credential(plane, name)}
 
-    `pods` is an IPv4 network such as 10.88.1.0/24.
-    """
-    path = plane.node_kubeconfig(name)
-    own = path.read_bytes().replace(b"127.0.0.1", HOST_OF_GUESTS.encode())
+
+def kubelet(plane: ControlPlane, name: str, pods: str) -> dict[str, File]:
+    """What its kubelet needs: a credential, whom it trusts, its pods' network, such as 10.88.1.0/24."""
     return {
-        "/etc/hostname": File(f"{name}\n".encode()),
-        "/etc/warmroot/kubeconfig": File(own, "0600"),
-        "/etc/kubernetes/kubelet.conf": File(own, "0600"),
+        "/etc/kubernetes/kubelet.conf": _credential(plane, name),
         "/etc/kubernetes/ca.crt": File(kubeconfig.load(plane.kubeconfig).ca or b""),
         "/etc/kubernetes/kubelet.conf.d/10-testbed.conf": File(_settings()),
         "/etc/cni/net.d/10-testbed.conflist": File(_network(pods)),
     }
+
+
+def _credential(plane: ControlPlane, name: str) -> File:
+    """The node's own, by the address at which a guest finds the API server."""
+    own = plane.node_kubeconfig(name).read_bytes()
+    return File(own.replace(b"127.0.0.1", HOST_OF_GUESTS.encode()), "0600")
 
 
 def join(machine: VirtualMachine, name: str, content: Mapping[str, File]) -> None:
@@ -75,7 +79,7 @@ def command(machine: VirtualMachine, text: str, seconds: float = 60.0) -> str:
 class KeptOn:
     """A machine that somebody switches on again whenever it has reset: each boot is a new process.
 
-    A context manager: the machine is off when its block ends. `consoles` are what earlier boots said.
+    A context manager: the machine is off when its block ends.
     """
 
     def __init__(self, boot: Callable[[], AbstractContextManager[VirtualMachine]]) -> None:
@@ -84,7 +88,6 @@ class KeptOn:
         self._up = threading.Event()
         self._machine: VirtualMachine | None = None
         self._thread = threading.Thread(target=self._keep, name="power", daemon=True)
-        self.consoles: list[str] = []
 
     def __enter__(self) -> KeptOn:
         self._thread.start()
@@ -93,11 +96,6 @@ class KeptOn:
     def __exit__(self, *_: object) -> None:
         self._over.set()
         self._thread.join()
-
-    @property
-    def boots(self) -> int:
-        """How often it was switched on."""
-        return len(self.consoles) + 1
 
     def machine(self, seconds: float = 10.0) -> VirtualMachine:
         """The machine of the boot that runs now.
@@ -117,7 +115,6 @@ class KeptOn:
                 while machine.running and not self._over.wait(0.1):
                     pass
                 self._up.clear()
-                self.consoles.append(machine.console())
 
 
 def _settings() -> bytes:

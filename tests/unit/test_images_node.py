@@ -1,6 +1,9 @@
 """The scripts of `images/node` run here as they run on a node: by bash, on a file in a device's place."""
 
+import contextlib
+import os
 import random
+import signal
 import subprocess
 from importlib.resources import files
 
@@ -57,3 +60,56 @@ def test_bytes_that_none_of_ours_wrote_count_as_lost(ask):
     assert states
     for state in random.Random(7).sample(states, min(20, len(states))):
         assert ask((state.copy1, bytes(512))) == "", state
+
+
+REBOOTED, NOTED = "rebooted", "noted"
+HANGS = "exec tail -f /dev/null"
+
+
+@pytest.fixture
+def give_up(tmp_path):
+    """`give-up` among programs that stand for those of a node; gives what happened, by name."""
+
+    def run(**instead):
+        programs = {
+            "on-trial": "exit 0",
+            "mark": f'echo "$*" >{tmp_path}/{NOTED}',
+            "ip": "echo default via 10.0.2.2 dev eth0",
+            "systemctl": f'[[ $1 == is-active ]] && echo active || echo "$*" >{tmp_path}/{REBOOTED}',
+            "sleep": "exec /bin/sleep 0.01",
+        } | {name.replace("_", "-"): text for name, text in instead.items()}
+        for name, text in programs.items():
+            program = tmp_path / name
+            program.write_text(f"#!/bin/bash\n{text}\n")
+            program.chmod(0o755)
+        script = tmp_path / "give-up"
+        script.write_text(SCRIPT.with_name("give-up").read_text().replace("/dev/console", f"{tmp_path}/said"))
+        path = f"{tmp_path}:/usr/bin:/bin"
+        with subprocess.Popen(
+            ["bash", script, "unconfirmed"], env={"PATH": path}, start_new_session=True
+        ) as done:
+            try:
+                assert done.wait(20) == 0
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(done.pid, signal.SIGKILL)  # what hangs is still there
+        left = [tmp_path / name for name in (REBOOTED, NOTED)]
+        return {path.name: path.read_text().strip() for path in left if path.exists()}
+
+    return run
+
+
+def test_a_system_on_trial_is_started_over_with_a_note_of_what_is_known(give_up):
+    assert give_up() == {
+        NOTED: "unconfirmed route=10.0.2.2 proxy=active kubelet=active",
+        REBOOTED: "--force reboot",
+    }
+
+
+def test_a_confirmed_system_is_left_alone(give_up):
+    assert give_up(on_trial="exit 1") == {}
+
+
+@pytest.mark.parametrize("what", ["ip", "mark"])
+def test_what_hangs_under_the_note_does_not_keep_a_broken_system_up(give_up, what):
+    assert give_up(**{what: HANGS}) == {REBOOTED: "--force reboot"}

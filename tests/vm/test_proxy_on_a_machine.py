@@ -3,7 +3,6 @@
 Orders come as an operator gives them. What the disk says is read from outside, while the machine is off.
 """
 
-import base64
 import random
 import re
 import time
@@ -14,7 +13,7 @@ import pytest
 from testbed.controlplane.pki import HOST_OF_GUESTS
 from testbed.machine.disk import Disk
 from testbed.releases.server import ReleaseServer
-from testbed.vm import writelog
+from testbed.vm import joined, writelog
 from testbed.vm.powercut import Judge
 from testbed.vm.writelog import Flush, prefixes, reordered
 from tests.installation import install
@@ -72,28 +71,9 @@ class Instance:
         return until(there, seconds, lambda: f"{phase}; the status is {self.status()}")
 
 
-def put(machine, path, data, mode="0600"):
-    encoded = base64.b64encode(data).decode()
-    done = machine.run(
-        f"mkdir -p $(dirname {path}) && echo {encoded} | base64 -d > {path} && chmod {mode} {path}"
-    )
-    assert done.status == 0, done.output
-
-
 def process_of(machine, unit):
     """What the kernel says of a service's process."""
     return machine.run(f"cat /proc/$(systemctl show -p MainPID --value {unit})/status").output
-
-
-def join(machine, control_plane):
-    """What an installer leaves for a node: its name, and its own credential."""
-    kubeconfig = (
-        control_plane.node_kubeconfig(NAME).read_bytes().replace(b"127.0.0.1", HOST_OF_GUESTS.encode())
-    )
-    put(machine, "/etc/warmroot/kubeconfig", kubeconfig)
-    put(machine, "/etc/hostname", f"{NAME}\n".encode(), "0644")
-    done = machine.run(f"hostname {NAME} && systemctl daemon-reload && systemctl start warmroot-proxy")
-    assert done.status == 0, done.output
 
 
 def test_a_node_stages_switches_and_confirms_a_release_by_order_and_survives_every_power_cut(
@@ -105,7 +85,7 @@ def test_a_node_stages_switches_and_confirms_a_release_by_order_and_survives_eve
         source = served.url.replace("127.0.0.1", HOST_OF_GUESTS)
         with worker.on(write_log=log) as machine:
             machine_status(machine)
-            join(machine, control_plane)
+            joined.join(machine, NAME, joined.proxy(control_plane, NAME))
             status = instance.reaches("Idle", 120)
             assert status["booted"]["digest"] == first_release.digest
             assert re.search(r"^CapEff:\t0+$", process_of(machine, "warmroot-proxy"), re.MULTILINE)

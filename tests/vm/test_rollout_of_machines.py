@@ -1,12 +1,13 @@
 """One OS object moves real machines: GRUB, systemd, containerd, a kubelet with pods, and our operator."""
 
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from images import pause
 from images.recipe import File
 from testbed.controlplane import build
 from testbed.demo import objects
@@ -31,7 +32,6 @@ ENDED = ("Complete", "Halted")
 ROLLED = 1500
 """Seconds, on a busy machine, for a rollout over both machines, or its failure."""
 PAGE = Path(__file__).parents[2] / "docs" / "hardening.md"
-POD_IMAGE = "localhost/warmroot/pause:1"
 
 
 def workload():
@@ -46,7 +46,7 @@ def workload():
     wanted = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [ours]}}
     template["affinity"] = {"nodeAffinity": wanted}
     (container,) = template["containers"]
-    container |= {"image": POD_IMAGE, "imagePullPolicy": "Never"}
+    container |= {"image": pause.NAME, "imagePullPolicy": "Never"}
     budget["spec"]["maxUnavailable"] = 1
     return [namespace, deployment, budget]
 
@@ -70,7 +70,8 @@ class Cell:
         for number, name in enumerate(BOTH.nodes, start=1):
             machine = self.power[name].machine()
             machine_status(machine)
-            joined.join(machine, name, joined.files(self.plane, name, f"10.88.{number}.0/24"))
+            own = joined.kubelet(self.plane, name, f"10.88.{number}.0/24")
+            joined.join(machine, name, joined.proxy(self.plane, name) | own)
         self.scene = undo.enter_context(Scene(self.plane.kubeconfig, objects.LABEL))
         for name in BOTH.nodes:
             self.select(name, BOTH, UP)
@@ -193,24 +194,19 @@ def test_each_broken_release_falls_back_by_itself_and_is_told_apart(cell):
     cell.kubectl.run("delete", "poddisruptionbudget", objects.WORKLOAD, "-n", BOTH.namespace)
     releases = {how: cell.line.build(**broken(cell.line.recipe, how)) for how in FAULTS}
     serving = {name: view.booted_digest for name, view in cell.scene.nodes().items()}
-    told = {}
 
     def suffer(name, faults):
         run = Run(name, 1)
         cell.select(name, run)
+        told = {}
         for how in faults:
             cell.roll(releases[how], run, FAULT_PACE)
             told[how] = fallen_back(cell, name, run, releases[how], serving[name])
+        return told
 
-    threads = [
-        threading.Thread(target=suffer, args=(name, faults))
-        for name, faults in zip(BOTH.nodes, PAIRS, strict=True)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert told == FAULTS
+    with ThreadPoolExecutor(len(PAIRS)) as pool:
+        first, second = pool.map(suffer, BOTH.nodes, PAIRS)
+    assert first | second == FAULTS
     cell.wait(cell.in_service, "both machines serve on, with pods", UP)
 
 
