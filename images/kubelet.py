@@ -18,6 +18,8 @@ PACKAGES = ("catatonit", "conntrack", "containerd", "containernetworking-plugins
 """Debian packages that it needs."""
 UNITS = ("containerd.service", "warmroot-pause.service", "kubelet.service")
 PROGRAM = "usr/bin/kubelet"
+PAUSE = "usr/share/warmroot/pause.tar"
+"""warmroot-pause.service imports it."""
 _MODULE = "k8s.io/kubernetes"
 FILES = {
     "kubelet.service": "usr/lib/systemd/system/kubelet.service",
@@ -68,7 +70,8 @@ def install(tree: Path, program: KubeletProgram, version: str) -> tuple[Installe
             hint="name its version in kubelet: it goes into the signed manifest",
         )
     (tree / "etc/kubernetes/kubelet.conf.d").mkdir(parents=True)
-    pause.write(tree / "usr/bin/catatonit", tree / "usr/share/warmroot/pause.tar")
+    (tree / PAUSE).parent.mkdir(parents=True, exist_ok=True)
+    pause.write(tree / "usr/bin/catatonit", tree / PAUSE)
     _make_writable(tree / "opt")
     return (Installed("kubelet", version, "amd64", _MODULE, version, kind="golang"),)
 

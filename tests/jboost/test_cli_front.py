@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import json
+import os
 import socket
 import struct
 import urllib.error
@@ -27,7 +28,7 @@ from jboost_server.local.service import opened, prepare, quick, reach
 from jboost_server.messages import MAX_LOOKUP
 from jboost_server.outcomes import Outcomes
 from jboost_server.status import Status
-from jboost_server.store import directory
+from jboost_server.store.directory import DirectoryStore
 from tests.jboost_world import KEY
 from warmroot.errors import BadManifest, StoreBroken, StoreFull
 
@@ -169,16 +170,16 @@ def test_what_breaks_while_an_archive_is_sent_ends_the_connection_and_is_no_part
     home, service, monkeypatch
 ):
     digest = publish(home, State.SERVING)
-    whole = directory._read
+    whole = DirectoryStore.get
 
-    def torn(handle, left, name, most):
-        if name != layout.archive("local", digest):
-            yield from whole(handle, left, name, most)
-            return
-        yield handle.read(1000)
-        raise StoreBroken(f"the file of {name} became shorter")
+    @contextmanager
+    def torn(store, name, *wanted, **how):
+        with whole(store, name, *wanted, **how) as found:
+            if name == layout.archive("local", digest):
+                os.truncate(f"/proc/self/fd/{found.file.descriptor}", 1000)
+            yield found
 
-    monkeypatch.setattr(directory, "_read", torn)
+    monkeypatch.setattr(DirectoryStore, "get", torn)
     with pytest.raises(http.client.IncompleteRead) as cut:
         ask(service, f"/v1/archives/{digest}")
 
