@@ -17,7 +17,8 @@ from images.debian.system import Installed, inside
 
 PACKAGES = ("python3",)
 """Debian packages that it needs."""
-UNIT = "warmroot-proxy.service"
+UNITS = ("warmroot-config.service", "warmroot-proxy.service")
+SCRIPTS = ("configure", "proxy")
 HOME = "usr/lib/warmroot/python"
 _OURS = ("warmroot", "os_proxy")
 _NOT_ON_A_NODE = ("api", "__pycache__")

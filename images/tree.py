@@ -131,8 +131,8 @@ def os_release(recipe: Recipe) -> str:
 def _put_scripts(tree: Path, recipe: Recipe) -> tuple[str, ...]:
     """What every node of ours runs, from `images/node`; gives the units to enable."""
     source = files("images") / "node"
-    enabled = (*_NODE_UNITS, *((nodehalf.UNIT,) if recipe.proxy else ()))
-    scripts = (*_NODE_SCRIPTS, *(("proxy",) if recipe.proxy else ()))
+    enabled = (*_NODE_UNITS, *(nodehalf.UNITS if recipe.proxy else ()))
+    scripts = (*_NODE_SCRIPTS, *(nodehalf.SCRIPTS if recipe.proxy else ()))
     for name in scripts:
         _put(tree, f"usr/lib/warmroot/{name}", (source / name).read_bytes(), 0o755)
     for name in (*enabled, *_NODE_OTHER_UNITS):

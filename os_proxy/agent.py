@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from os_proxy.backends import configuring
 from os_proxy.backends.staging import Limits, Surroundings, stage
 from os_proxy.core import receipts, trials
 from os_proxy.core.engine import decide
@@ -20,6 +21,7 @@ from os_proxy.core.seen import Seen
 from os_proxy.core.status import Progress, Report, heartbeat_due, render
 from os_proxy.core.steps import (
     Arm,
+    Configure,
     Confirm,
     Decision,
     Disarm,
@@ -29,6 +31,7 @@ from os_proxy.core.steps import (
     NoteReboot,
     Nothing,
     Phase,
+    Place,
     Reboot,
     Refusal,
     RepairRecord,
@@ -37,6 +40,7 @@ from os_proxy.core.steps import (
 )
 from os_proxy.core.trouble import Trouble, after
 from os_proxy.ports import Host, Index, Instance
+from warmroot import nodeconfig
 from warmroot.disk.bootrecord import Slot
 from warmroot.errors import Bug, ClusterError, NetworkError, SourceError, Superseded, UserError, WarmrootError
 from warmroot.release import manifest as manifests
@@ -182,6 +186,8 @@ class Agent:
             fallbacks=receipts.fallbacks(files.read("fallback.json")),
             floor=receipts.floor(files.read("floor.json")),
             boots=trials.read(files.read(trials.NAME)),
+            configs={slot: nodeconfig.revision(configuring.text_of(files, slot)) for slot in Slot},
+            config_note=receipts.config_note(files.read(configuring.NOTE)),
         )
         if seen.booted_digest is None:  # its receipt is lost: any manifest that was kept may name it
             every = [_digest_of(name) for name in files.names("manifests")]
@@ -265,7 +271,7 @@ class Agent:
         Raises:
             WarmrootError: it was not done, or not wholly; the next look shows what is.
         """
-        files = self._ports.surroundings.files
+        files, clock = self._ports.surroundings.files, self._ports.surroundings.clock
         match step:
             case NoteReboot(note):
                 files.write("reboot.json", receipts.encode(note))
@@ -277,6 +283,11 @@ class Agent:
                 files.write(_manifest_name(release.digest), self._ports.index.manifest(release))
             case Write():
                 self._stage(step, seen, orders)
+            case Place(slot, config):
+                files.write(configuring.name_of(slot), config.text.encode())
+            case Configure(slot, wanted):
+                self._tell(seen, Decision(step, Phase.CONFIGURING), orders, clock.now())
+                configuring.configure(slot, wanted, files, self._ports.host)
             case Reboot(order_id):
                 self._reboot(order_id)
             case _:

@@ -24,6 +24,7 @@ from os_proxy.backends.host import LinuxHost, SystemClock, VerityRoot
 from os_proxy.backends.index import ChildIndex
 from os_proxy.backends.instance import ClusterInstance
 from os_proxy.backends.reboot import CommandReboot, SystemdReboot
+from os_proxy.backends.settings import CommandBringer, Settings, SystemdBringer
 from os_proxy.backends.staging import Surroundings
 from os_proxy.core import clocktext
 from warmroot import __version__
@@ -55,6 +56,8 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--proc", type=Path, default=Path("/proc"), help="the host's proc file system")
     add("--kubeconfig", help="kubeconfig file (default: KUBECONFIG, else the pod's service account)")
     add("--reboot-command", help="what reboots the host (default: systemd is asked over D-Bus)")
+    add("--configure-command", help="what brings /etc in line (default: systemd starts the node's service)")
+    add("--run", type=Path, default=Path("/run/warmroot"), help="folder with what this boot has in force")
     add(
         "--verified-root",
         action="store_true",
@@ -142,7 +145,11 @@ def build(chosen: argparse.Namespace, stopped: threading.Event) -> tuple[Agent, 
     )
     command = chosen.reboot_command
     reboot = CommandReboot(shlex.split(command)) if command else SystemdReboot()
-    host = LinuxHost(chosen.proc, reboot, VerityRoot(chosen.root) if chosen.verified_root else None)
+    own = chosen.configure_command
+    bringer = CommandBringer(shlex.split(own)) if own else SystemdBringer()
+    settings = Settings(chosen.root, chosen.run, bringer)
+    verity = VerityRoot(chosen.root) if chosen.verified_root else None
+    host = LinuxHost(chosen.proc, reboot, settings, verity)
     host.booted()
     return Agent(Ports(surroundings, host, index, instance), version=__version__), instance
 

@@ -6,11 +6,12 @@ only; an `OSError` ends at the adapter.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
+from os_proxy.core.configuration import Change
 from os_proxy.core.orders import Orders, Release
 from os_proxy.core.seen import Booted, BootView
 from os_proxy.core.status import Json
@@ -172,6 +173,17 @@ class Host(Protocol):
 
         Raises:
             ForeignDisk: the kernel command line names no slot of ours.
+        """
+
+    def containerd(self) -> Mapping[str, Any]:
+        """The configuration of containerd that the running image has."""
+
+    def configure(self, change: Change) -> None:
+        """Brings /etc in line with the settings of the slot that runs, and lets everybody take notice.
+
+        Raises:
+            ConfigRefused: a unit does not start with them; its last words are in the message.
+            NodeError: nobody could be asked.
         """
 
     def reboot(self, reason: str) -> None:

@@ -11,16 +11,20 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from os_proxy.agent import Agent, Ports
+from os_proxy.backends import configuring
 from os_proxy.backends.bootstate import GrubBootState
 from os_proxy.backends.device import Window
 from os_proxy.backends.staging import Surroundings
-from os_proxy.core.orders import Goal, Orders, RebootOrder, Release
+from os_proxy.core import configuration
+from os_proxy.core.orders import Config, Goal, Orders, RebootOrder, Release
 from os_proxy.core.seen import Booted
 from os_proxy.core.status import patch
 from os_proxy.ports import SlotDevices
+from warmroot import nodeconfig
 from warmroot.disk.bootrecord import SECTOR, BootRecord, Slot, choose, decode, newest
 from warmroot.disk.layout import BLOCK, COPY_OFFSETS
-from warmroot.errors import DiskFull, ReadOnlyDisk, Truncated, Unknown
+from warmroot.errors import ConfigRefused, DiskFull, ReadOnlyDisk, Truncated, Unknown
+from warmroot.nodeconfig import NONE
 from warmroot.release.manifest import Boot, Manifest, Root, Skew, digest
 from warmroot.release.source import Mirrors
 from warmroot.release.verity import build, tree_size
@@ -31,6 +35,8 @@ ROOT_SIZE = ROOT_BLOCKS * BLOCK + tree_size(ROOT_BLOCKS)
 BOOT_SIZE = BLOCK
 SLOT_SIZE = ROOT_SIZE + BOOT_SIZE
 DISK_SIZE = BOOTSTATE_SIZE + 2 * SLOT_SIZE
+READERS = ("systemd-sysctl.service", "containerd.service", "kubelet.service", "chrony.service")
+UNKNOWN = b"unknownField"
 START = {Slot.A: BOOTSTATE_SIZE, Slot.B: BOOTSTATE_SIZE + SLOT_SIZE}
 
 
@@ -285,6 +291,7 @@ class World:
         self.reboot_wanted = False
         self.tried = []
         self.rotten = False
+        self.etc, self.in_force, self.took_notice = {}, NONE, {}
         if self.disk is None:
             self.disk = SimDisk()
             self.disk.install(Slot.A, self.images[0], good=Slot.A)
@@ -347,6 +354,8 @@ class World:
             if found and found.healthy:
                 self.boots += 1
                 self.booted_slot, self.running = choice.slot, found
+                self.bring_settings()
+                self.took_notice = {unit: files_of(unit, self.etc) for unit in READERS}
                 self.start_agent()
                 return
             assert trial, f"neither: the firmware must boot slot {choice.slot}, which holds nothing whole"
@@ -354,7 +363,29 @@ class World:
 
     def booted_now(self):
         root = self.running.manifest.root
-        return Booted(self.booted_slot, root.root_hash, f"boot-{self.boots}", root.data_size)
+        return Booted(self.booted_slot, root.root_hash, f"boot-{self.boots}", root.data_size, self.in_force)
+
+    # -- settings ---------------------------------------------------------------------------------------
+
+    def bring_settings(self):
+        """As warmroot-config.service does."""
+        text = configuring.text_of(self.files, self.booted_slot)
+        self.etc = configuration.render(nodeconfig.parse(text), {})
+        self.in_force = nodeconfig.revision(text)
+
+    def configure(self, change):
+        """A unit takes notice when it restarts, and a kubelet refuses what it does not know."""
+        self._spend("settings")
+        self.bring_settings()
+        for unit in change.restart:
+            self._spend("restart")
+            files = files_of(unit, self.etc)
+            if any(UNKNOWN in file.data for file in files.values()):
+                raise ConfigRefused(f"{unit} does not start with them")
+            self.took_notice[unit] = files
+
+    def all_took_notice(self):
+        return all(self.took_notice[unit] == files_of(unit, self.etc) for unit in READERS)
 
     def content(self, slot, image=None):
         """The release that a slot holds wholly, every byte of it; None if it holds none."""
@@ -412,7 +443,7 @@ class World:
 
     # -- the operator -------------------------------------------------------------------------------------
 
-    def order(self, goal, image=None, *, barred=(), deadline=600.0, bandwidth=None):
+    def order(self, goal, image=None, *, barred=(), deadline=600.0, bandwidth=None, config=""):
         self.orders_made += 1
         needs_reboot = goal in (Goal.ACTIVATE, Goal.ROLLBACK)
         self.instance.wanted = Orders(
@@ -421,6 +452,7 @@ class World:
             release=image.release if image else None,
             barred=frozenset(barred),
             bandwidth=bandwidth,
+            config=Config(nodeconfig.revision(config), config),
             reboot=RebootOrder(f"order-{self.orders_made}", self.clock.time + deadline)
             if needs_reboot
             else None,
@@ -448,8 +480,19 @@ class HostOf:
     def booted(self):
         return self._world.booted_now()
 
+    def containerd(self):
+        return {}
+
+    def configure(self, change):
+        self._world.configure(change)
+
     def reboot(self, reason):
         self._world.reboot(reason)
+
+
+def files_of(unit, files):
+    """The files that a unit reads when it starts."""
+    return {path: file for path, file in files.items() if unit in file.restart}
 
 
 def new_world(*images, **changes):

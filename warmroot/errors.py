@@ -4,8 +4,7 @@
     ├── UserError        what a person wrote: a recipe, an OS object, a command line
     ├── SourceError      what a release source served: never trusted, never written
     │   ├── Tampered     bytes differ from what was signed
-    │   ├── Truncated    fewer bytes than were promised
-    │   ├── Endless      more bytes than were promised
+    │   ├── Truncated, Endless  fewer bytes, or more, than were promised
     │   ├── Replayed     older metadata, or an older release, than was seen before
     │   ├── Frozen       metadata past its expiry (or a clock that is wrong)
     │   ├── Mixed        metadata of different snapshots put together
@@ -17,21 +16,19 @@
     │   ├── ReadOnlyDisk a write was refused or did not stick
     │   ├── DiskFull     no space for what has to be kept
     │   ├── DiskCorrupt  what was read back is not what was written
-    │   ├── SlotRefused  the slot is booted or good, and is never written
-    │   ├── SlotTooSmall the release does not fit
+    │   ├── SlotRefused, SlotTooSmall  booted or good, so never written; the release does not fit
     │   ├── BootRecordLost  both copies were garbage; repaired from what booted
     │   ├── FellBack     the firmware gave a release up
     │   │       NeverStarted, NeverCameUp, WasReset, NotConfirmed, CameToEmergency say how it ended
     │   └── RolledBack   a release was taken back by order
     ├── OrderError       what the operator ordered can't be carried out on this node as it is
-    │   ├── Barred       the release must not be written here
-    │   ├── OrderExpired the reboot's deadline passed, or its id was used already
+    │   ├── Barred, OrderExpired  not to be written here; past its deadline, or its id was used already
     │   ├── NotOnTrial   there is nothing to confirm or to roll back
     │   ├── WrongRelease what runs is not what was ordered
+    │   ├── ConfigRefused  the settings can't be in force; those before are again
     │   └── Superseded   newer orders came while this one was carried out
     ├── UploadError      what a pod or a builder sent to the cache service: refused, nothing of it is kept
-    │   ├── NotText      bytes that are no text, where text was promised
-    │   ├── TooLarge     more bytes, lines or entries than the cap
+    │   ├── NotText, TooLarge  no text where text was promised; more bytes, lines or entries than the cap
     │   ├── LineTooLong  a line that the JDK would refuse
     │   ├── BadLine      a line that breaks the grammar of class lists
     │   ├── UnknownTag   a line with a tag that this JDK does not write
@@ -39,11 +36,8 @@
     │   ├── EmptyRecording  nothing was recorded
     │   ├── UploadCut    the stream ended before its promised end
     │   ├── WrongDigest  bytes that are not those of the digest that was named
-    │   ├── BadKey       a build key that no pod of ours would send
-    │   ├── BadRequest   a request that is not in the protocol's form
-    │   ├── NoLease      a recording without a lease of this key
-    │   ├── NoOrder      there is no such build order, or it is over
-    │   ├── Held         another builder has the order
+    │   ├── BadKey, BadRequest  a build key that no pod of ours would send; not in the protocol's form
+    │   ├── NoLease, NoOrder, Held  without a lease of this key; no such order any more; another builder's
     │   └── BadRange     a range that the object does not have
     ├── AccessError      who asks the cache service is not known, or may not ask
     │   ├── NoToken, WrongToken  none, where one is needed; one that is not confirmed
@@ -52,7 +46,7 @@
     ├── ArchiveError     an archive's manifest must not be believed; the application starts plainly
     │   └── BadManifest, BadSignature  not a manifest's canonical form; no signature of a valid key
     ├── StoreError       the cache service's object store
-    │   ├── NoObject, WriteLost  there is nothing of that name; somebody else wrote first
+    │   ├── NoObject, WriteLost  nothing of that name; somebody else wrote first
     │   ├── StoreFull    no space left
     │   ├── StoreUnavailable  the store did not answer, or asked to come back later
     │   └── StoreBroken  the store refuses, or what it holds is not what was written
@@ -261,6 +255,12 @@ class WrongRelease(OrderError):
     """What runs is not what was ordered."""
 
     default_hint = "the trial is not confirmed; it is rolled back or falls back"
+
+
+class ConfigRefused(OrderError):
+    """The settings that were ordered can't be in force on this node."""
+
+    default_hint = "correct spec.config of the OS object"
 
 
 class Superseded(OrderError):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from os_operator.core.world import CordonNote, InstanceView, Order, PodView
+from os_operator.core.world import OF_THE_IMAGE, Config, CordonNote, InstanceView, Order, PodView
 from warmroot.api.os import OSStatus
 from warmroot.api.osinstance import Goal
 
@@ -40,6 +40,7 @@ class Orders:
     bandwidth: int | None = None
     barred: tuple[str, ...] = ()
     order: Order | None = None
+    config: Config = OF_THE_IMAGE
 
     def stand(self, instance: InstanceView) -> bool:
         """Whether these are the orders that the instance has."""
@@ -57,6 +58,7 @@ def orders_of(instance: InstanceView) -> Orders:
         instance.bandwidth,
         instance.barred,
         instance.order,
+        Config(instance.config, None),
     )
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from os_operator.core import orders as make
 from os_operator.core.actions import Cordon, DeleteInstance, EnsureInstance, Orders, SetOrders
 from os_operator.core.failures import halt
 from os_operator.core.finish import SOON
 from os_operator.core.node_way import WANTS_STAGE, Move, Way
 from os_operator.core.survey import Pair, Pass, stage_orders
 from os_operator.core.waves import Gate, Progress
-from os_operator.core.world import CordonNote, NodeView
+from os_operator.core.world import CordonNote, InstanceView, NodeView
 from warmroot.api.os import NodePhase, WaitReason
 from warmroot.api.osinstance import Goal
 
@@ -35,7 +36,7 @@ def begin(state: Pass) -> None:
         else:
             state.actions.append(EnsureInstance(node.name, node.uid, Orders(state.os.name, Goal.NONE)))
     # A drain that has just failed may be the one too many: it stops this very pass.
-    state.halted = state.halted or halt(state.ledger, state.rollout, state.wave)
+    state.halted = state.halted or halt(state.ledger, state.rollout, state.wave, state.tally.refused)
     shut = _shut(state)
     _begin_staging(state, shut)
     _admit(state, shut)
@@ -80,8 +81,9 @@ def _admit(state: Pass, shut: Shut | None) -> None:
     free = state.budget.free
     left: list[Pair] = []
     costly = False
-    for pair in sorted(tally.to_admit, key=_down_first) if room > 0 else tally.to_admit:
-        free_ride = pair[0].unschedulable
+    waiting = [*tally.to_configure, *tally.to_admit]
+    for pair in sorted(waiting, key=_down_first) if room > 0 else waiting:
+        free_ride = pair[0].unschedulable or (_configures(state, pair) and not pair[0].ready)
         if room <= 0 or not (free_ride or free > 0):
             costly = costly or room > 0
             left.append(pair)
@@ -90,8 +92,29 @@ def _admit(state: Pass, shut: Shut | None) -> None:
         free -= not free_ride
         tally.in_progress += 1
         tally.unavailable += not free_ride
-        _cordon(state, pair[0])
-    tally.crowds.append((_held(state, shut, wave, costly), left))
+        if _configures(state, pair):
+            _configure(state, *pair)
+        else:
+            _cordon(state, pair[0])
+    held = _held(state, shut, wave, costly)
+    tally.crowds.append((held, [pair for pair in left if not _configures(state, pair)]))
+    held = held._replace(phase=NodePhase.PENDING)
+    tally.crowds.append((held, [pair for pair in left if _configures(state, pair)]))
+
+
+def _configures(state: Pass, pair: Pair) -> bool:
+    """Whether a node runs the target and only has other settings: no pod has to leave for those."""
+    return pair[1].confirmed and pair[1].booted_digest == state.target
+
+
+def _configure(state: Pass, node: NodeView, instance: InstanceView) -> None:
+    assert state.target is not None
+    assert state.os.spec is not None
+    about = (state.os.name, state.os.spec.release, state.target, state.os.config)
+    wanted = make.configure(*about, instance.barred)
+    state.actions.append(SetOrders(instance.name, instance.version, wanted))
+    way = Way(Move.HOLD, NodePhase.CONFIGURING, WaitReason.CONFIGURING)
+    state.tally.rows.append((node.name, way))
 
 
 def _cordon(state: Pass, node: NodeView) -> None:

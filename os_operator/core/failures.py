@@ -9,7 +9,7 @@ failure that comes later.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from os_operator.core import instants
@@ -86,13 +86,16 @@ def settle(ledger: Ledger, node: NodeView) -> None:
         del ledger.entries[node.name]
 
 
-def halt(ledger: Ledger, rollout: Rollout, wave: Progress | None) -> str:
-    """Why nothing new may start, or nothing."""
+def halt(ledger: Ledger, rollout: Rollout, wave: Progress | None, refused: Sequence[str]) -> str:
+    """Why nothing new may start, or nothing. `refused` are the nodes that refuse the settings."""
     counted = ledger.counted()
     allowed = rollout.failure.max_failed
     forgive = "look at status.failed, then set a new release or warmroot.io/clear-failed"
     if counted > allowed:
         return f"{counted} failed, {allowed} may (failure.maxFailed); {forgive}"
+    if len(refused) > allowed:
+        more = f" and {len(refused) - 1} more" if len(refused) > 1 else ""
+        return f"{min(refused)}{more} can't have these settings (failure.maxFailed); correct spec.config"
     if wave is not None and wave.step.max_failed is not None:
         here = sum(
             1

@@ -32,6 +32,9 @@ def finish(state: Pass, node: NodeView, instance: InstanceView | None, way: Way)
             shown = _drain(state, node, instance, way)
         case Move.RELEASE:
             release(state, node, way)
+        case Move.SETTLE if instance is not None:
+            wanted = make.rest(instance, instance.barred)
+            state.actions.append(SetOrders(instance.name, instance.version, wanted))
         case Move.CONFIRM if instance is not None:
             state.actions.append(SetOrders(instance.name, instance.version, make.confirm(instance)))
         case Move.ROLLBACK if instance is not None:

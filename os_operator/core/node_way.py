@@ -15,10 +15,11 @@ from os_operator.core.orders import ordered_in
 from os_operator.core.world import InstanceView, NodeView
 from warmroot.api.os import NodePhase, WaitReason
 from warmroot.api.osinstance import Goal, InstancePhase
+from warmroot.nodeconfig import NONE
 
 CONFIRM_GRACE = 120.0
 """Seconds past the health deadline in which an ordered confirm may still arrive."""
-_STAGE, _NONE, _FAILED = Goal.STAGE, Goal.NONE, InstancePhase.FAILED
+_STAGE, _NONE, _CONFIGURE, _FAILED = Goal.STAGE, Goal.NONE, Goal.CONFIGURE, InstancePhase.FAILED
 """Members by a name of their own: a look-up on an enum's class is dear beside the little else that is done
 for a node that stands still, and `bench plan` has thousands of those."""
 MAX_BARRED = 32
@@ -34,6 +35,7 @@ class Move(Enum):
     STAGE = "Stage"
     STAGING = "Staging"
     ADMIT = "Admit"
+    SETTLE = "Settle"
     DRAIN = "Drain"
     CONFIRM = "Confirm"
     ROLLBACK = "Rollback"
@@ -93,6 +95,8 @@ STAGED_SILENT = SILENT._replace(phase=NodePhase.STAGED)
 STAGED_NOT_READY = Way(
     Move.NOTHING, NodePhase.STAGED, WaitReason.NOT_READY, "it is not Ready; it is left alone until it is"
 )
+WANTS_CONFIG = Way(Move.ADMIT, NodePhase.PENDING)
+CONFIGURED = Way(Move.SETTLE, NodePhase.CONFIGURING)
 CORDONED = Way(Move.DRAIN, NodePhase.CORDONED, WaitReason.DRAINING)
 UPDATED = Way(Move.RELEASE, NodePhase.CONFIRMING, WaitReason.CONFIRMING)
 BACK_OUT = Way(Move.RELEASE, NodePhase.PENDING)
@@ -103,7 +107,7 @@ def in_orders(instance: InstanceView | None) -> bool:
     if instance is None:
         return False
     goal = instance.goal
-    if goal is _STAGE or goal is _NONE:
+    if goal is _STAGE or goal is _NONE or goal is _CONFIGURE:
         return False
     return not (instance.confirmed and instance.booted_digest == instance.digest)
 
@@ -115,8 +119,11 @@ def examine(
     failed: Container[str],
     ready_seconds: float,
     now: float,
+    config: str | None = None,
 ) -> Way:
-    """The node's place on its way to `target`; `failed` are the nodes on which the target failed."""
+    """The node's place on its way to `target`; `failed` are the nodes on which the target failed, `config`
+    the revision of the settings that belong to it, None where they are nobody's business any more.
+    """
     if instance is None:
         return BACK_OUT if node.note is not None else NEW
     if instance.node_uid != node.uid:
@@ -126,25 +133,36 @@ def examine(
         return _ordered(node, instance, ready_seconds, now)
     if node.note is not None:
         return _cordoned(node, instance, target, failed)
-    return _standing(node, instance, target, failed, now)
+    return _standing(node, instance, target, failed, ready_seconds, now, config)
 
 
 def _standing(
-    node: NodeView, instance: InstanceView, target: str | None, failed: Container[str], now: float
+    node: NodeView,
+    instance: InstanceView,
+    target: str | None,
+    failed: Container[str],
+    ready_seconds: float,
+    now: float,
+    config: str | None,
 ) -> Way:
     """A node that is not being moved."""
     fresh = now < instance.stale_at
     if target is None:
         return UNRESOLVED
     if instance.booted_digest == target and instance.confirmed:
+        if config is not None and (instance.in_force != config or instance.goal is _CONFIGURE):
+            return _configured(node, instance, config, ready_seconds, now)
         return CURRENT if fresh else CURRENT_SILENT
     if target in instance.barred or node.name in failed:
         return BARRED
     if len(instance.barred) >= MAX_BARRED:
         return TOO_MANY_BARS
-    if not fresh:
-        return SILENT
-    if instance.goal is not _STAGE or instance.digest != target:
+    return _staged(node, instance, target, config) if fresh else SILENT
+
+
+def _staged(node: NodeView, instance: InstanceView, target: str, config: str | None) -> Way:
+    """How far the target is on its way into the node's other slot."""
+    if instance.goal is not _STAGE or instance.digest != target or instance.config != (config or NONE):
         return WANTS_STAGE
     phase = instance.phase
     if phase is _FAILED and instance.observed:
@@ -154,6 +172,29 @@ def _standing(
     if instance.verified_digest != target or not instance.observed or phase is InstancePhase.STAGING:
         return STAGING
     return ADMISSIBLE if node.ready else STAGED_NOT_READY
+
+
+def _configured(node: NodeView, instance: InstanceView, config: str, ready_seconds: float, now: float) -> Way:
+    """A node that runs the target and has other settings, or has only just got them."""
+    if now >= instance.stale_at:
+        return SILENT
+    if instance.goal is not _CONFIGURE or instance.config != config:
+        return WANTS_CONFIG
+    if instance.observed and instance.phase is _FAILED:
+        failure = instance.failure
+        text = f"{failure.reason}: {failure.message}" if failure else "the proxy gave no reason"
+        return Way(Move.NOTHING, NodePhase.FAILED, WaitReason.CONFIG_REFUSED, text, instance.since)
+    since = max(node.ready_since, instance.since or now)
+    if not instance.observed or instance.in_force != config:
+        return Way(Move.HOLD, NodePhase.CONFIGURING, WaitReason.CONFIGURING, "", instance.since)
+    if not node.ready:
+        text = "its Node is not Ready since its settings changed; correct spec.config, or look at the node"
+        return Way(Move.HOLD, NodePhase.CONFIGURING, WaitReason.NOT_READY, text, instance.since)
+    if now < since + ready_seconds:
+        text = f"it has to stay Ready for {ready_seconds:g} s"
+        again = since + ready_seconds
+        return Way(Move.HOLD, NodePhase.CONFIGURING, WaitReason.SETTLING, text, since, again)
+    return CONFIGURED
 
 
 def _staging_failed(instance: InstanceView) -> Way:

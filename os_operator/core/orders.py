@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from os_operator.core.actions import Orders
-from os_operator.core.world import InstanceView, NodeView, Order
+from os_operator.core.world import Config, InstanceView, NodeView, Order
 from warmroot.api.os import ReleaseRef
 from warmroot.api.osinstance import Goal
 
@@ -27,11 +27,22 @@ def ordered_in(instance: InstanceView, goal: Goal, boot_id: str) -> bool:
 
 
 def stage(
-    os: str, release: ReleaseRef, digest: str, bandwidth: int | None, barred: tuple[str, ...]
+    os: str,
+    release: ReleaseRef,
+    digest: str,
+    config: Config,
+    bandwidth: int | None,
+    barred: tuple[str, ...],
 ) -> Orders:
-    """Download `digest` into the inactive slot; `bandwidth` in bytes per second."""
+    """Download `digest` into the inactive slot, and its settings; `bandwidth` in bytes per second."""
     sources = (release.source, *release.mirrors)
-    return Orders(os, Goal.STAGE, digest, release.version, sources, bandwidth, barred)
+    return Orders(os, Goal.STAGE, digest, release.version, sources, bandwidth, barred, config=config)
+
+
+def configure(os: str, release: ReleaseRef, digest: str, config: Config, barred: tuple[str, ...]) -> Orders:
+    """Put these settings in force on a node that runs `digest`."""
+    sources = (release.source, *release.mirrors)
+    return Orders(os, Goal.CONFIGURE, digest, release.version, sources, None, barred, config=config)
 
 
 def activate(node: NodeView, instance: InstanceView, deadline: float) -> Orders:
@@ -71,4 +82,5 @@ def _same_release(instance: InstanceView, goal: Goal, barred: tuple[str, ...], o
         instance.bandwidth,
         barred,
         order,
+        Config(instance.config, None),
     )

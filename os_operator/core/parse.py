@@ -18,7 +18,9 @@ from os_operator.core.world import (
     FINALIZER,
     HEARTBEAT_IDLE,
     HEARTBEAT_WORKING,
+    OF_THE_IMAGE,
     WORKING,
+    Config,
     CordonNote,
     Failure,
     InstanceView,
@@ -27,10 +29,13 @@ from os_operator.core.world import (
     OSView,
     PodView,
 )
+from warmroot import nodeconfig
 from warmroot.api.os import OSSpec, OSStatus
-from warmroot.api.osinstance import Goal, InstancePhase
+from warmroot.api.osinstance import ConfigPending, Goal, InstancePhase
+from warmroot.nodeconfig import NONE
 
 Object = Mapping[str, Any]
+_RELOAD = ConfigPending.RELOAD.value
 MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
 
 
@@ -119,6 +124,7 @@ def instance_view(instance: Object) -> InstanceView:
         bandwidth=spec.get("stagingBandwidth"),
         order=_order(spec.get("reboot")),
         barred=tuple(spec.get("barred") or ()),
+        config=spec.get("configRevision", NONE),
         phase=phase,
         since=instants.parse(status.get("since")),
         observed=bool(status) and status.get("observedGeneration") == meta.get("generation"),
@@ -127,6 +133,7 @@ def instance_view(instance: Object) -> InstanceView:
         booted_at=instants.parse(booted.get("at")) or 0.0,
         confirmed=bool(booted) and status.get("good") == booted.get("slot"),
         verified_digest=_verified(status, booted.get("slot")),
+        in_force=None if status.get("configPending") == _RELOAD else status.get("configRevision", NONE),
         reboot_id=status.get("rebootID"),
         failure=_failure(status.get("lastError")),
         stale_at=float("-inf") if heartbeat is None else heartbeat + patience,
@@ -153,6 +160,9 @@ def os_view(os: Object) -> OSView:
     meta = os["metadata"]
     notes = meta.get("annotations") or {}
     spec, problem = _spec(os["spec"])
+    config, wrong = _config(spec)
+    if wrong:
+        spec, problem = None, wrong
     status = OSStatus()
     try:
         status = OSStatus.model_validate(os.get("status") or {})
@@ -167,6 +177,7 @@ def os_view(os: Object) -> OSView:
         spec=spec,
         status=status,
         problem=problem,
+        config=config,
         approvals=frozenset(
             one.strip() for one in notes.get(APPROVE_ANNOTATION, "").split(",") if one.strip()
         ),
@@ -186,6 +197,17 @@ def _spec(raw: Object) -> tuple[OSSpec | None, str]:
     except ValueError as error:
         return None, f"spec.rollout.windows: {error}"
     return spec, ""
+
+
+def _config(spec: OSSpec | None) -> tuple[Config, str]:
+    """The settings that are wanted, or what is wrong with them."""
+    if spec is None or spec.config is None:
+        return OF_THE_IMAGE, ""
+    try:
+        text = spec.config.text()
+    except ValueError as error:
+        return OF_THE_IMAGE, f"spec.{error}"
+    return Config(nodeconfig.revision(text), text), ""
 
 
 def _clears(text: str) -> tuple[tuple[str, float], ...]:

@@ -36,6 +36,7 @@ WORST_FIRST = (
     WaitReason.ACTIVATION_FAILED,
     WaitReason.DRAIN_FAILED,
     WaitReason.ROLLING_BACK,
+    WaitReason.CONFIG_REFUSED,
     WaitReason.BARRED,
     WaitReason.DRAIN_BLOCKED,
     WaitReason.CONFLICT,
@@ -51,6 +52,7 @@ WORST_FIRST = (
     WaitReason.REBOOTING,
     WaitReason.SETTLING,
     WaitReason.CONFIRMING,
+    WaitReason.CONFIGURING,
     WaitReason.SOAK,
     WaitReason.BUDGET,
     WaitReason.WAVE,
@@ -65,7 +67,7 @@ def render(done: Pass) -> tuple[OSStatus, tuple[Happening, ...], bool]:
     """The status, the Events that belong to what changed, and whether the write must not wait."""
     old = done.os.status
     known = done.target is not None
-    same = old.target_digest == done.target or not known
+    same = done.same_target or not known
     started = old.started if same else None
     if known and started is None:
         started = instants.text(done.now)
@@ -75,6 +77,7 @@ def render(done: Pass) -> tuple[OSStatus, tuple[Happening, ...], bool]:
     status = OSStatus(
         observed_generation=done.os.generation if known else old.observed_generation,
         target_digest=done.target if known else old.target_digest,
+        config_revision=done.os.config.revision or None if known else old.config_revision,
         phase=phase,
         started=started,
         ready=f"{tally.updated}/{tally.total}",

@@ -19,6 +19,7 @@ from os_operator.core.node_way import (
     CURRENT_SILENT,
     STAGING,
     UPDATED,
+    WANTS_CONFIG,
     WANTS_STAGE,
     Move,
     Way,
@@ -32,11 +33,21 @@ from os_operator.core.world import InstanceView, NodeView, OSView, World
 from warmroot.api.base import quantity
 from warmroot.api.os import NodePhase, Rollout, WaitReason
 from warmroot.api.osinstance import InstancePhase
+from warmroot.nodeconfig import NONE
 
 Row = tuple[str, Way]
 Pair = tuple[NodeView, InstanceView]
 MOTION = frozenset(
-    {Move.DRAIN, Move.CONFIRM, Move.ROLLBACK, Move.BAR, Move.WITHDRAW, Move.RELEASE, Move.HOLD}
+    {
+        Move.DRAIN,
+        Move.CONFIRM,
+        Move.ROLLBACK,
+        Move.BAR,
+        Move.WITHDRAW,
+        Move.RELEASE,
+        Move.HOLD,
+        Move.SETTLE,
+    }
 )
 DEFAULTS = Rollout()
 """How nodes are finished whose OS object is gone or can't be read."""
@@ -62,6 +73,8 @@ class Tally:
     crowds: list[tuple[Way, list[Pair]]] = field(default_factory=list)
     to_stage: list[tuple[NodeView, InstanceView]] = field(default_factory=list)
     to_admit: list[tuple[NodeView, InstanceView]] = field(default_factory=list)
+    to_configure: list[tuple[NodeView, InstanceView]] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
     in_motion: list[tuple[NodeView, InstanceView | None, Way]] = field(default_factory=list)
     absent: list[tuple[NodeView, InstanceView | None, Way]] = field(default_factory=list)
 
@@ -92,6 +105,12 @@ class Pass:
     def stray_names(self) -> frozenset[str]:
         """Nodes that are only to be finished."""
         return self._stray_names
+
+    @property
+    def same_target(self) -> bool:
+        """Whether the stored status speaks of this target: the release and its settings."""
+        status, config = self.os.status, self.os.config.revision
+        return status.target_digest == self.target and (status.config_revision or NONE) == config
 
     def __post_init__(self) -> None:
         self._stray_names = frozenset(node.name for node in self.strays)
@@ -128,13 +147,13 @@ def look(state: Pass) -> None:
     """Examines every node once."""
     tally, world, conflicts, ledger = state.tally, state.world, state.conflicts, state.ledger
     entries, instances, target, now = ledger.entries, world.instances, state.target, state.now
-    ready_seconds = float(state.rollout.health.ready_seconds)
+    ready_seconds, config = float(state.rollout.health.ready_seconds), state.os.config.revision
     strays = state.stray_names
     soaking = _soak_since(state)
     tally.total = len(state.members)
     for node in state.members:
         instance = instances.get(node.name)
-        way = examine(node, instance, target, entries, ready_seconds, now)
+        way = examine(node, instance, target, entries, ready_seconds, now, config)
         down = node.unschedulable or not node.ready
         if way is CURRENT or way is CURRENT_SILENT:
             tally.updated += way is CURRENT
@@ -149,6 +168,9 @@ def look(state: Pass) -> None:
             assert instance is not None
             tally.staged += 1
             tally.to_admit.append((node, instance))
+        elif way is WANTS_CONFIG:
+            assert instance is not None
+            tally.to_configure.append((node, instance))
         elif way is WANTS_STAGE:
             assert instance is not None
             tally.to_stage.append((node, instance))
@@ -180,6 +202,8 @@ def _look_aside(state: Pass, node: NodeView, instance: InstanceView | None, way:
             _restate(state, instance)
     elif way.phase is NodePhase.STAGED:
         tally.staged += 1
+    elif way.reason is WaitReason.CONFIG_REFUSED:
+        tally.refused.append(node.name)
     elif way.phase is NodePhase.FAILED:
         if node.name not in state.ledger.entries and instance is not None and state.target in instance.barred:
             fell = instance.phase is InstancePhase.FELL_BACK
@@ -239,8 +263,9 @@ def _tried(ledger: Ledger, node: str) -> bool:
 
 def _soak_since(state: Pass) -> float | None:
     wave = state.os.status.wave
-    same = state.os.status.target_digest == state.target
-    return parse(wave.since) if wave is not None and wave.soak_until is not None and same else None
+    if wave is None or wave.soak_until is None or not state.same_target:
+        return None
+    return parse(wave.since)
 
 
 def _soak_failure(state: Pass, node: NodeView, wave_since: float) -> None:
@@ -268,7 +293,9 @@ def stage_orders(state: Pass, instance: InstanceView) -> Orders | None:
     limit = state.rollout.staging_bandwidth
     places = max(1, min(state.rollout.max_staging, state.tally.total))
     bandwidth = max(1, quantity(limit) // places) if limit is not None else None
-    return make.stage(state.os.name, state.os.spec.release, state.target, bandwidth, instance.barred)
+    return make.stage(
+        state.os.name, state.os.spec.release, state.target, state.os.config, bandwidth, instance.barred
+    )
 
 
 def gauge(state: Pass) -> None:
@@ -283,7 +310,7 @@ def gauge(state: Pass) -> None:
     plan = steps(state.rollout.waves, tally.total)
     index = min(standing.index, len(plan) - 1)
     state.wave = Progress(plan[index], replace(standing, index=index), Gate.OPEN, index == len(plan) - 1)
-    state.halted = halt(state.ledger, state.rollout, state.wave)
+    state.halted = halt(state.ledger, state.rollout, state.wave, state.tally.refused)
     if state.halted:
         return
     approved = frozenset(
@@ -296,7 +323,7 @@ def gauge(state: Pass) -> None:
 def _standing(state: Pass) -> Standing:
     """Where the stored status says that this target's rollout is."""
     status = state.os.status
-    if status.wave is None or status.target_digest != state.target:
+    if status.wave is None or not state.same_target:
         return Standing(0, float(int(state.now)))
     since = parse(status.wave.since)
     return Standing(status.wave.index, state.now if since is None else since, parse(status.wave.soak_until))

@@ -12,6 +12,7 @@ from enum import Enum
 
 from warmroot.api.os import OSSpec, OSStatus
 from warmroot.api.osinstance import Goal, InstancePhase
+from warmroot.nodeconfig import NONE
 
 CORDON_ANNOTATION = "warmroot.io/cordon"
 APPROVE_ANNOTATION = "warmroot.io/approve"
@@ -20,7 +21,9 @@ FINALIZER = "warmroot.io/release-nodes"
 FIELD_MANAGER = "warmroot"
 """The field manager under which our writes are recorded: the head of the client's User-Agent."""
 
-WORKING = frozenset({InstancePhase.STAGING, InstancePhase.ACTIVATING, InstancePhase.TRIAL})
+WORKING = frozenset(
+    {InstancePhase.STAGING, InstancePhase.ACTIVATING, InstancePhase.TRIAL, InstancePhase.CONFIGURING}
+)
 HEARTBEAT_WORKING = 90.0
 """Seconds after which a working proxy's status is not believed: its heartbeat and half of one more."""
 HEARTBEAT_IDLE = 450.0
@@ -65,6 +68,20 @@ class NodeView:
 
 
 @dataclass(frozen=True, slots=True)
+class Config:
+    """Settings of a node by their digest; empty for those of the image. `text` is None where it stays as it
+    is in the OSInstance, whose view does not keep it: at 10,000 nodes it would be the operator's memory.
+    """
+
+    revision: str = NONE
+    text: str | None = field(default="", compare=False)
+
+
+OF_THE_IMAGE = Config()
+"""No settings are wanted."""
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """A reboot order as the OSInstance carries it."""
 
@@ -87,7 +104,8 @@ class InstanceView:
 
     `observed`: the proxy has acted on the orders that stand. `confirmed`: the booted slot is the good one.
     `verified_digest`: the release that the inactive slot holds, read back whole. `stale_at`: when this
-    status stops being believed.
+    status stops being believed. `config`: the settings of our orders; `in_force`: what the node has, None
+    while they change.
     """
 
     name: str
@@ -102,6 +120,7 @@ class InstanceView:
     bandwidth: int | None = None
     order: Order | None = None
     barred: tuple[str, ...] = ()
+    config: str = NONE
     phase: InstancePhase | None = None
     since: float | None = None
     observed: bool = False
@@ -110,6 +129,7 @@ class InstanceView:
     booted_at: float = 0.0
     confirmed: bool = False
     verified_digest: str | None = None
+    in_force: str | None = NONE
     reboot_id: str | None = None
     failure: Failure | None = None
     stale_at: float = float("-inf")
@@ -182,6 +202,7 @@ class OSView:
     spec: OSSpec | None
     status: OSStatus
     problem: str = ""
+    config: Config = OF_THE_IMAGE
     approvals: frozenset[str] = frozenset()
     clears: tuple[tuple[str, float], ...] = ()
     finalizer: bool = False

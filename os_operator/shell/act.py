@@ -246,7 +246,10 @@ def spec_of(orders: Orders) -> Object:
         "digest": orders.digest,
         "sources": list(orders.sources),
     }
+    config = orders.config
+    settings = {"config": config.text or None, "configRevision": config.revision or None}
     return {
+        **(settings if config.text is not None else {}),
         "os": orders.os,
         "goal": orders.goal.value,
         "release": release if orders.digest is not None else None,

@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from os_proxy.backends.reboot import Reboot
+from os_proxy.backends.settings import Settings
+from os_proxy.core.configuration import Change
 from os_proxy.core.seen import Booted
 from warmroot.disk.bootrecord import Slot
 from warmroot.errors import ForeignDisk, NodeError
@@ -52,35 +56,56 @@ class VerityRoot:
 class LinuxHost:
     """Reads a proc file system. With `verity` the root must be what the kernel command line says."""
 
-    def __init__(self, proc: Path, reboot: Reboot, verity: VerityRoot | None = None) -> None:
+    def __init__(
+        self, proc: Path, reboot: Reboot, settings: Settings, verity: VerityRoot | None = None
+    ) -> None:
         self._proc = proc
         self._reboot = reboot
+        self._settings = settings
         self._verity = verity
 
     def booted(self) -> Booted:
         """See `Host.booted`."""
-        words = self._text("cmdline").split()
-        arguments = dict(word.partition("=")[::2] for word in words if word.startswith("wr."))
+        arguments = command_line(self._proc)
         slot, root_hash = arguments.get("wr.slot"), arguments.get("wr.hash", "")
         if slot not in list(Slot) or not _HASH.fullmatch(root_hash):
             raise ForeignDisk("the kernel command line has no wr.slot and wr.hash of a warmroot image")
         if self._verity is not None:
             self._verity.check(bytes.fromhex(root_hash))
-        boot_id = self._text("sys/kernel/random/boot_id").strip()
+        boot_id = _text(self._proc / "sys/kernel/random/boot_id").strip()
         offset = arguments.get("wr.off", "")
         hash_offset = int(offset) if offset.isascii() and offset.isdigit() else 0
-        return Booted(Slot(slot), bytes.fromhex(root_hash), boot_id, hash_offset)
+        return Booted(Slot(slot), bytes.fromhex(root_hash), boot_id, hash_offset, self._settings.in_force())
 
-    def _text(self, name: str) -> str:
-        try:
-            return (self._proc / name).read_text()
-        except OSError as error:
-            hint = "name the host's proc file system with --proc"
-            raise NodeError(f"{self._proc / name} can't be read: {error.strerror}", hint=hint) from error
+    def containerd(self) -> Mapping[str, Any]:
+        """See `Host.containerd`."""
+        return self._settings.containerd()
+
+    def configure(self, change: Change) -> None:
+        """See `Host.configure`."""
+        self._settings.bring(change)
 
     def reboot(self, reason: str) -> None:
         """See `Host.reboot`."""
         self._reboot.ask(reason)
+
+
+def command_line(proc: Path) -> dict[str, str]:
+    """Our own words of the kernel command line.
+
+    Raises:
+        NodeError: it can't be read.
+    """
+    words = _text(proc / "cmdline").split()
+    return dict(word.partition("=")[::2] for word in words if word.startswith("wr."))
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError as error:
+        hint = "name the host's proc file system with --proc"
+        raise NodeError(f"{path} can't be read: {error.strerror}", hint=hint) from error
 
 
 class SystemClock:

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from os_proxy.core.orders import Goal, Orders, RebootOrder, Release
+from os_proxy.core.orders import Config, Goal, Orders, RebootOrder, Release
 from os_proxy.core.receipts import (
+    ConfigState,
     FallbackCause,
     FallbackNote,
     Fallbacks,
@@ -27,6 +28,7 @@ from os_proxy.core.receipts import (
 from os_proxy.core.seen import Seen, Situation
 from os_proxy.core.steps import (
     Arm,
+    Configure,
     Confirm,
     Decision,
     Disarm,
@@ -36,13 +38,14 @@ from os_proxy.core.steps import (
     NoteReboot,
     Nothing,
     Phase,
+    Place,
     Reboot,
     Refusal,
     RepairRecord,
     Write,
 )
 from os_proxy.core.trials import Ending, ending
-from warmroot import errors
+from warmroot import errors, nodeconfig
 from warmroot.disk.bootrecord import BootRecord, Slot
 from warmroot.errors import WarmrootError
 from warmroot.release.policy import may_install
@@ -77,6 +80,9 @@ def _decide_known(
 ) -> Decision:
     if situation is Situation.FELL_BACK:
         return _fallen_back(seen, record, now)
+    if orders is None and situation is Situation.SETTLED and seen.config_cut_off:
+        # Nobody may be able to order anything before the settings are those that held.
+        return Decision(Configure(seen.booted.slot, None), Phase.CONFIGURING)
     if orders is None:
         return Decision(Nothing(), _resting_phase(seen, None, situation))
     fallbacks = _after_bars(seen, orders)
@@ -152,6 +158,14 @@ def _confirm(seen: Seen, release: Release | None) -> Decision:
     if not seen.runs(digest):
         booted = seen.booted.root_hash.hex()
         return _refuse(errors.WrongRelease(f"the booted root hash {booted} is not the one of {digest}"))
+    if not seen.config_in_force:
+        found = seen.booted.configuration or "those of the image"
+        return _refuse(
+            errors.ConfigRefused(
+                f"{found} are in force, not the settings of slot {seen.booted.slot}",
+                hint="read the journal of warmroot-config.service",
+            )
+        )
     return Decision(Confirm(seen.booted.slot), Phase.TRIAL)
 
 
@@ -204,6 +218,10 @@ def _settled(seen: Seen, orders: Orders, now: float) -> Decision:
     release, floor = orders.release, _floor(seen)
     if floor != seen.floor:
         return Decision(NoteFloor(floor), _resting_phase(seen, orders, Situation.SETTLED))
+    if seen.config_cut_off and orders.goal is not Goal.CONFIGURE:
+        return Decision(Configure(seen.booted.slot, None), Phase.CONFIGURING)
+    if orders.goal is Goal.CONFIGURE and release is not None:
+        return _configure(seen, orders, release)
     if release is not None and seen.runs(release.digest):
         return Decision(Nothing(), Phase.CONFIRMED)
     match orders.goal:
@@ -234,7 +252,7 @@ def _stage(seen: Seen, orders: Orders, release: Release) -> Decision:
         return refused
     slot = seen.booted.slot.other
     if seen.holds(slot, release.digest):
-        return Decision(Nothing(), Phase.STAGED)
+        return _place(seen, orders, slot, Phase.STAGING) or Decision(Nothing(), Phase.STAGED)
     return _write(seen, release, slot, Phase.STAGING)
 
 
@@ -266,7 +284,42 @@ def _activate(seen: Seen, orders: Orders, release: Release, order: RebootOrder, 
     slot = seen.booted.slot.other
     if not seen.holds(slot, release.digest):
         return _write(seen, release, slot, Phase.ACTIVATING)
-    return Decision(Arm(slot), Phase.ACTIVATING)
+    return _place(seen, orders, slot, Phase.ACTIVATING) or Decision(Arm(slot), Phase.ACTIVATING)
+
+
+def _place(seen: Seen, orders: Orders, slot: Slot, phase: Phase) -> Decision | None:
+    """Settings go with their slot: what is tried has them from its first boot, what is good keeps its own."""
+    config = orders.config
+    if seen.config_of(slot) == config.revision:
+        return None
+    if refused := _unreadable(config):
+        return refused
+    return Decision(Place(slot, config), phase)
+
+
+def _configure(seen: Seen, orders: Orders, release: Release) -> Decision:
+    """Other settings for what runs, without a boot."""
+    slot, config, note = seen.booted.slot, orders.config, seen.config_note
+    if release.digest not in seen.manifests:  # a node's first release came with no manifest
+        return Decision(FetchManifest(release), _resting_phase(seen, orders, Situation.SETTLED))
+    if not seen.runs(release.digest):
+        booted = seen.booted_digest or "another release"
+        return _refuse(errors.WrongRelease(f"{booted} runs here, not {release.version}"))
+    if note and note.state is ConfigState.REFUSED and note.revision == config.revision:
+        return _refuse(errors.ConfigRefused(note.message, hint="the settings before are in force"))
+    if seen.config_of(slot) == config.revision and seen.config_in_force:
+        if note and note.state is ConfigState.REFUSED:  # what was refused before may be tried again later
+            return Decision(Configure(slot, None), Phase.CONFIGURING)
+        return Decision(Nothing(), Phase.CONFIRMED)
+    return _unreadable(config) or Decision(Configure(slot, config), Phase.CONFIGURING)
+
+
+def _unreadable(config: Config) -> Decision | None:
+    try:
+        nodeconfig.parse(config.text)
+    except ValueError as error:
+        return _refuse(errors.ConfigRefused(str(error)))
+    return None
 
 
 def _refused_here(seen: Seen, orders: Orders, release: Release) -> Decision | None:

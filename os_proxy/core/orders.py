@@ -13,10 +13,11 @@ from enum import StrEnum
 from typing import Any
 
 from os_proxy.core import clocktext
+from warmroot import nodeconfig
 from warmroot.errors import UserError
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-_KNOWN = {"os", "goal", "release", "stagingBandwidth", "barred", "reboot"}
+_KNOWN = {"os", "goal", "release", "stagingBandwidth", "barred", "reboot", "config", "configRevision"}
 
 
 class Goal(StrEnum):
@@ -27,6 +28,7 @@ class Goal(StrEnum):
     ACTIVATE = "Activate"
     CONFIRM = "Confirm"
     ROLLBACK = "Rollback"
+    CONFIGURE = "Configure"
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,14 @@ class RebootOrder:
 
 
 @dataclass(frozen=True)
+class Config:
+    """The settings that belong to the release: their text and its digest. Both empty: the image's own."""
+
+    revision: str = nodeconfig.NONE
+    text: str = ""
+
+
+@dataclass(frozen=True)
 class Orders:
     """One generation of OSInstance.spec. `bandwidth` in bytes per second, None for no limit."""
 
@@ -56,6 +66,7 @@ class Orders:
     bandwidth: int | None = None
     barred: frozenset[str] = frozenset()
     reboot: RebootOrder | None = None
+    config: Config = Config()
 
 
 def parse(instance: Mapping[str, Any]) -> Orders:
@@ -75,6 +86,7 @@ def parse(instance: Mapping[str, Any]) -> Orders:
             bandwidth=_positive(spec, "stagingBandwidth"),
             barred=frozenset(_digest(item) for item in _list(spec, "barred")),
             reboot=_reboot(_object(spec, "reboot")) if spec.get("reboot") is not None else None,
+            config=_config(spec),
         )
     except (ValueError, TypeError) as error:
         hint = "bring proxy and operator to one version"
@@ -84,7 +96,7 @@ def parse(instance: Mapping[str, Any]) -> Orders:
 
 
 def _complete(orders: Orders) -> None:
-    needs_release = orders.goal in (Goal.STAGE, Goal.ACTIVATE, Goal.ROLLBACK)
+    needs_release = orders.goal in (Goal.STAGE, Goal.ACTIVATE, Goal.ROLLBACK, Goal.CONFIGURE)
     if needs_release and orders.release is None:
         raise UserError(f"goal {orders.goal} without a release", hint="name spec.release")
     if orders.goal in (Goal.ACTIVATE, Goal.ROLLBACK) and orders.reboot is None:
@@ -100,6 +112,13 @@ def _release(value: Mapping[str, Any]) -> Release:
 
 def _reboot(value: Mapping[str, Any]) -> RebootOrder:
     return RebootOrder(_text(value, "id"), clocktext.read(_text(value, "deadline")))
+
+
+def _config(spec: Mapping[str, Any]) -> Config:
+    text, revision = _text(spec, "config", default=""), _text(spec, "configRevision", default=nodeconfig.NONE)
+    if nodeconfig.revision(text) != revision:
+        raise ValueError("spec.configRevision is not the digest of spec.config")
+    return Config(revision, text)
 
 
 def _object(value: Mapping[str, Any], key: str) -> Mapping[str, Any]:

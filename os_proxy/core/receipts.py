@@ -117,6 +117,29 @@ class Fallbacks:
         return Fallbacks(tuple(note for note in self.notes if note.digest != digest))
 
 
+class ConfigState(StrEnum):
+    """What became of settings that were ordered of the running system."""
+
+    APPLYING = "applying"
+    APPLIED = "applied"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True)
+class ConfigNote:
+    """The last change of settings of a system that ran. APPLYING is noted before anything changes, so that a
+    node on which it was cut off goes on.
+
+    `needs_boot`: something was taken away in this boot that stays in force until the next one.
+    """
+
+    revision: str
+    boot_id: str
+    state: ConfigState
+    needs_boot: bool = False
+    message: str = ""
+
+
 CONFIRMED_KEPT = 8
 """Releases that are remembered as confirmed; more than the two slots and a few rollbacks need."""
 
@@ -137,7 +160,7 @@ class Floor:
         return Floor(max(self.release_seq, release_seq), (*others, root_hash)[-CONFIRMED_KEPT:])
 
 
-Note = Receipt | RebootNote | Fallbacks | Floor
+Note = Receipt | RebootNote | Fallbacks | Floor | ConfigNote
 
 
 def encode(note: Note) -> bytes:
@@ -159,6 +182,15 @@ def reboot_note(data: bytes | None) -> RebootNote | None:
     if fields is None or fields["kind"] not in list(RebootKind):
         return None
     return RebootNote(**{**fields, "kind": RebootKind(fields["kind"])})
+
+
+def config_note(data: bytes | None) -> ConfigNote | None:
+    """The last change of settings, or None."""
+    shape = {"revision": str, "boot_id": str, "state": str, "needs_boot": bool, "message": str}
+    fields = _fields(data, shape)
+    if fields is None or fields["state"] not in list(ConfigState):
+        return None
+    return ConfigNote(**{**fields, "state": ConfigState(fields["state"])})
 
 
 def fallbacks(data: bytes | None) -> Fallbacks:

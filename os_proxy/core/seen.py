@@ -6,9 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from os_proxy.core.receipts import FallbackNote, Fallbacks, Floor, RebootNote, Receipt, SlotContent
+from os_proxy.core.receipts import (
+    ConfigNote,
+    ConfigState,
+    FallbackNote,
+    Fallbacks,
+    Floor,
+    RebootNote,
+    Receipt,
+    SlotContent,
+)
 from os_proxy.core.trials import Boot
 from warmroot.disk.bootrecord import TRIES, BootRecord, Slot
+from warmroot.nodeconfig import NONE
 from warmroot.release.manifest import Manifest
 
 
@@ -31,6 +41,8 @@ class Booted:
     root_hash: bytes
     boot_id: str
     hash_offset: int = 0
+    configuration: str = NONE
+    """Revision of the settings that this boot has put in force."""
 
 
 class Situation(Enum):
@@ -47,7 +59,9 @@ class Situation(Enum):
 
 @dataclass(frozen=True)
 class Seen:
-    """One look at the node. `manifests` by digest; `boots` as they noted themselves, oldest first."""
+    """One look at the node. `manifests` by digest; `boots` as they noted themselves, oldest first;
+    `configs` are the revisions of the settings that each slot has.
+    """
 
     boot: BootView
     booted: Booted
@@ -57,6 +71,30 @@ class Seen:
     fallbacks: Fallbacks = field(default_factory=Fallbacks)
     floor: Floor = field(default_factory=Floor)
     boots: Sequence[Boot] = ()
+    configs: Mapping[Slot, str] = field(default_factory=dict)
+    config_note: ConfigNote | None = None
+
+    def config_of(self, slot: Slot) -> str:
+        """Revision of the settings that a slot has."""
+        return self.configs.get(slot, NONE)
+
+    @property
+    def config_cut_off(self) -> bool:
+        """Whether a change of settings was begun and not ended; a boot in between does not end it: nobody saw
+        whether they hold.
+        """
+        return self.config_note is not None and self.config_note.state is ConfigState.APPLYING
+
+    @property
+    def config_in_force(self) -> bool:
+        """Whether the running system has the settings of its slot, and everybody has taken notice."""
+        return not self.config_cut_off and self.booted.configuration == self.config_of(self.booted.slot)
+
+    @property
+    def config_needs_boot(self) -> bool:
+        """Whether something that was taken away stays in force until the next boot."""
+        note = self.config_note
+        return note is not None and note.needs_boot and note.boot_id == self.booted.boot_id
 
     @property
     def booted_digest(self) -> str | None:

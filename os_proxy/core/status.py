@@ -18,7 +18,7 @@ from warmroot.disk.bootrecord import Slot
 
 Json = dict[str, Any]
 MAX_MESSAGE = 1024
-WORKING = frozenset({Phase.STAGING, Phase.ACTIVATING, Phase.TRIAL})
+WORKING = frozenset({Phase.STAGING, Phase.ACTIVATING, Phase.TRIAL, Phase.CONFIGURING})
 WORKING_HEARTBEAT, IDLE_HEARTBEAT = 50.0, 270.0
 """Seconds: a little less than what docs/node-protocol.md promises."""
 
@@ -59,7 +59,10 @@ def render(report: Report, previous: Json, now: float) -> Json:
         "triesLeft": record.left if record else 0,
         "agentVersion": report.agent_version,
         "conditions": [_ready(report, previous, now)],
+        "configPending": _config_pending(seen),
     }
+    if seen.booted.configuration and not seen.config_cut_off:
+        status["configRevision"] = seen.booted.configuration
     status["since"] = status["since"] or clocktext.spell(now)
     if record:
         status |= {"good": record.good.value, "next": record.next.value if record.next else "-"}
@@ -121,6 +124,12 @@ def _slot(seen: Seen, slot: Slot) -> Json:
             "releaseSeq": receipt.release_seq,
         }
     return {"state": state}
+
+
+def _config_pending(seen: Seen) -> str:
+    if not seen.config_in_force:
+        return "Reload"
+    return "Reboot" if seen.config_needs_boot else "None"
 
 
 def _booted(seen: Seen, previous: Json, now: float) -> Json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from os_proxy.core.orders import Release
+from os_proxy.core.orders import Config, Release
 from os_proxy.core.receipts import Fallbacks, Floor, RebootNote
 from warmroot.disk.bootrecord import Slot
 from warmroot.errors import WarmrootError
@@ -21,6 +21,7 @@ class Phase(StrEnum):
     ACTIVATING = "Activating"
     TRIAL = "Trial"
     CONFIRMED = "Confirmed"
+    CONFIGURING = "Configuring"
     FELL_BACK = "FellBack"
     FAILED = "Failed"
 
@@ -102,6 +103,22 @@ class NoteFloor:
     floor: Floor
 
 
+@dataclass(frozen=True)
+class Place:
+    """Keep these settings for `slot`, which does not run: its next boot applies them."""
+
+    slot: Slot
+    config: Config
+
+
+@dataclass(frozen=True)
+class Configure:
+    """Put these settings in force in `slot`, which runs; None for what it has, of which not all was done."""
+
+    slot: Slot
+    config: Config | None
+
+
 Step = (
     Nothing
     | RepairRecord
@@ -114,6 +131,8 @@ Step = (
     | Reboot
     | NoteFallback
     | NoteFloor
+    | Place
+    | Configure
 )
 
 

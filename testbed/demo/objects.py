@@ -121,8 +121,10 @@ def workload(run: Run) -> list[Object]:
     return [_labelled(item, run) for item in (namespace, deployment, budget)]
 
 
-def os_object(run: Run, *, version: str, source: str, digest: str, pace: Pace) -> Object:
-    """The object that a person would write to move this run's machines to a release."""
+def os_object(
+    run: Run, *, version: str, source: str, digest: str, pace: Pace, config: Object | None = None
+) -> Object:
+    """The object that a person would write to move this run's machines to a release, and to settings."""
     return {
         "apiVersion": "warmroot.io/v1alpha1",
         "kind": "OS",
@@ -130,6 +132,7 @@ def os_object(run: Run, *, version: str, source: str, digest: str, pace: Pace) -
         "spec": {
             "nodeSelector": {"matchLabels": run.labels},
             "release": {"version": version, "source": source, "digest": digest},
+            **({"config": config} if config else {}),
             "rollout": {
                 "maxUnavailable": pace.max_unavailable,
                 "drain": {"timeout": pace.drain_timeout},

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -66,6 +69,16 @@ class Paths:
     def root(self) -> Path:
         """The mounted root."""
         return self.directory / "root"
+
+    @property
+    def image(self) -> Path:
+        """The same root as the image has it; of it /etc alone."""
+        return self.directory / "image"
+
+    @property
+    def run(self) -> Path:
+        """What a boot keeps in memory."""
+        return self.directory / "run"
 
     @property
     def proc(self) -> Path:
@@ -208,6 +221,7 @@ class Machine:
             return
         ready = running.behaviour is Behaviour.OK and not (running.trial and Fault.NOT_READY in self.faults)
         self.paths.reboot_file.unlink(missing_ok=True)
+        self._bring_settings()
         self.running, self.power = running, Power.UP
         self.history.boots.append(Boot(datetime.now(UTC), running))
         self.proxy.power(True)
@@ -215,6 +229,24 @@ class Machine:
         self.console.say("kubelet", "starts" if ready else "starts, but the node's network never comes up")
         self._wait_for_reboot(running)
         self._lose_power()
+
+    def _bring_settings(self) -> None:
+        """As warmroot-config.service does before anything reads /etc, if this node ever had settings."""
+        for of_the_last_boot in (self.paths.run, self.paths.image):
+            shutil.rmtree(of_the_last_boot, ignore_errors=True)
+        if (self.paths.root / "etc").is_dir():
+            shutil.copytree(self.paths.root / "etc", self.paths.image / "etc", symlinks=True)
+        if not (self.paths.data / "config").is_dir():
+            return
+        done = subprocess.run(
+            configure_command(self.paths),
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+        for line in (done.stdout + done.stderr).splitlines():
+            self.console.say("warmroot-config", line)
 
     def _wait_for_reboot(self, running: Running) -> None:
         guard = time.monotonic() + self.timing.boot_guard if running.trial else None
@@ -251,6 +283,18 @@ class Machine:
             self._off.wait(seconds)
 
 
+def configure_command(paths: Paths) -> list[str]:
+    """What brings this machine's /etc in line."""
+    return [
+        *(sys.executable, "-m", "os_proxy.configure"),
+        *("--data", str(paths.data)),
+        *("--root", str(paths.root)),
+        *("--image", str(paths.image)),
+        *("--run", str(paths.run)),
+        *("--proc", str(paths.proc)),
+    ]
+
+
 def proxy_command(executable: Sequence[str], name: str, paths: Paths) -> ProxyCommand:
     """The proxy's command line on this machine.
 
@@ -259,4 +303,14 @@ def proxy_command(executable: Sequence[str], name: str, paths: Paths) -> ProxyCo
     """
     if not executable:
         raise UserError("no proxy command was given", hint="install warmroot with the proxy extra")
-    return ProxyCommand(executable, name, paths.disk, paths.data, paths.root, paths.proc, paths.reboot_file)
+    return ProxyCommand(
+        executable,
+        name,
+        paths.disk,
+        paths.data,
+        paths.root,
+        paths.proc,
+        paths.run,
+        paths.reboot_file,
+        configure_command(paths),
+    )

@@ -29,7 +29,9 @@ class ProxyCommand:
     data: Path
     root: Path
     proc: Path
+    run: Path
     reboot_file: Path
+    configure: Sequence[str]
 
     def arguments(self, kubeconfig: Path) -> list[str]:
         """The whole command line."""
@@ -41,6 +43,8 @@ class ProxyCommand:
             *("--root", str(self.root)),
             *("--proc", str(self.proc)),
             *("--kubeconfig", str(kubeconfig)),
+            *("--run", str(self.run)),
+            *("--configure-command", shlex.join(self.configure)),
             *("--reboot-command", shlex.join(["touch", str(self.reboot_file)])),
         ]
 

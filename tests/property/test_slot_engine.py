@@ -13,12 +13,23 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from os_proxy.core.orders import Goal
 from os_proxy.core.seen import Situation
 from tests.proxy_world import PowerCut, make_image, new_world
+from warmroot import nodeconfig
 from warmroot.disk.bootrecord import decode
 from warmroot.disk.layout import BLOCK, COPY_OFFSETS
 from warmroot.errors import NetworkError
 
 IMAGES = [make_image(1), make_image(2), make_image(3), make_image(4, healthy=False)]
 ONE, TWO, THREE, BAD = IMAGES
+CONFIGS = [
+    "",
+    nodeconfig.encode({"sysctl": {"net.core.somaxconn": "4096"}}),
+    nodeconfig.encode({"sysctl": {"vm.swappiness": "1"}, "kubelet": {"maxPods": 200}}),
+    nodeconfig.encode({"kubelet": {"unknownField": True}, "containerd": {"oom_score": -999}}),
+    nodeconfig.encode(
+        {"files": [{"path": "/etc/chrony/chrony.conf", "content": "x", "restart": ["chrony.service"]}]}
+    ),
+]
+settings_of_a_node = st.sampled_from(CONFIGS)
 releases = st.sampled_from(IMAGES)
 
 
@@ -28,13 +39,19 @@ class SlotEngine(RuleBasedStateMachine):
         self.world = new_world(*IMAGES)
         self.barred = set()
         self.gave_up = set()
+        self.settings_lost = False
         self.world.order(Goal.NONE)
 
     # -- orders -----------------------------------------------------------------------------------------
 
-    @rule(goal=st.sampled_from(list(Goal)), image=releases)
-    def order(self, goal, image):
-        self.world.order(goal, image, barred=self.barred)
+    @rule(goal=st.sampled_from(list(Goal)), image=releases, config=settings_of_a_node)
+    def order(self, goal, image, config=""):
+        self.world.order(goal, image, barred=self.barred, config=config)
+
+    @rule(config=settings_of_a_node)
+    def the_operator_changes_the_settings_of_what_runs(self, config):
+        self.world.order(Goal.CONFIGURE, self.world.running, barred=self.barred, config=config)
+        self.work()
 
     @rule()
     def the_release_falls_back_and_the_operator_bars_it(self):
@@ -65,6 +82,7 @@ class SlotEngine(RuleBasedStateMachine):
     @rule()
     def work(self):
         self.attempt(self.world.settle)
+        self.settings_are_the_slots_own()
 
     @rule(turns=st.integers(1, 6))
     def work_a_little(self, turns):
@@ -76,8 +94,9 @@ class SlotEngine(RuleBasedStateMachine):
             self.world.boot(self.world.disk.durable)
 
     def attempt(self, work):
-        before = len(self.world.tried)
+        before, boots = len(self.world.tried), self.world.boots
         work()
+        self.settings_lost = self.settings_lost and self.world.boots == boots
         self.judge_tries(before)
 
     @rule(changes=st.integers(0, 40), seed=st.integers(0, 2**16))
@@ -133,6 +152,7 @@ class SlotEngine(RuleBasedStateMachine):
     @rule()
     def the_data_partition_is_lost(self):
         self.world.files.content.clear()
+        self.settings_lost = True  # they are in force until a boot, or until they are ordered again
         self.gave_up.clear()  # the node can't know any more; the operator's bars remain
 
     @precondition(lambda self: self.both_copies_whole())
@@ -173,6 +193,17 @@ class SlotEngine(RuleBasedStateMachine):
         if record is not None:
             found = self.world.content(record.good, self.world.disk.durable)
             assert found and found.healthy, "I1"
+
+    def settings_are_the_slots_own(self):
+        """Whatever was cut off: at rest, what runs has its slot's settings and everybody took notice."""
+        world, seen = self.world, self.world.agent.look(None)
+        if world.files.full or world.agent.failing or self.settings_lost:
+            return
+        if seen.situation(None) is not Situation.SETTLED:
+            return
+        assert not seen.config_cut_off
+        assert world.in_force == seen.config_of(world.booted_slot)
+        assert world.all_took_notice()
 
 
 def _flip(path, start, data):

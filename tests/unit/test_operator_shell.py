@@ -9,7 +9,7 @@ import pytest
 from os_operator.core.actions import Cordon, Evict, SetOrders, Uncordon, WriteStatus
 from os_operator.core.orders import stage
 from os_operator.core.parse import cordon_note, cordon_text, instance_view, node_view, os_view
-from os_operator.core.world import CordonNote, EvictionAnswer, OSView, Resolution
+from os_operator.core.world import Config, CordonNote, EvictionAnswer, OSView, Resolution
 from os_operator.shell.act import Actor, spec_of
 from os_operator.shell.cache import Cache
 from os_operator.shell.gather import Gather
@@ -153,15 +153,16 @@ def test_a_refused_eviction_becomes_a_value_that_names_the_budget(api, cache):
 
 
 def test_orders_take_away_what_they_do_not_name(api, cache):
-    spec = {"os": "workers", "goal": "Activate", "reboot": {"id": "x", "deadline": "2027-01-15T08:00:00Z"},
+    spec = {"os": "workers", "goal": "Activate", "config": "{}", "configRevision": "sha256:0",
+            "reboot": {"id": "x", "deadline": "2027-01-15T08:00:00Z"},
             "release": {"version": "2", "digest": NEW, "sources": []}}  # fmt: skip
     owner = [{"kind": "Node", "name": "n1", "uid": "u"}]
     made = api.create(OSINSTANCE, {"metadata": {"name": "n1", "ownerReferences": owner}, "spec": spec})
     release = ReleaseRef(version="3", source="file:///r")
-    orders = stage("workers", release, NEW, 100, ())
+    orders = stage("workers", release, NEW, Config(), 100, ())
     actor(api, cache).carry_out([SetOrders("n1", made["metadata"]["resourceVersion"], orders)], NOW)
     left = api.get(OSINSTANCE, "n1")["spec"]
-    assert "reboot" not in left
+    assert not {"reboot", "config", "configRevision"} & set(left)
     assert left["stagingBandwidth"] == 100
     assert orders.stand(instance_view(api.get(OSINSTANCE, "n1")))
     assert spec_of(orders)["goal"] == "Stage"

@@ -1,17 +1,24 @@
 """What booted, from the kernel's own files; and a reboot that is asked for by a command."""
 
 import os
+from pathlib import Path
 
 import pytest
 
 from os_proxy.backends.host import LinuxHost, VerityRoot
 from os_proxy.backends.reboot import CommandReboot, SystemdReboot
+from os_proxy.backends.settings import CommandBringer, Settings
 from os_proxy.core.seen import Booted
 from os_proxy.main import product_of
 from warmroot.disk.bootrecord import Slot
 from warmroot.errors import ForeignDisk, NodeError, UserError
 
 NOBODY = CommandReboot(["false"])
+
+
+def linux(proc, reboot=NOBODY, verity=None, run="/nowhere"):
+    settings = Settings(Path("/nowhere"), Path(run), CommandBringer(["false"]))
+    return LinuxHost(proc, reboot, settings, verity)
 
 
 @pytest.fixture
@@ -26,7 +33,7 @@ def proc(tmp_path):
 
 
 def test_slot_root_hash_and_boot_id_are_the_kernels(proc):
-    host = LinuxHost(proc(f"quiet wr.slot=B wr.hash={'ab' * 32} wr.off=8192 panic=10\n"), NOBODY)
+    host = linux(proc(f"quiet wr.slot=B wr.hash={'ab' * 32} wr.off=8192 panic=10\n"), NOBODY)
     assert host.booted() == Booted(Slot.B, b"\xab" * 32, "b-1", 8192)
 
 
@@ -35,18 +42,18 @@ def test_slot_root_hash_and_boot_id_are_the_kernels(proc):
 )
 def test_a_kernel_that_is_not_ours_is_refused(proc, line):
     with pytest.raises(ForeignDisk):
-        LinuxHost(proc(line), NOBODY).booted()
+        linux(proc(line), NOBODY).booted()
 
 
 def test_the_reboot_command_runs_once_a_reboot_is_wanted(tmp_path):
-    LinuxHost(tmp_path, CommandReboot(["touch", str(tmp_path / "asked")])).reboot("order r1")
+    linux(tmp_path, CommandReboot(["touch", str(tmp_path / "asked")])).reboot("order r1")
     assert (tmp_path / "asked").exists()
 
 
 @pytest.mark.parametrize("command", [["false"], ["/nowhere/reboot"]])
 def test_a_reboot_that_is_refused_has_a_name(tmp_path, command):
     with pytest.raises(NodeError, match="reboot command"):
-        LinuxHost(tmp_path, CommandReboot(command)).reboot("order r1")
+        linux(tmp_path, CommandReboot(command)).reboot("order r1")
 
 
 def test_the_product_is_the_images_own(tmp_path):
@@ -76,18 +83,18 @@ def verified(tmp_path):
 
 def test_a_root_that_the_kernel_holds_against_its_hash_is_taken(proc, verified):
     root = verified(f"warmroot-{'ab' * 32}")
-    assert LinuxHost(proc(f"wr.slot=B wr.hash={'ab' * 32}"), NOBODY, root).booted().slot is Slot.B
+    assert linux(proc(f"wr.slot=B wr.hash={'ab' * 32}"), NOBODY, root).booted().slot is Slot.B
 
 
 @pytest.mark.parametrize("name", ["warmroot-" + "cd" * 32, "CRYPT-VERITY-" + "ab" * 32, ""])
 def test_a_root_that_is_held_against_something_else_is_refused(proc, verified, name):
     with pytest.raises(NodeError, match="holds the root against"):
-        LinuxHost(proc(f"wr.slot=B wr.hash={'ab' * 32}"), NOBODY, verified(name)).booted()
+        linux(proc(f"wr.slot=B wr.hash={'ab' * 32}"), NOBODY, verified(name)).booted()
 
 
 def test_a_root_without_verity_is_refused(proc, tmp_path):
     with pytest.raises(NodeError, match="not on dm-verity"):
-        LinuxHost(proc(f"wr.slot=B wr.hash={'ab' * 32}"), NOBODY, VerityRoot(tmp_path, tmp_path)).booted()
+        linux(proc(f"wr.slot=B wr.hash={'ab' * 32}"), NOBODY, VerityRoot(tmp_path, tmp_path)).booted()
 
 
 def test_a_system_bus_that_is_not_there_has_a_name(monkeypatch, tmp_path):

@@ -21,8 +21,10 @@ from testbed.vm.joined import KeptOn
 from tests.installation import install
 from tests.vm.worker import UP, Worker, machine_status
 from tests.waiting import until
+from warmroot import nodeconfig
+from warmroot.api.nodeconfig import NodeConfig
 from warmroot.errors import NotFound
-from warmroot.kube.cluster import NODE, OS
+from warmroot.kube.cluster import NODE, OS, OSINSTANCE, POD
 
 pytestmark = [pytest.mark.image, pytest.mark.vm, pytest.mark.api, pytest.mark.timeout(3600)]
 BOTH = Run("vm", 2)
@@ -96,23 +98,37 @@ class Cell:
     def wait(self, holds, what, seconds):
         self.scene.wait(holds, what=what, seconds=seconds, hint=f"read the consoles below {self.folder}")
 
-    def apply(self, release, run, pace=PACE):
+    def apply(self, release, run, pace=PACE, config=None):
         source = self.server.url.replace("127.0.0.1", joined.HOST_OF_GUESTS)
         about = {"version": release.manifest.version, "source": source, "digest": release.digest}
         self.kubectl.run(
-            "apply", "-f", "-", text=objects.manifest([objects.os_object(run, **about, pace=pace)])
+            *("apply", "-f", "-"),
+            text=objects.manifest([objects.os_object(run, **about, pace=pace, config=config)]),
         )
 
-    def roll(self, release, run, pace=PACE):
+    def roll(self, release, run, pace=PACE, config=None):
         """Applies the OS object, and waits until its rollout has ended."""
-        self.apply(release, run, pace)
+        self.apply(release, run, pace, config)
+        revision = revision_of(config)
 
         def over():
             system = self.scene.os(run.os)
-            return system.observed and system.target == release.digest and system.phase in ENDED
+            said = self.cluster.get(OS, run.os)["status"].get("configRevision", nodeconfig.NONE)
+            known = system.observed and system.target == release.digest and said == revision
+            return known and system.phase in ENDED
 
         self.wait(over, f"the end of {release.manifest.version}'s rollout", ROLLED)
         return self.scene.os(run.os)
+
+    def status(self, name):
+        return self.cluster.get(OSINSTANCE, name)["status"]
+
+    def run(self, name, text):
+        return joined.command(self.power[name].machine(), text).strip()
+
+
+def revision_of(config):
+    return nodeconfig.revision(NodeConfig.model_validate(config or {}).text())
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +147,76 @@ def test_one_object_moves_two_machines_with_pods_to_the_next_release(cell):
     for name, view in cell.scene.nodes().items():
         assert (view.system, view.settled) == (f"debian-worker {second.manifest.version}", True), name
         assert cell.workers[name].record().good.value == "B"
+    cell.serving = second
+
+
+SETTINGS = {
+    "sysctl": {"net.core.somaxconn": "8191"},
+    "kubelet": {"maxPods": 77},
+    "containerd": {"plugins": {"io.containerd.grpc.v1.cri": {"max_container_log_line_size": 4096}}},
+    "limits": [{"domain": "*", "type": "hard", "item": "nofile", "value": "65536"}],
+    "files": [{"path": "/etc/motd", "content": "ours\n", "mode": "0640"}],
+}
+"""One of each section."""
+ASKED = {
+    "cat /proc/sys/net/core/somaxconn": "8191",
+    "grep -c 'hard nofile 65536' /etc/security/limits.d/90-warmroot.conf": "1",
+    "stat -c %a /etc/motd": "640",
+    "containerd config dump | grep -c -e 'max_container_log_line_size = 4096' -e 'warmroot/pause:1'": "2",
+    "systemctl is-active kubelet containerd": "active\nactive",
+    "systemctl --failed --plain --no-legend": "",
+}
+
+
+def pods_of(cell):
+    """Who serves, and how often anything of it started."""
+    found = cell.cluster.list(POD, namespace=BOTH.namespace).items
+    return {
+        one["metadata"]["uid"]: [each["containerID"] for each in one["status"]["containerStatuses"]]
+        for one in found
+    }
+
+
+def counts_pods(cell, name, wanted):
+    return cell.cluster.get(NODE, name)["status"]["capacity"]["pods"] == wanted
+
+
+def test_settings_reach_both_machines_without_a_boot_and_pods_run_on(cell):
+    boots = {name: cell.status(name)["booted"]["bootID"] for name in BOTH.nodes}
+    pods = pods_of(cell)
+    system = cell.roll(cell.serving, BOTH, config=SETTINGS)
+    assert (system.phase, system.failed) == ("Complete", ())
+    for name in BOTH.nodes:
+        assert cell.status(name)["configRevision"] == revision_of(SETTINGS)
+        assert {asked: cell.run(name, asked) for asked in ASKED} == ASKED
+        assert cell.status(name)["booted"]["bootID"] == boots[name]
+        until(partial(counts_pods, cell, name, "77"), 60, "the kubelet counts pods anew")
+    assert pods_of(cell) == pods
+
+
+def test_settings_that_a_kubelet_refuses_are_taken_back_on_the_first_machine(cell):
+    wrong = SETTINGS | {"kubelet": {"maxPods": -5}}
+    system = cell.roll(cell.serving, BOTH, config=wrong)
+    waiting = {row["node"]: row for row in cell.cluster.get(OS, BOTH.os)["status"]["waiting"]}
+    assert system.phase == "Halted", waiting
+    assert sorted(row["reason"] for row in waiting.values()) == ["ConfigRefused", "Halted"]
+    (refused,) = (name for name, row in waiting.items() if row["reason"] == "ConfigRefused")
+    assert "kubelet.service" in waiting[refused]["message"]
+    assert "maxPods" in waiting[refused]["message"]
+    for name in BOTH.nodes:
+        assert cell.status(name)["configRevision"] == revision_of(SETTINGS)
+        assert {asked: cell.run(name, asked) for asked in ASKED} == ASKED
+    cell.wait(cell.in_service, "both machines in service, with pods", UP)
+
+
+def test_settings_that_nobody_wants_any_more_are_the_images_again(cell):
+    system = cell.roll(cell.serving, BOTH)
+    assert (system.phase, system.failed) == ("Complete", ())
+    for name in BOTH.nodes:
+        assert "configRevision" not in cell.status(name)
+        assert cell.status(name)["configPending"] == "Reboot"  # a kernel keeps what it was told
+        left = "find /etc -name '90-warmroot*'; cat /etc/motd | grep -c ours"
+        assert cell.power[name].machine().run(left).output.strip() == "0"
     cell.kubectl.run("delete", OS.plural, BOTH.os, "--timeout=60s")
 
 

@@ -17,6 +17,7 @@ from warmroot.api.base import (
     Quantity,
     camel,
 )
+from warmroot.api.nodeconfig import NodeConfig
 
 SOURCE_PATTERN = r"^(https|http|file)://[^\s]+$"
 _MINUTE = r"([0-5]?[0-9])"
@@ -240,6 +241,9 @@ class OSSpec(Model):
         default=None, description="Which nodes. Default: all that are not control plane."
     )
     release: ReleaseRef = Field(description="The release that the nodes shall run.")
+    config: NodeConfig | None = Field(
+        default=None, description="The settings that the nodes shall have. Absent: those of the image."
+    )
     rollout: Rollout = Field(
         default_factory=Rollout, description="How they get there.", json_schema_extra={"default": {}}
     )
@@ -264,6 +268,7 @@ class NodePhase(StrEnum):
     PENDING = "Pending"
     STAGING = "Staging"
     STAGED = "Staged"
+    CONFIGURING = "Configuring"
     CORDONED = "Cordoned"
     DRAINING = "Draining"
     REBOOTING = "Rebooting"
@@ -296,6 +301,8 @@ class WaitReason(StrEnum):
     NOT_READY = "NotReady"
     SETTLING = "Settling"
     CONFIRMING = "Confirming"
+    CONFIGURING = "Configuring"
+    CONFIG_REFUSED = "ConfigRefused"
     FELL_BACK = "FellBack"
     UNHEALTHY = "Unhealthy"
     ROLLING_BACK = "RollingBack"
@@ -326,7 +333,7 @@ class Counts(Model):
     """Nodes of the selection, by state."""
 
     total: int = Field(default=0, description="Nodes selected.")
-    updated: int = Field(default=0, description="Nodes that run the target, confirmed.")
+    updated: int = Field(default=0, description="Nodes that run the target and its configuration.")
     staged: int = Field(default=0, description="Nodes that hold the target in their other slot.")
     in_progress: int = Field(default=0, description="Nodes between cordon and uncordon.")
     failed: int = Field(default=0, description="Nodes on which the target failed.")
@@ -379,6 +386,9 @@ class OSStatus(Model):
 
     observed_generation: int = Field(default=0, description="Spec generation that this was computed from.")
     target_digest: Digest | None = Field(default=None, description="The release that is rolled out.")
+    config_revision: Digest | None = Field(
+        default=None, description="The configuration that is rolled out with it, by its digest."
+    )
     phase: OSPhase = Field(default=OSPhase.IDLE, description="Where the rollout is.")
     started: str | None = Field(default=None, description="When this target's rollout began.")
     ready: str = Field(default="0/0", description="Nodes updated / nodes selected.")

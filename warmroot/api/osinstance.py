@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
+from warmroot import nodeconfig
 from warmroot.api.base import Condition, Digest, Model
 
 
@@ -17,6 +18,7 @@ class Goal(StrEnum):
     ACTIVATE = "Activate"
     CONFIRM = "Confirm"
     ROLLBACK = "Rollback"
+    CONFIGURE = "Configure"
 
 
 class InstancePhase(StrEnum):
@@ -28,6 +30,7 @@ class InstancePhase(StrEnum):
     ACTIVATING = "Activating"
     TRIAL = "Trial"
     CONFIRMED = "Confirmed"
+    CONFIGURING = "Configuring"
     FELL_BACK = "FellBack"
     FAILED = "Failed"
 
@@ -66,12 +69,28 @@ class OSInstanceSpec(Model):
     staging_bandwidth: int | None = Field(
         default=None, ge=1, description="Bytes per second that this node may download."
     )
+    config: str | None = Field(
+        default=None,
+        max_length=nodeconfig.MAX_BYTES,
+        description="The settings that belong to the release, as canonical JSON of OS.spec.config.",
+    )
+    config_revision: Digest | None = Field(
+        default=None, description="sha256 of `config`. Absent: those of the image."
+    )
     barred: tuple[Digest, ...] = Field(
         default=(), max_length=32, description="Releases that must not be written to this node."
     )
     reboot: RebootOrder | None = Field(
         default=None, description="The reboot that belongs to Activate or Rollback."
     )
+
+
+class ConfigPending(StrEnum):
+    """What a change of settings still waits for."""
+
+    NONE = "None"
+    RELOAD = "Reload"
+    REBOOT = "Reboot"
 
 
 class SlotStatus(Model):
@@ -136,6 +155,13 @@ class OSInstanceStatus(Model):
     staging: Staging | None = Field(default=None, description="Progress while staging.")
     reboot_id: str | None = Field(
         default=None, alias="rebootID", description="The last reboot order that was carried out."
+    )
+    config_revision: Digest | None = Field(
+        default=None, description="The settings that are in force. Absent: those of the image."
+    )
+    config_pending: ConfigPending = Field(
+        default=ConfigPending.NONE,
+        description="Reload: they are being changed. Reboot: what was taken away is gone with the next boot.",
     )
     last_error: LastError | None = Field(default=None, description="The last thing that went wrong.")
     conditions: tuple[Condition, ...] = Field(default=(), description="Ready.")

@@ -1,0 +1,102 @@
+"""A change of the running system's settings as one transaction over the data partition.
+
+What is wanted lies in `config/A.json` and `config/B.json`, one for each slot; what was there before is kept
+until the change has held. A node on which it is cut off knows from the note that it has to go on.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+from os_proxy.core.configuration import Change, Rendered, change, render
+from os_proxy.core.orders import Config
+from os_proxy.core.receipts import ConfigNote, ConfigState, config_note, encode
+from os_proxy.ports import Files, Host
+from warmroot import nodeconfig
+from warmroot.disk.bootrecord import Slot
+from warmroot.errors import ConfigRefused, WarmrootError
+
+NOTE, BEGUN = "config/note.json", "config/begun.json"
+log = logging.getLogger(__name__)
+
+
+def name_of(slot: Slot) -> str:
+    """The file that has a slot's settings."""
+    return f"config/{slot.value}.json"
+
+
+def text_of(files: Files, slot: Slot) -> str:
+    """The settings of a slot; none where nobody ever ordered any."""
+    return _text(files, name_of(slot))
+
+
+def _text(files: Files, name: str) -> str:
+    return (files.read(name) or b"").decode(errors="replace")
+
+
+def configure(slot: Slot, config: Config | None, files: Files, host: Host) -> None:
+    """Puts settings in force in the slot that runs, or those before again if they don't hold.
+
+    Raises:
+        ConfigRefused: they don't hold; the settings before are in force again, or will be with the next boot.
+        NodeError: they could not be kept, or nobody could be asked.
+    """
+    boot_id, now = host.booted().boot_id, text_of(files, slot)
+    old = config_note(files.read(NOTE))
+    text = now if config is None else config.text
+    cut_off = old is not None and old.state is ConfigState.APPLYING
+    before, tried = _begun(files) if cut_off else (now, [])
+    tried = [*(one for one in tried if one != text), text]
+    needs_boot = old is not None and old.boot_id == boot_id and old.needs_boot
+    note = ConfigNote(nodeconfig.revision(text), boot_id, ConfigState.APPLYING, needs_boot)
+    files.write(BEGUN, json.dumps({"before": before, "tried": tried}).encode())
+    files.write(NOTE, encode(note))
+    files.write(name_of(slot), text.encode())
+    wanted = _change([before, *tried], host)
+    try:
+        host.configure(wanted)
+    except ConfigRefused as refused:
+        _back(slot, before, files, host, wanted)
+        files.write(NOTE, encode(replace(note, state=ConfigState.REFUSED, message=refused.message)))
+        raise
+    needs_boot = needs_boot or wanted.needs_boot
+    files.write(NOTE, encode(replace(note, state=ConfigState.APPLIED, needs_boot=needs_boot)))
+
+
+def _back(slot: Slot, before: str, files: Files, host: Host, undone: Change) -> None:
+    log.warning("settings are taken back", extra={"to": nodeconfig.revision(before) or "the image's own"})
+    files.write(name_of(slot), before.encode())
+    try:
+        host.configure(undone)
+    except WarmrootError as error:
+        log.error("the settings before are not in force either", extra={"error": str(error)})
+
+
+def _begun(files: Files) -> tuple[str, list[str]]:
+    """What was in force before a change that was cut off, and all that was tried in it."""
+    try:
+        found = json.loads(files.read(BEGUN) or b"")
+        return str(found["before"]), [str(one) for one in found["tried"]]
+    except (ValueError, KeyError, TypeError):
+        return "", []
+
+
+def _change(texts: Sequence[str], host: Host) -> Change:
+    """All that has to take notice on the way to the last: what was cut off came as far as any unit."""
+    steps = [_files(text, host) for text in texts]
+    found = Change()
+    for first, second in pairwise(steps):
+        found = found.then(change(first, second))
+    return found
+
+
+def _files(text: str, host: Host) -> dict[str, Rendered]:
+    """Nothing where a text can't be read: then everything that is wanted counts as changed."""
+    try:
+        return render(nodeconfig.parse(text), host.containerd())
+    except ValueError:
+        return {}
