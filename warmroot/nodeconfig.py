@@ -110,7 +110,7 @@ def parse(text: str) -> NodeConfig:
     check(len(text.encode()) <= MAX_BYTES, f"config has more than {MAX_BYTES} bytes")
     tree = _tree(text)
     unknown = sorted(set(tree) - set(SECTIONS))
-    check(not unknown, f"config.{unknown[:1]} is unknown to this release")
+    check(not unknown, f"config.{', '.join(unknown)} is unknown to this release")
     check(encode(tree) == text, "config is not in its canonical form")
     found = NodeConfig(
         sysctl=_sysctl(tree.get("sysctl", {})),

@@ -11,6 +11,7 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from os_proxy.core.configuration import Rendered
@@ -20,6 +21,16 @@ from warmroot.errors import ConfigRefused, NodeError
 PLACED = "config/placed.json"
 KEPT = "config/replaced"
 _BESIDE = ".warmroot-new"
+
+
+@dataclass(frozen=True)
+class _File:
+    """A plain file as it lies there."""
+
+    data: bytes
+    mode: int
+    owner: tuple[int, int] = (0, 0)
+    """User and group, by number."""
 
 
 class Etc:
@@ -63,11 +74,14 @@ class Etc:
     def _write(self, path: str, file: Rendered, ours: str) -> bool:
         with self._folder(path, make=True) as folder:
             name = path.rpartition("/")[2]
-            found = _read(folder, name)
-            if found == (file.data, file.mode):
+            found, original = _read(folder, name), self._original(path)
+            # Who reads a file of the image goes on to: it stays whose it was.
+            owner = original.owner if original else (os.geteuid(), os.getegid())
+            wanted = _File(file.data, file.mode, owner)
+            if found == wanted:
                 return False
             self._keep(path, found, ours)
-            _put(folder, name, file.data, file.mode)
+            _put(folder, name, wanted)
         return True
 
     def _restore(self, path: str, ours: str) -> bool:
@@ -84,23 +98,24 @@ class Etc:
                     os.unlink(name, dir_fd=folder)
                     os.fsync(folder)
                 else:
-                    _put(folder, name, *original)
+                    _put(folder, name, original)
         except FileNotFoundError:
             return False
         return True
 
-    def _original(self, path: str) -> tuple[bytes, int] | None:
+    def _original(self, path: str) -> _File | None:
         try:
             with _opened(self._image, path, make=False) as folder:
                 return _read(folder, path.rpartition("/")[2])
         except (FileNotFoundError, ConfigRefused):
             return None
 
-    def _keep(self, path: str, found: tuple[bytes, int] | None, ours: str) -> None:
+    def _keep(self, path: str, found: _File | None, ours: str) -> None:
         """What somebody else wrote there is kept: neither the image nor we have it."""
-        if found is None or _digest(found[0]) == ours or found == self._original(path):
+        original = self._original(path)
+        if found is None or _digest(found.data) == ours or (original and found.data == original.data):
             return
-        self._files.write(f"{KEPT}{path}", found[0])
+        self._files.write(f"{KEPT}{path}", found.data)
 
     def _folder(self, path: str, *, make: bool) -> AbstractContextManager[int]:
         return _opened(self._root, path, make=make)
@@ -136,8 +151,8 @@ def _make(name: str, folder: int) -> None:
     os.chmod(name, 0o755, dir_fd=folder)  # noqa: S103 - as any folder of /etc; a umask may have taken it
 
 
-def _read(folder: int, name: str) -> tuple[bytes, int] | None:
-    """Bytes and mode of a plain file; None for anything else."""
+def _read(folder: int, name: str) -> _File | None:
+    """A plain file; None for anything else."""
     try:
         file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=folder)
     except OSError:
@@ -146,17 +161,18 @@ def _read(folder: int, name: str) -> tuple[bytes, int] | None:
         about = os.fstat(opened.fileno())
         if not stat.S_ISREG(about.st_mode):
             return None
-        return opened.read(), stat.S_IMODE(about.st_mode)
+        return _File(opened.read(), stat.S_IMODE(about.st_mode), (about.st_uid, about.st_gid))
 
 
-def _put(folder: int, name: str, data: bytes, mode: int) -> None:
+def _put(folder: int, name: str, wanted: _File) -> None:
     beside = name + _BESIDE
     _drop(folder, beside)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with os.fdopen(os.open(beside, flags, 0o600, dir_fd=folder), "wb") as file:
-        file.write(data)
+        file.write(wanted.data)
         file.flush()
-        os.fchmod(file.fileno(), mode)
+        os.fchown(file.fileno(), *wanted.owner)
+        os.fchmod(file.fileno(), wanted.mode)
         os.fsync(file.fileno())
     os.rename(beside, name, src_dir_fd=folder, dst_dir_fd=folder)
     os.fsync(folder)

@@ -151,6 +151,17 @@ def test_what_a_person_wrote_there_is_kept(node):
     assert read(node, "/etc/of-the-image")[0] == "original\n"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_who_reads_a_file_of_the_image_goes_on_to(node):
+    for name in ("root", "image"):
+        os.chown(node / name / "etc/of-the-image", 0, 12345)
+    etc(node).bring({"/etc/of-the-image": Rendered(b"ours", 0o640), "/etc/new": Rendered(b"new")})
+    assert (node / "root/etc/of-the-image").stat().st_gid == 12345
+    assert (node / "root/etc/new").stat().st_gid == os.getegid()
+    etc(node).bring({})
+    assert (node / "root/etc/of-the-image").stat().st_gid == 12345
+
+
 def test_our_own_former_content_is_not_kept(node):
     etc(node).bring({"/etc/x": Rendered(b"1")})
     etc(node).bring({"/etc/x": Rendered(b"2")})
