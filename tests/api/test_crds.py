@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import time
+from pathlib import Path
 
 import pytest
 import yaml
 
-from warmroot import errors
+from os_operator.core.parse import os_view
+from warmroot import errors, nodeconfig
 from warmroot.api import crdgen
+from warmroot.api.nodeconfig import NodeConfig
 from warmroot.kube.cluster import CRD, OS, OSINSTANCE
 
 pytestmark = pytest.mark.api
 
+PAGE = Path(__file__).parents[2] / "docs" / "node-configuration.md"
 DIGEST = "sha256:" + "0" * 64
 
 
@@ -116,3 +121,60 @@ def test_an_order_to_reboot_without_an_id_is_refused(kinds):
 
     with pytest.raises(errors.Invalid, match=r"spec\.reboot is needed"):
         kinds.apply(OSINSTANCE, order, manager="test")
+
+
+def _configured(**config) -> dict:
+    made = _os("settings")
+    made["spec"]["config"] = config
+    return made
+
+
+def test_the_settings_of_the_documentation_are_kept_as_they_were_written(kinds):
+    """What only a kubelet or containerd knows is not pruned, and has the revision that a node computes."""
+    (example,) = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    written = yaml.safe_load(example)
+
+    made = kinds.create(OS, written)
+
+    assert made["spec"]["config"]["containerd"] == written["spec"]["config"]["containerd"]
+    assert made["spec"]["config"]["kubelet"] == written["spec"]["config"]["kubelet"]
+    view = os_view(made)
+    assert (view.problem, view.config.text) == ("", NodeConfig.model_validate(made["spec"]["config"]).text())
+    assert nodeconfig.parse(view.config.text).files[0].restart == ("chrony.service",)
+    kinds.delete(OS, written["metadata"]["name"])
+
+
+@pytest.mark.parametrize(
+    ("config", "field", "fix"),
+    [
+        ({"sysctl": {"vm.swappiness": 1}}, "spec.config.sysctl.vm.swappiness", "string"),
+        ({"files": [{"path": "/root/x", "content": ""}]}, "spec.config.files[0].path", "/etc"),
+        ({"files": [{"path": "/etc/x", "content": ""}] * 2}, "spec.config.files[1]", "Duplicate"),
+        (
+            {"files": [{"path": "/etc/x", "content": "", "mode": "4755"}]},
+            "spec.config.files[0].mode",
+            "0[0-7]",
+        ),
+        ({"limits": [{"domain": "*", "type": "x", "item": "nofile", "value": "1"}]}, "type", '"soft"'),
+    ],
+)
+def test_bad_settings_are_refused_by_field_and_fix(kinds, config, field, fix):
+    with pytest.raises(errors.Invalid) as refused:
+        kinds.create(OS, _configured(**config))
+
+    assert field in refused.value.message
+    assert fix in refused.value.message
+
+
+def test_a_section_that_does_not_exist_is_refused_by_name(kinds):
+    with pytest.raises(errors.ClusterError, match="kernelArguments"):
+        kinds.apply(OS, _configured(kernelArguments=["quiet"]), manager="test")
+
+
+def test_orders_name_settings_and_their_revision_or_neither(kinds):
+    item = {"apiVersion": OSINSTANCE.api_version, "kind": "OSInstance", "metadata": {"name": "settings"}}
+
+    with pytest.raises(errors.Invalid) as refused:
+        kinds.create(OSINSTANCE, item | {"spec": {"os": "workers", "config": "{}"}})
+
+    assert "belong together" in refused.value.message

@@ -13,6 +13,7 @@ from testbed.demo.verdict import Finding
 from testbed.demo.view import OSView
 from testbed.machine.machine import Power
 from testbed.releases.server import Manner
+from warmroot.kube.cluster import Object
 
 ENDED = ("Complete", "Halted")
 """Phases in which a rollout is over."""
@@ -31,7 +32,7 @@ class Driver:
         """The next release."""
         return self.bed.shelf.make(str(next(self._numbers)), behaviour=behaviour)
 
-    def apply(self, release: Release, pace: Pace = PACE) -> None:
+    def apply(self, release: Release, pace: Pace = PACE, config: Object | None = None) -> None:
         """`kubectl apply` of the OS object."""
         body = objects.os_object(
             self.bed.run,
@@ -39,12 +40,15 @@ class Driver:
             source=self.bed.server.url,
             digest=release.digest,
             pace=pace,
+            config=config,
         )
         self.bed.kubectl.run("apply", "-f", "-", text=objects.manifest([body]))
 
-    def roll(self, release: Release, seconds: float = 120, pace: Pace = PACE) -> OSView:
+    def roll(
+        self, release: Release, seconds: float = 120, pace: Pace = PACE, config: Object | None = None
+    ) -> OSView:
         """Applies, and waits until the rollout is over."""
-        self.apply(release, pace)
+        self.apply(release, pace, config)
         return self.wait_for_end(release, seconds)
 
     def wait_for_end(self, release: Release, seconds: float = 120) -> OSView:

@@ -65,6 +65,35 @@ def test_a_bad_release_is_taken_back_barred_and_explained(driver: Driver, behavi
     assert "Halted" in story
 
 
+def settings(content: str) -> dict:
+    return {"files": [{"path": "/etc/motd", "content": content}], "sysctl": {"vm.swappiness": "1"}}
+
+
+def messages(driver: Driver) -> set[str]:
+    return {(machine.paths.root / "etc/motd").read_text() for machine in driver.bed.fleet}
+
+
+def test_settings_arrive_everywhere_without_a_boot_and_stay_with_their_slot(driver: Driver):
+    fleet = driver.bed.fleet
+    boots = [len(machine.history.boots) for machine in fleet]
+    assert driver.roll(driver.current, config=settings("first")).phase == "Complete"
+    assert messages(driver) == {"first"}
+    assert [len(machine.history.boots) for machine in fleet] == boots
+
+    bad = driver.make("panic")
+    driver.roll(bad, config=settings("of the bad release"))
+    driver.settle()
+    assert messages(driver) == {"first"}
+
+    release = driver.make()
+    assert driver.roll(release, config=settings("second")).phase == "Complete"
+    driver.current = release
+    assert messages(driver) == {"second"}
+
+    assert driver.roll(release).phase == "Complete"
+    assert [path for machine in fleet for path in (machine.paths.root / "etc").rglob("90-warmroot*")] == []
+
+
 @pytest.mark.parametrize(
     ("manner", "word"),
     [(Manner.DOWN, "NetworkError"), (Manner.LYING, "Tampered"), (Manner.TRUNCATING, "Truncated")],
