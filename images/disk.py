@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from images import datafs
-from images.grub import GrubImages, bios_pieces, esp_image
 from warmroot.disk import bootstate, gpt, layout
 from warmroot.disk.bootrecord import BootRecord, Slot
 from warmroot.disk.layout import Layout, Partition
@@ -16,13 +15,25 @@ from warmroot.errors import UserError
 _CHUNK = 1024 * 1024
 
 
+class Loaders(Protocol):
+    """What firmware starts from a disk."""
+
+    def pieces(self, disk: Layout) -> list[tuple[int, bytes]]:
+        """Where its bytes belong, as (byte offset, bytes).
+
+        Raises:
+            UserError: they do not fit.
+            NotInstalled, StepFailed: a tool is missing or failed.
+        """
+
+
 def install(
     disk: Path,
     planned: Layout,
     releases: Mapping[Slot, tuple[Path, Path]],
     record: BootRecord,
     *,
-    grub: GrubImages | None,
+    grub: Loaders | None,
     notes: Mapping[str, bytes] | None = None,
 ) -> None:
     """Create `disk` as a sparse file; `releases` gives a slot's (boot.img, root.img).
@@ -52,14 +63,12 @@ def _fill(
     planned: Layout,
     releases: Mapping[Slot, tuple[Path, Path]],
     record: BootRecord,
-    grub: GrubImages | None,
+    grub: Loaders | None,
 ) -> None:
     pieces = gpt.write(planned)
     pieces.append((planned[layout.BOOTSTATE].start, bootstate.image(record)))
     if grub is not None:
-        pieces += bios_pieces(grub, planned)
-        esp = planned[layout.ESP]
-        pieces.append((esp.start, esp_image(grub, esp.size)))
+        pieces += grub.pieces(planned)
     for offset, data in pieces:
         _write_sparse(file, offset, data)
     for slot, (boot, root) in releases.items():

@@ -22,11 +22,13 @@ from warmroot.disk.layout import Layout
 from warmroot.errors import UserError
 
 MODULES = Path("/usr/lib/grub")
-SCRIPTS = ("grub.cfg", "decide.cfg")
+SCRIPTS = ("grub.cfg", "decide.cfg", "start.cfg")
+_SIGNED_START = "start-signed.cfg"
 _PREFIX = "(memdisk)/boot/grub"
 _DISK_AND_FILES = ("part_gpt", "fat", "memdisk", "tar")
 _SCRIPTING = ("normal", "configfile", "loadenv", "test", "regexp", "echo", "serial", "terminal")
-_STARTING = ("hashsum", "gcry_sha256", "linux", "boot", "reboot", "sleep")
+_STARTING = ("hashsum", "gcry_sha256", "boot", "reboot", "sleep")
+_LINUX, _PROGRAM = "linux", "chain"
 _TOOLS = {
     "grub-mkimage": "grub-common",
     "mcopy": "mtools",
@@ -50,11 +52,22 @@ class GrubImages:
     core: bytes
     efi: bytes
 
+    def pieces(self, disk: Layout) -> list[tuple[int, bytes]]:
+        """What belongs on a disk, as (byte offset, bytes).
 
-def scripts() -> dict[str, str]:
-    """The shipped GRUB scripts by file name."""
+        Raises:
+            UserError: the core does not fit.
+            NotInstalled, StepFailed: the tools of FAT are missing or failed.
+        """
+        esp = disk[layout.ESP]
+        return [*bios_pieces(self, disk), (esp.start, esp_image({"BOOTX64.EFI": self.efi}, esp.size))]
+
+
+def scripts(*, signed: bool = False) -> dict[str, str]:
+    """The GRUB scripts by file name. With `signed` they start a unified kernel image."""
     folder = files("images") / "boot"
-    return {name: (folder / name).read_text() for name in SCRIPTS}
+    found = {name: (folder / name).read_text() for name in SCRIPTS}
+    return found | ({"start.cfg": (folder / _SIGNED_START).read_text()} if signed else {})
 
 
 def build(
@@ -69,12 +82,29 @@ def build(
         NotInstalled, StepFailed: GRUB's tools are missing or failed.
     """
     contents = scripts() if contents is None else contents
-    names = [*_DISK_AND_FILES, *_SCRIPTING, *_STARTING, *extra_modules]
+    names = [*_DISK_AND_FILES, *_SCRIPTING, *_STARTING, _LINUX, *extra_modules]
     with tempfile.TemporaryDirectory() as work:
         memdisk = _memdisk(Path(work), contents)
         core = _mkimage("i386-pc", [*names, "biosdisk"], memdisk, modules)
         efi = _mkimage("x86_64-efi", names, memdisk, modules)
     return GrubImages((modules / "i386-pc" / "boot.img").read_bytes()[:SECTOR], core, efi)
+
+
+def signed_program(sbat: str, *, modules: Path = MODULES) -> bytes:
+    """GRUB for UEFI that starts unified kernel images and, without `linux`, no others. It is still unsigned.
+
+    `sbat` are the lines by which shim tells which holes it no longer has.
+
+    Raises:
+        UserError: GRUB's modules are missing.
+        NotInstalled, StepFailed: GRUB's tools are missing or failed.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        memdisk, level = _memdisk(work, scripts(signed=True)), work / "sbat.csv"
+        level.write_text(sbat)
+        names = [*_DISK_AND_FILES, *_SCRIPTING, *_STARTING, _PROGRAM]
+        return _mkimage("x86_64-efi", names, memdisk, modules, "--sbat", str(level))
 
 
 def bios_pieces(grub: GrubImages, disk: Layout) -> list[tuple[int, bytes]]:
@@ -100,22 +130,26 @@ def bios_pieces(grub: GrubImages, disk: Layout) -> list[tuple[int, bytes]]:
     return [(0, bytes(code)), (home.start, bytes(core))]
 
 
-def esp_image(grub: GrubImages, size: int) -> bytes:
-    """An EFI system partition of `size` bytes with GRUB as the removable-media loader, which needs no NVRAM.
+def esp_image(programs: Mapping[str, bytes], size: int) -> bytes:
+    """An EFI system partition of `size` bytes with programs where firmware looks on removable media.
+
+    `BOOTX64.EFI` is the one that it starts, without an entry in its own memory.
 
     Raises:
         NotInstalled: mkfs.fat or mtools is missing.
-        StepFailed: GRUB does not fit.
+        StepFailed: they do not fit.
     """
     with tempfile.TemporaryDirectory() as work:
-        image, program = Path(work) / "esp.img", Path(work) / "BOOTX64.EFI"
+        image = Path(work) / "esp.img"
         image.touch()
         os.truncate(image, size)
-        program.write_bytes(grub.efi)
-        os.utime(program, (EPOCH, EPOCH))
         _run("mkfs.fat", "--invariant", "-i", _ESP_SERIAL, "-n", "ESP", str(image))
         _run("mmd", "-i", str(image), "::/EFI", "::/EFI/BOOT")
-        _run("mcopy", "-m", "-i", str(image), str(program), "::/EFI/BOOT/BOOTX64.EFI")
+        for name, data in programs.items():
+            program = Path(work) / name
+            program.write_bytes(data)
+            os.utime(program, (EPOCH, EPOCH))
+            _run("mcopy", "-m", "-i", str(image), str(program), f"::/EFI/BOOT/{name}")
         return image.read_bytes()
 
 
@@ -129,14 +163,26 @@ def _memdisk(work: Path, contents: Mapping[str, str]) -> Path:
     return archive
 
 
-def _mkimage(target: str, modules: list[str], memdisk: Path, library: Path) -> bytes:
+def _mkimage(target: str, modules: list[str], memdisk: Path, library: Path, *more: str) -> bytes:
     if not (library / target).is_dir():
         raise UserError(
             f"GRUB's modules for {target} are not in {library}",
             hint="install grub-pc-bin and grub-efi-amd64-bin",
         )
     out = memdisk.with_name(target)
-    options = ("-O", target, "-d", str(library / target), "-m", str(memdisk), "-p", _PREFIX, "-o", str(out))
+    options = (
+        "-O",
+        target,
+        "-d",
+        str(library / target),
+        "-m",
+        str(memdisk),
+        "-p",
+        _PREFIX,
+        "-o",
+        str(out),
+        *more,
+    )
     _run("grub-mkimage", *options, *modules)
     return out.read_bytes()
 
