@@ -19,6 +19,8 @@ from images.command import EPOCH
 from images.debian.system import as_json
 from images.diff import KERNEL_OPTIONS
 from images.recipe import Compression, Recipe
+from images.secureboot import keys, loaders, signing, uki
+from images.secureboot.programs import Programs
 from images.timing import Steps
 from images.tree import Assembled
 from warmroot.disk import layout
@@ -82,10 +84,10 @@ def build(
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir(parents=True)
-        manifest = _build(recipe, partial, steps)
+        manifest, programs = _build(recipe, partial, steps)
         data = manifest.encode()
         (partial / "manifest.json").write_bytes(data)
-        _make_others(recipe, partial, frozenset(formats), steps)
+        _make_others(recipe, partial, frozenset(formats), programs, steps)
         partial.rename(out)
     except OSError as error:
         raise UserError(
@@ -97,8 +99,8 @@ def build(
     return BuiltRelease(out, manifest, manifests.digest(data), dict(steps.seconds), others)
 
 
-def _build(recipe: Recipe, folder: Path, steps: Steps) -> Manifest:
-    """Everything but the manifest, into `folder`."""
+def _build(recipe: Recipe, folder: Path, steps: Steps) -> tuple[Manifest, Programs | None]:
+    """Everything but the manifest, into `folder`; gives what a disk of it starts under Secure Boot with."""
     work = folder / "work"
     work.mkdir()
     assembled = tree.assemble(recipe, work / "tree", steps)
@@ -115,7 +117,7 @@ def _build(recipe: Recipe, folder: Path, steps: Steps) -> Manifest:
         if recipe.debian is not None:
             _list_packages(manifest, recipe.debian.suite, assembled, folder)
     shutil.rmtree(work)
-    return manifest
+    return manifest, assembled.programs
 
 
 def _list_packages(manifest: Manifest, suite: str, assembled: Assembled, folder: Path) -> None:
@@ -139,7 +141,9 @@ def _check_space(recipe: Recipe, folder: Path) -> None:
         )
 
 
-def _make_others(recipe: Recipe, folder: Path, formats: frozenset[Format], steps: Steps) -> None:
+def _make_others(
+    recipe: Recipe, folder: Path, formats: frozenset[Format], programs: Programs | None, steps: Steps
+) -> None:
     if Format.OCI in formats:
         with steps.step("oci"):
             oci.write(folder, folder / _FILES[Format.OCI])
@@ -147,7 +151,7 @@ def _make_others(recipe: Recipe, folder: Path, formats: frozenset[Format], steps
         return
     raw = folder / _FILES[Format.RAW]
     with steps.step("disk"):
-        _make_disk(recipe, folder, raw)
+        _make_disk(recipe, folder, programs, raw)
     if Format.QCOW2 in formats:
         with steps.step("qcow2"):
             command.run(
@@ -159,14 +163,20 @@ def _make_others(recipe: Recipe, folder: Path, formats: frozenset[Format], steps
         raw.unlink()
 
 
-def _make_disk(recipe: Recipe, folder: Path, raw: Path) -> None:
+def _make_disk(recipe: Recipe, folder: Path, programs: Programs | None, raw: Path) -> None:
     sizes = recipe.partitions
     planned = layout.plan(boot_size=sizes.boot, root_size=sizes.root, data_size=sizes.data)
     release = (folder / "boot.img", folder / "root.img")
     notes = datafs.installed(Slot.A, (folder / "manifest.json").read_bytes())
-    disk.install(
-        raw, planned, {Slot.A: release}, BootRecord(gen=1, good=Slot.A), grub=grub.build(), notes=notes
-    )
+    record = BootRecord(gen=1, good=Slot.A)
+    disk.install(raw, planned, {Slot.A: release}, record, grub=_loaders(recipe, programs), notes=notes)
+
+
+def _loaders(recipe: Recipe, programs: Programs | None) -> disk.Loaders:
+    if recipe.secure_boot is None:
+        return grub.build()
+    assert programs is not None
+    return loaders.build(programs, keys.load(recipe.secure_boot.keys))
 
 
 def _erofs(recipe: Recipe, source: Path, image: Path) -> None:
@@ -199,23 +209,42 @@ def sums(contents: Mapping[str, bytes]) -> bytes:
     ).encode()
 
 
-def slot_configuration(recipe: Recipe, hashes: Tree) -> str:
-    """What GRUB sources from a slot's boot partition; the slot's letter comes from GRUB itself."""
-    words = [
+def kernel_arguments(recipe: Recipe, hashes: Tree) -> list[str]:
+    """A release's kernel arguments; the slot's letter, which comes first, is not a release's affair."""
+    return [
         f"wr.hash={hashes.root_hash.hex()}",
         f"wr.off={hashes.data_blocks * BLOCK}",
         f"wr.salt={hashes.salt.hex()}",
         *recipe.kernel_arguments,
     ]
-    return f'set slotargs="{" ".join(words)}"\n'
+
+
+def slot_configuration(recipe: Recipe, hashes: Tree) -> str:
+    """What GRUB sources from a slot's boot partition; the slot's letter comes from GRUB itself."""
+    return f'set slotargs="{" ".join(kernel_arguments(recipe, hashes))}"\n'
+
+
+def _boot_files(recipe: Recipe, assembled: Assembled, hashes: Tree) -> dict[str, bytes]:
+    if recipe.secure_boot is None:
+        return {
+            "vmlinuz": assembled.vmlinuz,
+            "initrd": assembled.initrd,
+            "slot.cfg": slot_configuration(recipe, hashes).encode(),
+        }
+    assert assembled.programs is not None
+    image = uki.build(
+        assembled.programs,
+        kernel=assembled.vmlinuz,
+        initrd=assembled.initrd,
+        version=assembled.kernel_version,
+        os_release=tree.os_release(recipe),
+        arguments=kernel_arguments(recipe, hashes),
+    )
+    return {uki.NAME: signing.sign(image, keys.load(recipe.secure_boot.keys))}
 
 
 def _boot(recipe: Recipe, assembled: Assembled, hashes: Tree, work: Path, image: Path) -> None:
-    contents = {
-        "vmlinuz": assembled.vmlinuz,
-        "initrd": assembled.initrd,
-        "slot.cfg": slot_configuration(recipe, hashes).encode(),
-    }
+    contents = _boot_files(recipe, assembled, hashes)
     contents["sums"] = sums(contents)
     (work / "boot").mkdir()
     for name, data in contents.items():

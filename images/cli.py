@@ -66,6 +66,29 @@ def build(
         typer.echo(f"next: warmroot release publish REPOSITORY {built.dir} --keys KEYS")
 
 
+@app.command("create-keys")
+def create_keys(
+    folder: Annotated[Path, typer.Argument(help="A new folder; nobody but you should read it.")],
+    owner: Annotated[
+        str, typer.Option(help="Whose keys they are, as firmware's menu shows it.")
+    ] = "warmroot",
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Make keys of UEFI Secure Boot in FOLDER, and what a machine needs to learn them.
+
+    NAME.key is secret; of these a build reads db.key alone. NAME.auth is for `efi-updatevar` and its like,
+    NAME.cer for firmware's own menu.
+    """
+    from images.secureboot import keys
+
+    keys.create(folder, owner)
+    _show({"keys": str(folder), "names": list(keys.NAMES)}, output)
+    if output is Output.TEXT:
+        typer.echo(
+            f"next: move {folder}/PK.key and KEK.key offline; name {folder} as secureBoot.keys in a recipe"
+        )
+
+
 @app.command()
 def diff(
     old: Annotated[Path, typer.Argument(help="Folder of a built release.")],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from images import command, cves, inventory
 from images.cves import Feed
 from images.debian.system import Installed
 from images.inventory import Entry
+from images.secureboot import uki
+from warmroot.disk.bootrecord import Slot
 from warmroot.errors import SourceError, UserError
 from warmroot.release import manifest as manifests
 from warmroot.release.manifest import Manifest
@@ -111,13 +114,21 @@ def _versions(packages: Iterable[Installed]) -> dict[str, str]:
 
 
 def _arguments(release: Path) -> list[str]:
-    """From the slot configuration itself; without the root hash and its like, which always differ."""
-    image = release / "boot.img"
-    text = command.run(
-        "reading the slot configuration", ["mtype", "-i", image, "::/slot.cfg"], package="mtools"
-    )
+    """What GRUB would start; without slot, root hash and their like, which always differ."""
+    return [word for word in _command_line(release / "boot.img").split() if not word.startswith("wr.")]
+
+
+def _command_line(image: Path) -> str:
+    step = "reading the boot image"
+    names = command.run(step, ["mdir", "-b", "-i", image, "::/"], package="mtools").split()
+    if f"::/{uki.NAME}" in names:
+        with tempfile.TemporaryDirectory() as work:
+            copy = Path(work) / uki.NAME
+            command.run(step, ["mcopy", "-i", image, f"::/{uki.NAME}", copy], package="mtools")
+            return uki.command_lines(copy.read_bytes())[Slot.A]
+    text = command.run(step, ["mtype", "-i", image, "::/slot.cfg"], package="mtools")
     _, _, quoted = text.partition('"')
-    return [word for word in quoted.rstrip().rstrip('"').split() if not word.startswith("wr.")]
+    return quoted.rstrip().rstrip('"')
 
 
 def _kernel_options(release: Path) -> dict[str, str]:

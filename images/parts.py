@@ -87,6 +87,12 @@ class KubeletProgram(Part):
         return self
 
 
+class SecureBoot(Part):
+    """Signs what firmware starts. Such a release starts under UEFI alone."""
+
+    keys: Source = Field(description="Folder of keys that `warmroot image create-keys` made.")
+
+
 class Units(Part):
     """What systemd starts. Units that are neither enabled here nor wanted by systemd's own stay off."""
 

@@ -20,6 +20,7 @@ from images.parts import (
     Name,
     PackageName,
     Part,
+    SecureBoot,
     Source,
     Units,
     User,
@@ -157,6 +158,9 @@ class Recipe(Part):
     kernel_arguments: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.,:=/@+-]+$")], ...] = Field(
         default=(), description="Arguments after those that name slot and root hash."
     )
+    secure_boot: SecureBoot | None = Field(
+        default=None, description="Keys of UEFI Secure Boot, to sign with; needs `debian`."
+    )
     compression: Compression = Field(default=Compression.LZ4HC, description="How EROFS compresses.")
     partitions: Partitions = Field(description="What the images must fit into.")
     debian: Debian | None = Field(
@@ -194,6 +198,7 @@ class Recipe(Part):
                 ("remove", self.remove),
                 ("proxy", self.proxy),
                 ("kubeletProgram", self.kubelet_program),
+                ("secureBoot", self.secure_boot),
                 ("kernel.package", self.kernel.package),
             ):
                 if given:
@@ -289,6 +294,7 @@ def _keys(path: tuple[int | str, ...]) -> list[str]:
         "users": User,
         "units": Units,
         "kubeletProgram": KubeletProgram,
+        "secureBoot": SecureBoot,
         "partitions": Partitions,
     }
     names = [part for part in path if isinstance(part, str)]

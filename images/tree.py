@@ -14,6 +14,8 @@ from images.debian import bootstrap, system
 from images.debian.system import Installed
 from images.initrd import build as build_initrd
 from images.recipe import File, Recipe
+from images.secureboot import keys, programs, signing
+from images.secureboot.programs import Programs
 from images.timing import Steps
 from warmroot.errors import UserError
 
@@ -35,6 +37,8 @@ class Assembled:
     packages: tuple[Installed, ...] = ()
     kernel_options: str = ""
     """What a kernel from a package was built with."""
+    programs: Programs | None = None
+    """What a signed boot image and its loaders are made of; None without Secure Boot."""
 
 
 def check(recipe: Recipe) -> None:
@@ -55,6 +59,9 @@ def check(recipe: Recipe) -> None:
         if path is not None:
             with _named(path, field), path.open("rb"):
                 pass
+    if recipe.secure_boot is not None:
+        keys.load(recipe.secure_boot.keys)
+        signing.check()
     if recipe.debian is not None:
         bootstrap.check(recipe.debian)
     if program is not None:
@@ -94,8 +101,13 @@ def _of_debian(recipe: Recipe, tree: Path, steps: Steps) -> Assembled:
     debian = recipe.debian.model_copy(update={"packages": (*recipe.debian.packages, *needed)})
     with steps.step("packages"):
         fetched = tree.with_name("fetched")
-        package = bootstrap.bootstrap(debian, recipe.kernel.package, tree, fetched)
+        beside = programs.PACKAGES if recipe.secure_boot else ()
+        package = bootstrap.bootstrap(debian, recipe.kernel.package, tree, fetched, beside)
         listed = system.packages(tree, package)
+        signed = None
+        if recipe.secure_boot is not None:
+            signed = programs.unpack(fetched / bootstrap.BESIDE)
+            listed += (system.package_file(_stub_package(fetched / bootstrap.BESIDE)),)
     with steps.step("kernel"):
         kernel = system.unpack_kernel(tree, package)
         system.remove(tree, recipe.remove)
@@ -115,7 +127,12 @@ def _of_debian(recipe: Recipe, tree: Path, steps: Steps) -> Assembled:
         system.set_units(tree, recipe.units.model_copy(update={"enable": enabled}))
         listed = tuple(sorted(listed))
         system.settle(tree, recipe.debian.suite, listed)
-    return Assembled(kernel.image, initrd, kernel.version, listed, kernel.options)
+    return Assembled(kernel.image, initrd, kernel.version, listed, kernel.options, signed)
+
+
+def _stub_package(folder: Path) -> Path:
+    """The one package whose code is in a signed boot image."""
+    return next(folder.glob(f"{programs.STUB_PACKAGE}_*.deb"))
 
 
 def os_release(recipe: Recipe) -> str:

@@ -7,7 +7,7 @@ builds it. What it needs from them is little, and `system` does it.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from images import command
@@ -27,14 +27,19 @@ REQUIRED = (
     "busybox-static",
 )
 """What an image of ours can't do without: its init, and what the initrd is made of."""
+BESIDE = "beside"
+"""Folder of what is fetched besides the kernel."""
 _LEFT_OUT = ("doc", "man", "info", "locale", "lintian", "bug")
-_FETCH_KERNEL = """
+_FETCH = """
 set -e
 export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"
 cd "$WARMROOT_FETCHED"
 apt-cache depends "$WARMROOT_KERNEL" > depends
 of_the_day=$(awk '$1 == "Depends:" && $2 ~ /^linux-image-/ { print $2; exit }' depends)
 apt-get -q download "${of_the_day:-$WARMROOT_KERNEL}"
+mkdir "$WARMROOT_BESIDE"
+cd "$WARMROOT_BESIDE"
+for package in $WARMROOT_PACKAGES_BESIDE; do apt-get -q download "$package"; done
 """
 """A package such as linux-image-amd64 only depends on that of the day, which is the one to fetch."""
 
@@ -54,8 +59,10 @@ def check(debian: Debian) -> None:
     _sources(debian)
 
 
-def bootstrap(debian: Debian, kernel: str, tree: Path, fetched: Path) -> Path:
+def bootstrap(debian: Debian, kernel: str, tree: Path, fetched: Path, beside: Sequence[str] = ()) -> Path:
     """Fills the new folder `tree`, and gives the kernel's package, which lies in the new folder `fetched`.
+
+    Packages in `beside` are fetched into its folder `BESIDE`, and not installed either.
 
     Raises:
         NotInstalled: mmdebstrap or apt is missing.
@@ -78,7 +85,7 @@ def bootstrap(debian: Debian, kernel: str, tree: Path, fetched: Path) -> Path:
             "--format=directory",
             *options,
             f"--include={','.join(packages)}",
-            f"--customize-hook={_FETCH_KERNEL}",
+            f"--customize-hook={_FETCH}",
             debian.suite,
             tree,
             *_sources(debian),
@@ -88,6 +95,8 @@ def bootstrap(debian: Debian, kernel: str, tree: Path, fetched: Path) -> Path:
             "SOURCE_DATE_EPOCH": str(command.EPOCH),
             "WARMROOT_FETCHED": str(fetched.resolve()),
             "WARMROOT_KERNEL": kernel,
+            "WARMROOT_BESIDE": BESIDE,
+            "WARMROOT_PACKAGES_BESIDE": " ".join(beside),
         },
     )
     found = sorted(fetched.glob("*.deb"))

@@ -87,12 +87,20 @@ def packages(tree: Path, kernel: Path) -> tuple[Installed, ...]:
     wanted = "${Package}\t${Version}\t${Architecture}\t${source:Package}\t${source:Version}\n"
     said = inside("listing the packages", tree, "dpkg-query", "-W", "-f", wanted)
     found = [Installed(*line.split("\t")) for line in said.splitlines()]
-    of = bootstrap.fields(kernel, "Package", "Version", "Architecture", "Source")
+    return tuple(sorted((*found, package_file(kernel))))
+
+
+def package_file(path: Path) -> Installed:
+    """What a package file says of itself.
+
+    Raises:
+        NotInstalled, StepFailed: dpkg is missing, or it is no package.
+    """
+    of = bootstrap.fields(path, "Package", "Version", "Architecture", "Source")
     source, _, rest = of.get("Source", of["Package"]).partition(" ")
-    found.append(
-        Installed(of["Package"], of["Version"], of["Architecture"], source, rest.strip("()") or of["Version"])
+    return Installed(
+        of["Package"], of["Version"], of["Architecture"], source, rest.strip("()") or of["Version"]
     )
-    return tuple(sorted(found))
 
 
 def as_json(suite: str, listed: Iterable[Installed]) -> str:

@@ -48,6 +48,8 @@ PACKAGES = (
     Package("mmdebstrap", Tier.TEST, "mmdebstrap", "machine images of Debian packages"),
     Package("e2fsprogs", Tier.TEST, "mke2fs", "machine images"),
     Package("qemu-utils", Tier.TEST, "qemu-img", "machine images"),
+    Package("osslsigncode", Tier.TEST, "osslsigncode", "machine images, Secure Boot"),
+    Package("sbsigntool", Tier.TEST, "sbverify", "machine images, comparison of signatures"),
     Package("openjdk-17-jdk-headless", Tier.DEMO, "/usr/lib/jvm/*17*/bin/javac", "Java archives"),
     Package("maven", Tier.DEMO, "mvn", "Java applications"),
     Package("nginx-light", Tier.TEST, "nginx", "comparison of serving speed"),
