@@ -36,18 +36,22 @@ def vm(
     boots: Annotated[int, typer.Option(min=1, help="Switch it on again so often after it has reset.")] = 4,
     keep: Annotated[bool, typer.Option(help="Write to the disk itself instead of a copy.")] = False,
     read_only: Annotated[bool, typer.Option(help="The disk takes no writes.")] = False,
+    secure_boot: Annotated[
+        Path | None, typer.Option(metavar="KEYS", help="UEFI knows these certificates, and no others.")
+    ] = None,
 ) -> None:
     """Boot DISK and show its console until it has reset for the last time. Ctrl-C pulls the plug.
 
     Each boot is a new QEMU process, so a reset is as good as a power cut. What boots is a copy of the disk.
     """
+    Hardware(disk, firmware, secure_boot=secure_boot)  # refused before anything is read
     if not disk.is_file():
         raise UserError(f"{disk} is no disk", hint=_MAKE_ONE)
     _check(disk)
     with tempfile.TemporaryDirectory(prefix="warmroot-vm-") as name:
         folder = Path(name)
         booted = disk if keep else _copy(disk, folder / "disk.raw")
-        hardware = Hardware(booted, firmware, bus, memory, read_only)
+        hardware = Hardware(booted, firmware, bus, memory, read_only, secure_boot=secure_boot)
         for number in range(1, boots + 1):
             _say(f"boot {number} of {boots}")
             with VirtualMachine(hardware, folder / "machine") as machine:

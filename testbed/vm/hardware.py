@@ -8,12 +8,19 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from warmroot.errors import StepFailed, UserError
+
 _OVMF = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
 _OVMF_VARIABLES = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
+_SECURE_OVMF = Path("/usr/share/OVMF/OVMF_CODE_4M.secboot.fd")
+_OWNER = "7761726d-726f-4f74-8000-000000000019"
+"""Says of an entry in firmware's lists that we put it there."""
 _TRANSLATED_MIB = 128
 """QEMU's cache of translated code. Its default takes more memory, of which several guests want some."""
 
@@ -51,6 +58,12 @@ class Hardware:
     read_only: bool = False
     write_log: Path | None = None
     """A new file that gets every write to the disk and every flush, in order (`writelog`)."""
+    secure_boot: Path | None = None
+    """Folder of certificates that UEFI knows (PK.pem, KEK.pem, db.pem). It starts only what db signed."""
+
+    def __post_init__(self) -> None:
+        if self.secure_boot is not None and self.firmware is not Firmware.UEFI:
+            raise UserError(f"{self.firmware} has no Secure Boot", hint="choose UEFI")
 
 
 @dataclass(frozen=True)
@@ -70,12 +83,23 @@ def command(hardware: Hardware, surfaces: Surfaces) -> list[str]:
 
     Raises:
         OSError: UEFI firmware is wanted and not installed.
+        StepFailed: it can't be given its certificates.
     """
     words = ["qemu-system-x86_64", "-nodefaults", "-no-reboot", "-display", "none"]
-    words += ["-machine", "q35,sata=off,smbus=off", "-cpu", "max", "-smp", "1", "-m", str(hardware.memory)]
+    managed = ",smm=on" if hardware.secure_boot else ""
+    words += [
+        "-machine",
+        f"q35,sata=off,smbus=off{managed}",
+        "-cpu",
+        "max",
+        "-smp",
+        "1",
+        "-m",
+        str(hardware.memory),
+    ]
     words += ["-accel", f"tcg,tb-size={_TRANSLATED_MIB}"]
     if hardware.firmware is Firmware.UEFI:
-        words += uefi(surfaces.variables)
+        words += uefi(surfaces.variables, hardware.secure_boot)
     words += ["-chardev", f"file,id=console,path={surfaces.console}", "-serial", "chardev:console"]
     words += ["-chardev", f"socket,id=shell,path={surfaces.shell},server=on,wait=off"]
     words += ["-serial", "chardev:shell"]
@@ -86,18 +110,45 @@ def command(hardware: Hardware, surfaces: Surfaces) -> list[str]:
     return words
 
 
-def uefi(variables: Path) -> list[str]:
+def uefi(variables: Path, secure_boot: Path | None = None) -> list[str]:
     """Options for UEFI firmware that remembers in the file `variables`; it is made if it is not there.
+
+    With `secure_boot`, a folder of certificates, it is made with them in it. Only code of the firmware itself
+    can then write it (system management mode), as in a real machine.
 
     Raises:
         OSError: the firmware is not installed.
+        StepFailed: it can't be given its certificates.
     """
+    if secure_boot is None:
+        if not variables.exists():
+            shutil.copyfile(_OVMF_VARIABLES, variables)
+        return _flash(_OVMF, variables)
     if not variables.exists():
-        shutil.copyfile(_OVMF_VARIABLES, variables)
+        _enrol(secure_boot, variables)
+    guarded = ("-global", "driver=cfi.pflash01,property=secure,value=on")
+    return [*guarded, *_flash(_SECURE_OVMF, variables)]
+
+
+def _flash(firmware: Path, variables: Path) -> list[str]:
     return [
-        *("-drive", f"if=pflash,format=raw,readonly=on,file={_OVMF}"),
-        *("-drive", f"if=pflash,format=raw,file={variables}"),
+        *("-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={firmware}"),
+        *("-drive", f"if=pflash,format=raw,unit=1,file={variables}"),
     ]
+
+
+def _enrol(certificates: Path, variables: Path) -> None:
+    """What a person does in firmware's menu, or with the signed variables, on a real machine."""
+    program = Path(sys.executable).with_name("virt-fw-vars")
+    words: list[str | Path] = [program, "--input", _OVMF_VARIABLES, "--output", variables]
+    for option, name in (("--set-pk", "PK"), ("--add-kek", "KEK"), ("--add-db", "db")):
+        words += [option, _OWNER, certificates / f"{name}.pem"]
+    done = subprocess.run([*words, "--secure-boot"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise StepFailed(
+            f"firmware can't be given the keys in {certificates}: {done.stderr.strip()[-300:]}",
+            hint="make keys with `warmroot image create-keys`",
+        )
 
 
 def _block_device(hardware: Hardware) -> dict[str, object]:
