@@ -11,6 +11,7 @@ import pytest
 from images import recipe as recipes
 from images.build import BuiltRelease, Format, build
 from images.debian import bootstrap
+from images.secureboot import programs
 from testbed.machine.disk import Disk, boot_record, volume
 from testbed.machine.fat import Fat
 from testbed.vm.hardware import Bus, Firmware, Hardware
@@ -65,9 +66,9 @@ class Line:
     def _bootstrap(self, real):
         kept, packages = self.folder / "tree", self.folder / "fetched"
 
-        def once(debian, kernel, tree, fetched):
+        def once(debian, kernel, tree, fetched, beside):
             if not kept.exists():
-                real(debian, kernel, kept, packages)
+                real(debian, kernel, kept, packages, programs.PACKAGES)
             for source, target in ((kept, tree), (packages, fetched)):
                 subprocess.run(["cp", "-a", source, target], check=True)
             return next(fetched.glob("*.deb"))

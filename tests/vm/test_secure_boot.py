@@ -1,0 +1,191 @@
+"""Secure Boot with keys of our own: what they signed starts, and nothing else does, whoever signed it."""
+
+import base64
+import datetime
+import subprocess
+
+import pefile
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from images.build import sums
+from images.debian import bootstrap
+from images.diff import between
+from images.parts import SecureBoot
+from images.recipe import Compression
+from images.secureboot import keys, loaders, programs, signing, uki, variables
+from testbed.machine.disk import Disk, volume
+from testbed.machine.fat import Fat
+from testbed.vm.hardware import Firmware
+from tests.vm.worker import TO_THE_KERNEL, Worker, machine_status, removed
+from warmroot.disk import layout
+from warmroot.disk.bootrecord import BootRecord, Slot
+
+pytestmark = [pytest.mark.image, pytest.mark.vm, pytest.mark.timeout(900)]
+GOOD = BootRecord(1, Slot.A)
+FROM_FIRMWARE = 60
+"""Seconds, on a busy machine, until firmware or shim has refused."""
+VARIABLE = "/sys/firmware/efi/efivars/db-d719b2cb-3d3a-4596-a3bc-dad00e67656f"
+
+
+@pytest.fixture(scope="module")
+def bank(tmp_path_factory):
+    """Keys of our own."""
+    folder = tmp_path_factory.mktemp("secure-boot") / "keys"
+    keys.create(folder, "Example Bank")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def signed(line, bank):
+    """A release of the shipped recipe, signed; without what only makes the build longer here."""
+    changes = {"kubelet_program": None, "proxy": False, "compression": Compression.LZ4}
+    made = line.build(disk=True, secure_boot=SecureBoot(keys=bank), **changes)
+    yield made
+    removed(made.dir)
+
+
+@pytest.fixture
+def machine_of(signed, bank, tmp_path):
+    """A machine that was installed with it, and whose firmware has our keys alone."""
+    yield Machine(Worker.of(signed.dir, tmp_path), bank)
+    removed(tmp_path)
+
+
+class Machine:
+    def __init__(self, worker, bank):
+        self.worker, self.bank = worker, bank
+        with Disk(worker.path, writable=False) as disk:
+            self.esp = f"{worker.path}@@{disk.layout()[layout.ESP].start}"
+
+    def on(self):
+        return self.worker.on(firmware=Firmware.UEFI, secure_boot=self.bank)
+
+    def image(self, slot):
+        with Disk(self.worker.path) as disk:
+            return Fat(volume(disk, layout.boot(slot)).read).read(uki.NAME)
+
+    def replace(self, slot, image):
+        """Puts another image of the same size into a slot, with the sum that GRUB looks at."""
+        before = self.image(slot)
+        assert len(image) == len(before)
+        with Disk(self.worker.path) as disk:
+            home = volume(disk, layout.boot(slot))
+            whole = home.read(0, home.size)
+            for old, new in (
+                (before, image),
+                (sums({uki.NAME: before}), sums({uki.NAME: image})),
+            ):
+                home.write(whole.index(old), new)
+
+    def loader(self, name):
+        words = ["mtype", "-i", self.esp, f"::/EFI/BOOT/{name}"]
+        return subprocess.run(words, capture_output=True, check=True).stdout
+
+    def replace_loader(self, name, program):
+        path = self.worker.folder / name
+        path.write_bytes(program)
+        subprocess.run(["mcopy", "-o", "-i", self.esp, path, f"::/EFI/BOOT/{name}"], check=True)
+
+
+def flipped(program):
+    """The same with one bit of its code changed."""
+    at, data = programs.section(program, ".text")
+    at += len(data) // 2
+    return program[:at] + bytes([program[at] ^ 1]) + program[at + 1 :]
+
+
+def is_signed(program):
+    directories = pefile.PE(data=program, fast_load=True).OPTIONAL_HEADER.DATA_DIRECTORY
+    return directories[pefile.DIRECTORY_ENTRY["IMAGE_DIRECTORY_ENTRY_SECURITY"]].Size > 0
+
+
+def test_equal_parts_and_keys_give_equal_images_and_loaders(line, bank):
+    parts = programs.unpack(line.folder / "fetched" / bootstrap.BESIDE)
+
+    def build():
+        what = {"kernel": parts.shim, "initrd": b"initrd", "version": "6.12", "os_release": "ID=warmroot\n"}
+        return signing.sign(uki.build(parts, arguments=["wr.hash=00"], **what), keys.load(bank))
+
+    first = build()
+    assert first == build()
+    assert loaders.build(parts, keys.load(bank)) == loaders.build(parts, keys.load(bank))
+    assert uki.command_lines(first) == {slot: f"wr.slot={slot} wr.hash=00" for slot in Slot}
+
+
+def test_the_kernels_arguments_of_a_signed_release_can_be_compared(first_release, signed):
+    difference = between(first_release.dir, signed.dir)
+    assert difference.kernel_arguments == ()
+    head = next(change for change in difference.packages if change.name == "systemd-boot-efi")
+    assert (head.before, head.after is not None) == (None, True)
+
+
+def test_a_signed_trial_starts_in_its_slot_and_the_kernel_is_locked_down(machine_of):
+    machine_of.worker.fill(Slot.B)
+    machine_of.worker.set_record(GOOD.succeed(next=Slot.B, left=3))
+    with machine_of.on() as machine:
+        status = machine_status(machine)
+        assert (status["slot"], status["state"], status["failed"]) == ("B", "trial", "none")
+        assert machine_of.worker.record().left == 2
+        assert "Secure boot enabled" in machine.run("dmesg").output
+        assert "[integrity]" in machine.run("cat /sys/kernel/security/lockdown").output
+        assert machine.run("cat /proc/cmdline").output.startswith(
+            f"wr.slot=B wr.hash={machine_of.worker.root_hash}"
+        )
+        firmware_takes_signed_changes_alone(machine, machine_of.bank)
+
+
+def firmware_takes_signed_changes_alone(machine, bank):
+    """Real firmware judges what `create-keys` writes: the same change, a day later than the one it has."""
+    certificates = [
+        x509.load_pem_x509_certificate((bank / f"{name}.pem").read_bytes()) for name in ("db", "KEK")
+    ]
+    key = load_pem_private_key((bank / "KEK.key").read_bytes(), None)
+    tomorrow = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1)
+    change = variables.change("db", *certificates, key, tomorrow)
+    assert machine.run(f"mountpoint -q {VARIABLE.rpartition('/')[0]} && chattr -i {VARIABLE}").status == 0
+    for data, taken in ((change[:-1] + b"x", False), (change, True)):
+        text = base64.b64encode(b"\x27\0\0\0" + data).decode()
+        done = machine.run(f"echo {text} | base64 -d >/run/change; dd if=/run/change of={VARIABLE} bs=64k")
+        assert (done.status == 0) is taken, done.output
+
+
+def test_a_trial_with_one_changed_byte_is_refused_costs_its_try_and_the_good_slot_starts(machine_of):
+    """The byte is in the kernel. GRUB's own sum is right: who can change a file can change its sum."""
+    machine_of.worker.fill(Slot.B)
+    image = bytearray(machine_of.image(Slot.B))
+    at, kernel = programs.section(bytes(image), ".linux")
+    image[at + len(kernel) // 2] ^= 1
+    machine_of.replace(Slot.B, bytes(image))
+    machine_of.worker.set_record(GOOD.succeed(next=Slot.B, left=1))
+    with machine_of.on() as machine:
+        machine.wait_for("LOAD_FAILED slot=B", TO_THE_KERNEL)
+        assert "bad shim signature" in machine.console()
+        machine.wait_end(90)
+    assert machine_of.worker.record().left == 0
+    with machine_of.on() as machine:
+        machine.wait_for("hands over to systemd", TO_THE_KERNEL)
+        assert f"slot=A hash={machine_of.worker.root_hash}" in machine.console()
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("BOOTX64.EFI", "Access Denied"), ("grubx64.efi", "Security Violation")],
+    ids=["shim", "GRUB"],
+)
+def test_a_loader_with_one_changed_byte_is_not_started(machine_of, name, says):
+    machine_of.replace_loader(name, flipped(machine_of.loader(name)))
+    with machine_of.on() as machine:
+        machine.wait_for(says, FROM_FIRMWARE)
+        assert "warmroot: slot=" not in machine.console()
+
+
+def test_what_the_distribution_signed_is_not_started(machine_of):
+    """Else its GRUB could be put in place of ours, and that starts its kernels with anybody's initrd."""
+    _, kernel = programs.section(machine_of.image(Slot.A), ".linux")
+    assert is_signed(kernel), "by Debian"
+    machine_of.replace_loader("grubx64.efi", kernel)
+    with machine_of.on() as machine:
+        machine.wait_for("Security Violation", FROM_FIRMWARE)
+        assert "Linux version" not in machine.console()
