@@ -170,20 +170,8 @@ def _mkimage(target: str, modules: list[str], memdisk: Path, library: Path, *mor
             hint="install grub-pc-bin and grub-efi-amd64-bin",
         )
     out = memdisk.with_name(target)
-    options = (
-        "-O",
-        target,
-        "-d",
-        str(library / target),
-        "-m",
-        str(memdisk),
-        "-p",
-        _PREFIX,
-        "-o",
-        str(out),
-        *more,
-    )
-    _run("grub-mkimage", *options, *modules)
+    options = ("-O", target, "-d", str(library / target), "-m", str(memdisk), "-p", _PREFIX, "-o", str(out))
+    _run("grub-mkimage", *options, *more, *modules)
     return out.read_bytes()
 
 

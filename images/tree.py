@@ -103,11 +103,8 @@ def _of_debian(recipe: Recipe, tree: Path, steps: Steps) -> Assembled:
         fetched = tree.with_name("fetched")
         beside = programs.PACKAGES if recipe.secure_boot else ()
         package = bootstrap.bootstrap(debian, recipe.kernel.package, tree, fetched, beside)
-        listed = system.packages(tree, package)
-        signed = None
-        if recipe.secure_boot is not None:
-            signed = programs.unpack(fetched / bootstrap.BESIDE)
-            listed += (system.package_file(_stub_package(fetched / bootstrap.BESIDE)),)
+        signed = programs.unpack(fetched / bootstrap.BESIDE) if beside else None
+        listed = system.packages(tree, package, *_in_boot_images(fetched / bootstrap.BESIDE))
     with steps.step("kernel"):
         kernel = system.unpack_kernel(tree, package)
         system.remove(tree, recipe.remove)
@@ -130,9 +127,9 @@ def _of_debian(recipe: Recipe, tree: Path, steps: Steps) -> Assembled:
     return Assembled(kernel.image, initrd, kernel.version, listed, kernel.options, signed)
 
 
-def _stub_package(folder: Path) -> Path:
-    """The one package whose code is in a signed boot image."""
-    return next(folder.glob(f"{programs.STUB_PACKAGE}_*.deb"))
+def _in_boot_images(beside: Path) -> Iterator[Path]:
+    """Of the packages that are not installed, those whose code is in a boot image."""
+    yield from beside.glob(f"{programs.STUB_PACKAGE}_*.deb")
 
 
 def os_release(recipe: Recipe) -> str:

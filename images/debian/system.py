@@ -78,8 +78,8 @@ def inside(step: str, tree: Path, *words: str) -> str:
     )
 
 
-def packages(tree: Path, kernel: Path) -> tuple[Installed, ...]:
-    """All packages of the tree and the kernel's, sorted by name.
+def packages(tree: Path, *files: Path) -> tuple[Installed, ...]:
+    """All packages of the tree, and those in `files`, of which the boot image is made; sorted by name.
 
     Raises:
         StepFailed: dpkg failed.
@@ -87,15 +87,10 @@ def packages(tree: Path, kernel: Path) -> tuple[Installed, ...]:
     wanted = "${Package}\t${Version}\t${Architecture}\t${source:Package}\t${source:Version}\n"
     said = inside("listing the packages", tree, "dpkg-query", "-W", "-f", wanted)
     found = [Installed(*line.split("\t")) for line in said.splitlines()]
-    return tuple(sorted((*found, package_file(kernel))))
+    return tuple(sorted((*found, *map(_package_file, files))))
 
 
-def package_file(path: Path) -> Installed:
-    """What a package file says of itself.
-
-    Raises:
-        NotInstalled, StepFailed: dpkg is missing, or it is no package.
-    """
+def _package_file(path: Path) -> Installed:
     of = bootstrap.fields(path, "Package", "Version", "Architecture", "Source")
     source, _, rest = of.get("Source", of["Package"]).partition(" ")
     return Installed(
