@@ -76,13 +76,14 @@ def build(
         StepFailed: one of them failed; the message has its command and last lines.
     """
     steps = steps or Steps()
-    if out.exists():
-        raise UserError(f"{out} exists already", hint="name a new folder, or remove this one first")
-    tree.check(recipe)
-    _check_space(recipe, out.parent)
     partial = out.with_name(f"{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    mask = os.umask(0o022)  # rights in the image must not depend on who builds
     try:
+        if out.exists():
+            raise UserError(f"{out} exists already", hint="name a new folder, or remove this one first")
+        tree.check(recipe)
+        _check_space(recipe, out.parent)
+        shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         manifest, programs = _build(recipe, partial, steps)
         data = manifest.encode()
@@ -94,6 +95,7 @@ def build(
             f"{error.filename or out}: {error.strerror}", hint="check the path and the space on the disk"
         ) from error
     finally:
+        os.umask(mask)
         shutil.rmtree(partial, ignore_errors=True)
     others = {each: out / _FILES[each] for each in sorted(formats)}
     return BuiltRelease(out, manifest, manifests.digest(data), dict(steps.seconds), others)
@@ -108,8 +110,10 @@ def _build(recipe: Recipe, folder: Path, steps: Steps) -> tuple[Manifest, Progra
         _erofs(recipe, work / "tree", folder / "root.img")
     with steps.step("verity"):
         hashes = _append_tree(folder / "root.img", bytes.fromhex(recipe.salt))
+    _check_fit("root", folder / "root.img", recipe.partitions.root)
     with steps.step("boot"):
         _boot(recipe, assembled, hashes, work, folder / "boot.img")
+    _check_fit("boot", folder / "boot.img", recipe.partitions.boot)
     manifest = _manifest(recipe, assembled, hashes, folder)
     with steps.step("lists"):
         entries = inventory.take(work / "tree", owned_by_root=recipe.debian is None)
@@ -118,6 +122,15 @@ def _build(recipe: Recipe, folder: Path, steps: Steps) -> tuple[Manifest, Progra
             _list_packages(manifest, recipe.debian.suite, assembled, folder)
     shutil.rmtree(work)
     return manifest, assembled.programs
+
+
+def _check_fit(name: str, image: Path, limit: int) -> None:
+    size = image.stat().st_size
+    if size > limit:
+        raise UserError(
+            f"{name}.img has {size} bytes, partitions.{name} has {limit}",
+            hint=f"put less into it, or raise partitions.{name} for nodes that have that much",
+        )
 
 
 def _list_packages(manifest: Manifest, suite: str, assembled: Assembled, folder: Path) -> None:
@@ -130,10 +143,11 @@ def _list_packages(manifest: Manifest, suite: str, assembled: Assembled, folder:
 
 def _check_space(recipe: Recipe, folder: Path) -> None:
     """What a build needs at once: the tree, its image, and the image's copy on a disk. Files are small."""
-    if recipe.debian is None or not folder.is_dir():
+    if recipe.debian is None:
         return
+    there = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
     needed = 4 * recipe.partitions.root
-    free = shutil.disk_usage(folder).free
+    free = shutil.disk_usage(there).free
     if free < needed:
         raise UserError(
             f"{folder} has {free // MIB} MiB free, and a build takes up to {needed // MIB}",
@@ -266,15 +280,6 @@ def _boot(recipe: Recipe, assembled: Assembled, hashes: Tree, work: Path, image:
 
 def _manifest(recipe: Recipe, assembled: Assembled, hashes: Tree, folder: Path) -> Manifest:
     root_size, boot_size = ((folder / name).stat().st_size for name in ("root.img", "boot.img"))
-    for name, size, limit in (
-        ("boot", boot_size, recipe.partitions.boot),
-        ("root", root_size, recipe.partitions.root),
-    ):
-        if size > limit:
-            raise UserError(
-                f"{name}.img has {size} bytes, partitions.{name} has {limit}",
-                hint=f"put less into it, or raise partitions.{name} for nodes that have that much",
-            )
     with (folder / "boot.img").open("rb") as file:
         boot_hash = hashlib.file_digest(file, "sha256").digest()
     try:

@@ -13,11 +13,13 @@ from images import build as building
 from images import cves as feeds
 from images import diff as diffing
 from images import recipe as recipes
-from images.timing import Steps
+from images.timing import Report, State, Steps
 from warmroot.errors import SourceError, UserError
 from warmroot.release import manifest as manifests
 
 app = typer.Typer(help="Build OS images.", no_args_is_help=True)
+_WIDTH = 80
+"""Of what a program says while it works; a package's name fits."""
 
 
 class Output(StrEnum):
@@ -157,9 +159,15 @@ def inspect(
     _show({"digest": manifests.digest(data), "verified": True, "manifest": json.loads(data)}, output)
 
 
-def _report(step: str, seconds: float | None) -> None:
+def _report(report: Report) -> None:
     """On standard error: standard output belongs to the result."""
-    typer.echo(f"  {step} …" if seconds is None else f"  {step}: {seconds:.1f} s", err=True)
+    words = {
+        State.BEGUN: f"{report.step} …",
+        State.WORKING: f"{report.step}, {report.seconds:.0f} s: {report.doing[:_WIDTH]}",
+        State.DONE: f"{report.step}: {report.seconds:.1f} s",
+        State.FAILED: f"{report.step} failed after {report.seconds:.1f} s",
+    }
+    typer.echo(f"  {words[report.state]}", err=True)
 
 
 def _show(result: dict[str, Any], output: Output) -> None:

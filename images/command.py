@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +14,7 @@ from warmroot.errors import NotInstalled, StepFailed
 EPOCH = 1767225600
 """The time stamp of everything that is built: 2026-01-01, UTC (node.md, Image)."""
 _LAST_LINES = 8
+NEXT = "read its last lines; if the disk is full, free space and run the build again"
 
 
 def run(
@@ -22,11 +24,12 @@ def run(
     package: str,
     environment: Mapping[str, str] | None = None,
     each_line: Callable[[str], None] = lambda _: None,
+    hint: str = NEXT,
 ) -> str:
     """Runs a program to its end and gives what it printed. `package` is where Debian has it.
 
     The program sees nothing of our environment but PATH: what it makes must not depend on who builds.
-    `each_line` hears every line when it is written.
+    `each_line` hears every line when it is written; `hint` says what to try when the program fails.
 
     Raises:
         NotInstalled: there is no such program.
@@ -55,7 +58,6 @@ def run(
     if child.returncode:
         last = "\n".join(printed.strip().splitlines()[-_LAST_LINES:])
         raise StepFailed(
-            f"{step}: `{' '.join(words)}` ended with status {child.returncode}:\n{last}",
-            hint="read its last lines; if the disk is full, free space and run the build again",
+            f"{step}: `{shlex.join(words)}` ended with status {child.returncode}:\n{last}", hint=hint
         )
     return printed

@@ -6,6 +6,7 @@ The kubelet is a file that the recipe names, or is compiled (`kubelet_modules`).
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from images import kubelet_modules, pause
@@ -48,15 +49,20 @@ def check(program: KubeletProgram, version: str) -> None:
     kubelet_modules.find_go()
 
 
-def install(tree: Path, program: KubeletProgram, version: str) -> tuple[Installed, ...]:
+def install(
+    tree: Path, program: KubeletProgram, version: str, doing: Callable[[str], None] = lambda _: None
+) -> tuple[Installed, ...]:
     """Puts the kubelet into a tree that has the packages, and what it is to find; gives what came with it.
+
+    `doing` hears what is compiled.
 
     Raises:
         UserError: the file can't be read, or it is a kubelet of another version.
         StepFailed: the kubelet does not compile.
     """
     try:
-        shutil.copyfile(program.file or kubelet_modules.compiled(), tree / PROGRAM)
+        source = program.file or kubelet_modules.compiled(each_line=doing)
+        shutil.copyfile(source, tree / PROGRAM)
     except OSError as error:
         raise UserError(
             f"kubeletProgram.file: {error.filename} can't be read: {error.strerror}",

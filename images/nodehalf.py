@@ -62,6 +62,7 @@ def _fetch(home: Path, version: str) -> None:
             ],
             package="uv",
             environment={name: value for name, value in os.environ.items() if name.startswith(_PASSED_ON)},
+            hint="see that the Python package index answers; UV_DEFAULT_INDEX names another",
         )
     for leftover in (home / "bin", home / ".lock"):
         if leftover.is_dir():

@@ -71,7 +71,25 @@ class User(Part):
     uid: int = Field(ge=1, le=59999, description="Its number, and that of its own group.")
     groups: tuple[UserName, ...] = Field(default=(), description="Further groups; they must exist.")
     shell: AbsolutePath = Field(default="/usr/sbin/nologin", description="Its login shell.")
-    keys: tuple[SshKey, ...] = Field(default=(), description="SSH keys that may log in as it.")
+    keys: tuple[SshKey, ...] = Field(
+        default=(), description="SSH keys that may log in as it; with the first one comes an SSH server."
+    )
+
+
+class Hook(Part):
+    """A program that runs as root at a machine's first start. One that fails runs again at the next start."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")] = Field(
+        description="Its name; another name is another hook, also on a machine that started before."
+    )
+    content: str | None = Field(default=None, pattern=r"^#!/", description="A script.")
+    from_: Source | None = Field(default=None, alias="from", description="A file to copy.")
+
+    @model_validator(mode="after")
+    def _one(self) -> Hook:
+        if (self.content is None) == (self.from_ is None):
+            raise ValueError("give exactly one of content, from")
+        return self
 
 
 class KubeletProgram(Part):

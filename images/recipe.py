@@ -16,6 +16,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from images.parts import (
     AbsolutePath,
     Debian,
+    Hook,
     KubeletProgram,
     Name,
     PackageName,
@@ -168,6 +169,11 @@ class Recipe(Part):
         description="Debian packages that the root file system is made of; without it, files only.",
     )
     users: tuple[User, ...] = Field(default=(), description="Users; needs `debian`.")
+    first_boot: tuple[Hook, ...] = Field(
+        default=(),
+        max_length=99,
+        description="What runs once in the life of a machine, in this order; needs `debian`.",
+    )
     units: Units = Field(default=Units(), description="What systemd starts; needs `debian`.")
     proxy: bool = Field(default=False, description="Whether it has our proxy, as a service; needs `debian`.")
     remove: tuple[AbsolutePath, ...] = Field(
@@ -183,6 +189,7 @@ class Recipe(Part):
         for field, names in (
             ("files", [file.path for file in self.files]),
             ("users", [user.name for user in self.users]),
+            ("firstBoot", [hook.name for hook in self.first_boot]),
             ("the numbers of users", [str(user.uid) for user in self.users]),
         ):
             if repeated := twice(names):
@@ -194,6 +201,7 @@ class Recipe(Part):
         if self.debian is None:
             for field, given in (
                 ("users", self.users),
+                ("firstBoot", self.first_boot),
                 ("units", self.units != Units()),
                 ("remove", self.remove),
                 ("proxy", self.proxy),
@@ -292,6 +300,7 @@ def _keys(path: tuple[int | str, ...]) -> list[str]:
         "kubernetes": Skew,
         "debian": Debian,
         "users": User,
+        "firstBoot": Hook,
         "units": Units,
         "kubeletProgram": KubeletProgram,
         "secureBoot": SecureBoot,

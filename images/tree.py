@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from images import kubelet, nodehalf
+from images import kubelet, logins, nodehalf
 from images.debian import bootstrap, system
 from images.debian.system import Installed
 from images.initrd import build as build_initrd
+from images.parts import Hook
 from images.recipe import File, Recipe
 from images.secureboot import keys, programs, signing
 from images.secureboot.programs import Programs
@@ -23,6 +24,7 @@ _NODE_SCRIPTS = ("give-up", "mark", "on-trial", "record", "status")
 _NODE_UNITS = ("warmroot-boot-guard.timer", "warmroot-status.service")
 _NODE_OTHER_UNITS = ("warmroot-boot-guard.service",)
 _NODE_DROP_INS = {"emergency.conf": "emergency.service.d/10-warmroot.conf"}
+_HOOKS_UNIT = "warmroot-first-boot.service"
 _STUB_KERNEL = "WARMROOT-STUB-KERNEL\n"
 _STUB_INITRD = b"WARMROOT-STUB-INITRD\n"
 
@@ -53,6 +55,7 @@ def check(recipe: Recipe) -> None:
     sources = [(f"files {file.path}", file.from_) for file in recipe.files]
     sources += [("trustedRoot", recipe.trusted_root), ("kernel.file", kernel.file)]
     sources += [("kernel.initrd", kernel.initrd)]
+    sources += [(f"firstBoot {hook.name}", hook.from_) for hook in recipe.first_boot]
     program = recipe.kubelet_program
     sources += [("kubeletProgram.file", program.file if program else None)]
     for field, path in sources:
@@ -97,14 +100,16 @@ def _of_debian(recipe: Recipe, tree: Path, steps: Steps) -> Assembled:
     needed = (
         *(nodehalf.PACKAGES if recipe.proxy else ()),
         *(kubelet.PACKAGES if recipe.kubelet_program else ()),
+        *(logins.PACKAGES if logins.wanted(recipe.users) else ()),
     )
     debian = recipe.debian.model_copy(update={"packages": (*recipe.debian.packages, *needed)})
-    with steps.step("packages"):
+    with steps.step("packages") as doing:
         fetched = tree.with_name("fetched")
         beside = programs.PACKAGES if recipe.secure_boot else ()
-        package = bootstrap.bootstrap(debian, recipe.kernel.package, tree, fetched, beside)
+        package = bootstrap.bootstrap(debian, recipe.kernel.package, tree, fetched, doing, beside)
         signed = programs.unpack(fetched / bootstrap.BESIDE) if beside else None
         listed = system.packages(tree, package, *_in_boot_images(fetched / bootstrap.BESIDE))
+        logins.add(tree, recipe.users)
     with steps.step("kernel"):
         kernel = system.unpack_kernel(tree, package)
         system.remove(tree, recipe.remove)
@@ -113,12 +118,11 @@ def _of_debian(recipe: Recipe, tree: Path, steps: Steps) -> Assembled:
         with steps.step("proxy"):
             listed += nodehalf.install(tree)
     if recipe.kubelet_program is not None:
-        with steps.step("kubelet"):
-            listed += kubelet.install(tree, recipe.kubelet_program, recipe.kubelet)
+        with steps.step("kubelet") as doing:
+            listed += kubelet.install(tree, recipe.kubelet_program, recipe.kubelet, doing)
     with steps.step("initrd"):
         initrd = build_initrd(tree, kernel.version, recipe.kernel.initrd_modules)
     with steps.step("system"):
-        system.add_users(tree, recipe.users)
         enabled = (*_put_scripts(tree, recipe), *recipe.units.enable)
         _put_files(recipe, tree)
         system.set_units(tree, recipe.units.model_copy(update={"enable": enabled}))
@@ -157,7 +161,23 @@ def _put_scripts(tree: Path, recipe: Recipe) -> tuple[str, ...]:
         for name, place in kubelet.FILES.items():
             _put(tree, place, (source / name).read_bytes(), 0o644)
         enabled += kubelet.UNITS
+    if logins.wanted(recipe.users):
+        for name, place in logins.FILES.items():
+            _put(tree, place, (source / name).read_bytes(), 0o644)
+        enabled += logins.UNITS
+    if recipe.first_boot:
+        _put_hooks(tree, recipe.first_boot)
+        _put(tree, "usr/lib/warmroot/first-boot", (source / "first-boot").read_bytes(), 0o755)
+        _put(tree, f"usr/lib/systemd/system/{_HOOKS_UNIT}", (source / _HOOKS_UNIT).read_bytes(), 0o644)
+        enabled += (_HOOKS_UNIT,)
     return enabled
+
+
+def _put_hooks(tree: Path, hooks: tuple[Hook, ...]) -> None:
+    """Numbered, so that a list of the folder is in the recipe's order."""
+    for number, hook in enumerate(hooks, start=1):
+        data = _read(hook.from_, f"firstBoot {hook.name}") if hook.from_ else (hook.content or "").encode()
+        _put(tree, f"usr/lib/warmroot/first-boot.d/{number:02d}-{hook.name}", data, 0o755)
 
 
 def _put_files(recipe: Recipe, tree: Path) -> None:

@@ -7,7 +7,7 @@ builds it. What it needs from them is little, and `system` does it.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from images import command
@@ -59,10 +59,18 @@ def check(debian: Debian) -> None:
     _sources(debian)
 
 
-def bootstrap(debian: Debian, kernel: str, tree: Path, fetched: Path, beside: Sequence[str] = ()) -> Path:
+def bootstrap(
+    debian: Debian,
+    kernel: str,
+    tree: Path,
+    fetched: Path,
+    doing: Callable[[str], None] = lambda _: None,
+    beside: Sequence[str] = (),
+) -> Path:
     """Fills the new folder `tree`, and gives the kernel's package, which lies in the new folder `fetched`.
 
-    Packages in `beside` are fetched into its folder `BESIDE`, and not installed either.
+    `doing` hears what mmdebstrap says. Packages in `beside` are fetched into its folder `BESIDE`, and not
+    installed either.
 
     Raises:
         NotInstalled: mmdebstrap or apt is missing.
@@ -98,6 +106,9 @@ def bootstrap(debian: Debian, kernel: str, tree: Path, fetched: Path, beside: Se
             "WARMROOT_BESIDE": BESIDE,
             "WARMROOT_PACKAGES_BESIDE": " ".join(beside),
         },
+        each_line=lambda line: doing(line.removeprefix("I: ")) if line.startswith("I: ") else None,
+        hint="if a package was not found, correct debian.packages or kernel.package; else see that"
+        " `apt-get update` works on this machine, and that the disk is not full",
     )
     found = sorted(fetched.glob("*.deb"))
     if len(found) != 1:

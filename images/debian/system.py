@@ -18,7 +18,7 @@ from pathlib import Path
 
 from images import command
 from images.debian import bootstrap
-from images.parts import Units, User
+from images.parts import Units
 from warmroot.errors import StepFailed, UserError
 
 _EMPTY = ("var", "run", "tmp", "dev", "proc", "sys", "boot")
@@ -27,6 +27,7 @@ _OF_THE_BUILD = (
     "etc/apt",
     "etc/dpkg",
     "etc/*-",
+    "etc/ssh/ssh_host_*",
     "etc/hostname",
     "root/.[a-z]*",
     "etc/.pwd.lock",
@@ -35,6 +36,11 @@ _ROOTS_OWN = ("usr/bin/mount", "usr/bin/su", "usr/bin/umount")
 """Programs that run as root whoever starts them, which nobody but root needs on a node."""
 _PRESET = "usr/lib/systemd/system-preset/00-warmroot.preset"
 PACKAGES = "usr/share/warmroot/packages.json"
+_ENVIRONMENT = {
+    "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+    "SYSTEMD_OFFLINE": "1",
+    "SOURCE_DATE_EPOCH": str(command.EPOCH),  # useradd notes the day
+}
 
 
 @dataclass(frozen=True, order=True)
@@ -64,7 +70,7 @@ class Kernel:
     options: str
 
 
-def inside(step: str, tree: Path, *words: str) -> str:
+def inside(step: str, tree: Path, *words: str, hint: str = command.NEXT) -> str:
     """Runs a program of the tree, with the tree as its root, and gives what it printed.
 
     Raises:
@@ -74,7 +80,8 @@ def inside(step: str, tree: Path, *words: str) -> str:
         step,
         ["chroot", tree, *words],
         package="coreutils",
-        environment={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "SYSTEMD_OFFLINE": "1"},
+        environment=_ENVIRONMENT,
+        hint=hint,
     )
 
 
@@ -118,26 +125,6 @@ def unpack_kernel(tree: Path, package: Path) -> Kernel:
         packed.with_suffix("").write_bytes(lzma.decompress(packed.read_bytes()))
         packed.unlink()
     return Kernel(version, found[0].read_bytes(), (tree / "boot" / f"config-{version}").read_text())
-
-
-def add_users(tree: Path, users: Iterable[User]) -> None:
-    """Users without a password; their keys go where sshd looks and they can't write.
-
-    Raises:
-        StepFailed: a number is taken, or a group does not exist.
-    """
-    for user in users:
-        groups = ["--groups", ",".join(user.groups)] if user.groups else []
-        inside(
-            f"adding the user {user.name}",
-            tree,
-            *("useradd", "--uid", str(user.uid), "--user-group", *groups),
-            *("--no-create-home", "--home-dir", f"/var/home/{user.name}", "--shell", user.shell, user.name),
-        )
-        if user.keys:
-            keys = tree / "etc/ssh/authorized_keys.d" / user.name
-            keys.parent.mkdir(parents=True, exist_ok=True)
-            keys.write_text("".join(f"{key}\n" for key in user.keys))
 
 
 def set_units(tree: Path, units: Units) -> None:

@@ -52,7 +52,7 @@ def program(go: Go, cache: Path) -> Path:
 def compiled(cache: Path | None = None, each_line: Callable[[str], None] = lambda _: None) -> Path:
     """The kubelet; made at the first call, and a second caller waits for the first.
 
-    `each_line` hears the name of each package when the compiler begins with it.
+    `each_line` hears the name of each package when the compiler begins with it, or that we wait.
 
     Raises:
         NotInstalled: there is no Go that is new enough.
@@ -61,7 +61,7 @@ def compiled(cache: Path | None = None, each_line: Callable[[str], None] = lambd
     cache = cache or cache_dir()
     go = find_go(cache)
     kept = program(go, cache)
-    with locked(cache / "kubelet" / "lock", lambda: None):
+    with locked(cache / "kubelet" / "lock", lambda: each_line("another process compiles it; this one waits")):
         if not kept.exists():
             for stale in kept.parent.glob("*"):  # of a compile that was killed: we hold the lock
                 shutil.rmtree(stale, ignore_errors=True)
@@ -82,6 +82,8 @@ def _compile(go: Go, cache: Path, folder: Path, each_line: Callable[[str], None]
         package="golang-go",
         environment=golang.environment(os.environ, cache, folder / "go-build"),
         each_line=each_line,
+        hint="see that the Go module proxy answers (GOPROXY) and the cache has 4 GiB free,"
+        " or give a program with kubeletProgram.file",
     )
     said = command.run("asking for its version", [built, "--version"], package="golang-go").strip()
     if said != f"Kubernetes v{VERSION}":

@@ -1,6 +1,11 @@
 import json
+import os
+import re
+import shlex
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -8,7 +13,9 @@ from typer.testing import CliRunner
 
 from images import cli, command
 from images import recipe as recipes
+from images import tree as tree_of_files
 from images.build import build
+from images.timing import Steps
 from images.tree import content
 from tests.unit.test_images_recipe import tree
 from warmroot.errors import NotInstalled, StepFailed, UserError
@@ -51,6 +58,17 @@ def test_a_release_is_three_files_that_agree_and_the_list_of_what_is_in_them(bui
 def test_the_same_recipe_gives_the_same_digest(tmp_path):
     first, second = (build(recipe(), tmp_path / name) for name in ("one", "two"))
     assert first.digest == second.digest
+
+
+def test_the_digest_does_not_depend_on_what_rights_the_builder_gives_new_files(tmp_path):
+    digests = []
+    for mask in (0o022, 0o077):
+        before = os.umask(mask)
+        try:
+            digests.append(build(recipe(), tmp_path / f"{mask}").digest)
+        finally:
+            assert os.umask(before) == mask, "the builder's own caller keeps its mask"
+    assert digests[0] == digests[1]
 
 
 def test_another_version_keeps_the_blocks_of_unchanged_files(tmp_path):
@@ -137,11 +155,54 @@ def test_an_existing_release_is_never_overwritten(built):
     assert digest((built.dir / "manifest.json").read_bytes()) == before
 
 
-def test_a_failed_step_names_its_command_and_last_lines():
+@pytest.mark.parametrize("out", ["/proc/release", "/dev/null/release"], ids=["refused", "below a file"])
+def test_an_output_that_cannot_be_written_is_refused_before_the_first_step(out):
+    begun = []
+    with pytest.raises(UserError, match=re.escape(out)) as raised:
+        build(recipe(), Path(out), Steps(begun.append))
+    assert (begun, "check the path" in raised.value.hint) == ([], True)
+
+
+def test_a_system_is_refused_before_the_first_step_where_space_is_short(tmp_path, monkeypatch):
+    """Also where the folder that holds it is yet to be made."""
+    monkeypatch.setattr(tree_of_files, "check", lambda recipe: None)
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda path: os.statvfs(path) and shutil._ntuple_diskusage(2, 1, 1)
+    )
+    begun = []
+    with pytest.raises(UserError, match="0 MiB free, and a build takes up to 1200"):
+        build(recipes.find("debian-worker"), tmp_path / "new" / "out", Steps(begun.append))
+    assert (begun, list(tmp_path.iterdir())) == ([], [])
+
+
+def test_a_disk_that_fills_up_under_the_build_leaves_nothing(tmp_path):
+    """On a file system of its own, which is gone with the process."""
+    place, small = tmp_path / "place", tmp_path / "small.yaml"
+    place.mkdir()
+    small.write_text(yaml.safe_dump(tree(files=[BIG | {"generate": {"bytes": 3 << 20, "seed": "x"}}])))
+    build_it = shlex.join([sys.executable, "-c", "from warmroot.cli import main; main()", "image", "build"])
+    script = (
+        f"mount -t tmpfs -o size=2m tmpfs {place} || exit 77\n"
+        f"{build_it} {small} --out {place}/out; echo status $?; ls -A {place}"
+    )
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script], capture_output=True, text=True, check=False
+    )
+    if done.returncode in (1, 77) and "status" not in done.stdout:
+        pytest.skip("this process may not mount")
+    assert done.stdout == "status 1\n", done
+    assert "No space left" in done.stderr
+    assert "  next: " in done.stderr
+
+
+def test_a_failed_step_names_its_command_its_last_lines_and_what_to_try():
     with pytest.raises(
-        StepFailed, match=r"(?s)drawing: `mcopy -i /nowhere x ::/` ended with status 1:.*nowhere"
-    ):
-        command.run("drawing", ["mcopy", "-i", "/nowhere", "x", "::/"], package="mtools")
+        StepFailed, match=r"(?s)drawing: `mcopy -i /no/where 'a b' ::/` ended with status 1:.*no/where"
+    ) as raised:
+        command.run(
+            "drawing", ["mcopy", "-i", "/no/where", "a b", "::/"], package="mtools", hint="sharpen it"
+        )
+    assert raised.value.hint == "sharpen it"
 
 
 def test_a_missing_program_names_its_package():
@@ -161,6 +222,8 @@ def test_the_command_builds_and_inspects(tmp_path):
     out, small = tmp_path / "out", tmp_path / "small.yaml"
     small.write_text(yaml.safe_dump(tree(files=list(FILES))))
     made = run(cli.app, ["build", str(small), "--out", str(out), "-o", "json"], catch_exceptions=False)
+    for step in ("tree", "erofs", "verity", "boot", "lists"):
+        assert re.search(rf"^  {step} …\n  {step}: \d+\.\d s$", made.stderr, re.MULTILINE), made.stderr
     seen = run(cli.app, ["inspect", str(out), "--output", "json"], catch_exceptions=False)
     assert json.loads(made.stdout)["digest"] == json.loads(seen.stdout)["digest"]
     with (out / "root.img").open("r+b") as image:

@@ -3,17 +3,20 @@
 import hashlib
 import json
 import tarfile
+import threading
 import tomllib
 from importlib.resources import files
 
 import pytest
 import yaml
 
-from images import kubelet, pause
+from images import kubelet, kubelet_modules, pause
 from images import recipe as recipes
 from images.parts import KubeletProgram
 from testbed.controlplane import build
+from tests.waiting import until
 from warmroot import golang
+from warmroot.cache import locked
 from warmroot.errors import NotInstalled, UserError
 
 NODE = files("images") / "node"
@@ -30,6 +33,29 @@ def test_without_go_a_recipe_that_compiles_is_refused_and_one_with_a_file_is_not
     with pytest.raises(NotInstalled, match=r"kubeletProgram\.file"):
         kubelet.check(MODULES, kubelet.VERSION)
     kubelet.check(KubeletProgram(file=tmp_path / "kubelet"), "1.30.0")
+
+
+def test_a_kubelet_that_is_compiled_says_what_it_does_and_one_that_waits_says_so(monkeypatch, tmp_path):
+    go = tmp_path / "go"
+    go.write_text(
+        "#!/bin/sh\n"
+        "echo k8s.io/api/core/v1; echo k8s.io/kubernetes/cmd/kubelet\n"
+        'while [ "$1" != -o ]; do shift; done\n'
+        f"printf '#!/bin/sh\\necho Kubernetes v{kubelet.VERSION}\\n' >$2; chmod +x $2\n"
+    )
+    go.chmod(0o755)
+    monkeypatch.setattr(golang, "find", lambda wanted, cache: golang.Go(go, "go version go1.99.0 test"))
+    said = []
+    kubelet_modules.compiled(tmp_path / "cache", said.append)
+    assert said == ["k8s.io/api/core/v1", "k8s.io/kubernetes/cmd/kubelet"]
+    with locked(tmp_path / "cache" / "kubelet" / "lock", lambda: None):
+        waiting = threading.Thread(
+            target=kubelet_modules.compiled, args=(tmp_path / "cache", said.append), daemon=True
+        )
+        waiting.start()
+        until(lambda: len(said) == 3)
+    waiting.join()
+    assert said[2] == "another process compiles it; this one waits"
 
 
 def test_our_modules_pin_the_version_that_we_name_and_that_the_test_beds_control_plane_has():

@@ -113,3 +113,55 @@ def test_a_confirmed_system_is_left_alone(give_up):
 @pytest.mark.parametrize("what", ["ip", "mark"])
 def test_what_hangs_under_the_note_does_not_keep_a_broken_system_up(give_up, what):
     assert give_up(**{what: HANGS}) == {REBOOTED: "--force reboot"}
+
+
+@pytest.fixture
+def first_boot(tmp_path):
+    """`first-boot` over hooks by name; gives its status, the console's lines, the hooks that ran so far."""
+
+    def run(hooks, kind="ext2/ext3"):
+        folder, data = tmp_path / "hooks", tmp_path / "data"
+        for path in (folder, data):
+            path.mkdir(exist_ok=True)
+        for number, (name, text) in enumerate(hooks.items(), start=1):
+            hook = folder / f"{number:02d}-{name}"
+            hook.write_text(f"#!/bin/bash\necho {name} >>{data}/ran\n{text}\n")
+            hook.chmod(0o755)
+        stat = tmp_path / "stat"
+        stat.write_text(f"#!/bin/sh\necho {kind}\n")
+        stat.chmod(0o755)
+        script = (
+            SCRIPT.with_name("first-boot")
+            .read_text()
+            .replace("/usr/lib/warmroot/first-boot.d", str(folder))
+            .replace("/var/lib/warmroot/first-boot", f"{data}/notes")
+            .replace("/dev/console", f"{tmp_path}/said")
+            .replace("300 ", "1 ")
+        )
+        (tmp_path / "said").write_text("")
+        path = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+        done = subprocess.run(["bash", "-c", script], env=path, capture_output=True, check=False)
+        ran = (data / "ran").read_text().split() if (data / "ran").exists() else []
+        return done.returncode, (tmp_path / "said").read_text().splitlines(), ran
+
+    return run
+
+
+def test_a_hook_runs_once_in_the_recipes_order_and_a_new_one_at_the_next_start(first_boot):
+    said = ["warmroot-first-boot: z is done", "warmroot-first-boot: a-b is done"]
+    assert first_boot({"z": "true", "a-b": "true"}) == (0, said, ["z", "a-b"])
+    assert first_boot({"z": "true", "a-b": "true"}) == (0, [], ["z", "a-b"])
+    assert first_boot({"z": "true", "a-b": "true", "new": "true"})[2] == ["z", "a-b", "new"]
+
+
+@pytest.mark.parametrize(("how", "status"), [("exit 3", 3), ("exec sleep 60", 124)], ids=["fails", "hangs"])
+def test_a_hook_that_fails_is_named_keeps_no_other_from_running_and_runs_again(first_boot, how, status):
+    failed = f"warmroot-first-boot: bad failed with status {status}, and runs again at the next start"
+    hooks = {"bad": how, "good": "true"}
+    first = first_boot(hooks)
+    assert (first[0], first[2]) == (1, ["bad", "good"])
+    assert first_boot(hooks) == (1, [failed], ["bad", "good", "bad"])
+
+
+def test_no_hook_runs_on_a_machine_whose_data_is_lost(first_boot):
+    assert first_boot({"a": "true"}, kind="tmpfs")[::2] == (0, [])
