@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.vm import small
 from tests.vm.worker import Line, Worker, removed
 
 
@@ -21,3 +22,9 @@ def worker(first_release, tmp_path):
     """A machine that was just installed with the first release."""
     yield Worker.of(first_release.dir, tmp_path)
     removed(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def small_release(tmp_path_factory):
+    """A system without Kubernetes, with a user, two hooks and an SSH server; with its disk."""
+    return small.build_one(tmp_path_factory.mktemp("small"))

@@ -48,14 +48,7 @@ class Line:
     def build(self, *, disk: bool = False, **changes) -> BuiltRelease:
         """The next release, published."""
         self._made += 1
-        recipe = self.recipe.model_copy(
-            update={
-                "version": f"13.0.{self._made}",
-                "release_seq": self._made,
-                "trusted_root": self.folder / "root.json",
-                **changes,
-            }
-        )
+        recipe = self.recipe.model_copy(update=self._numbered(self._made) | changes)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(bootstrap, "bootstrap", self._bootstrap(bootstrap.bootstrap))
             formats = [Format.RAW] if disk else []
@@ -63,12 +56,20 @@ class Line:
         self._published.publish(made.dir, self._signers)
         return made
 
+    def build_first_anew(self, folder: Path) -> BuiltRelease:
+        """The first release and its disk once more, from packages that are installed once more."""
+        return build(self.recipe.model_copy(update=self._numbered(1)), folder, formats=[Format.RAW])
+
+    def _numbered(self, number: int) -> dict[str, object]:
+        trusted = {"trusted_root": self.folder / "root.json"}
+        return {"version": f"13.0.{number}", "release_seq": number} | trusted
+
     def _bootstrap(self, real):
         kept, packages = self.folder / "tree", self.folder / "fetched"
 
-        def once(debian, kernel, tree, fetched, beside):
+        def once(debian, kernel, tree, fetched, doing, beside):
             if not kept.exists():
-                real(debian, kernel, kept, packages, programs.PACKAGES)
+                real(debian, kernel, kept, packages, doing, programs.PACKAGES)
             for source, target in ((kept, tree), (packages, fetched)):
                 subprocess.run(["cp", "-a", source, target], check=True)
             return next(fetched.glob("*.deb"))
