@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from images import command, datafs, disk, grub, inventory, oci, tree
+from images import command, datafs, disk, grub, inventory, oci, pxe, tree
 from images.command import EPOCH
 from images.debian.system import as_json
 from images.diff import KERNEL_OPTIONS
@@ -43,14 +43,17 @@ _EROFS_FLAGS = {
 
 
 class Format(StrEnum):
-    """What a build gives besides: a disk with the release in slot A, or the release for a registry."""
+    """What a build gives besides: a disk with the release in slot A (raw, qcow2), what installs it from the
+    network (pxe), or the release for a registry (oci).
+    """
 
     RAW = "raw"
     QCOW2 = "qcow2"
     OCI = "oci"
+    PXE = "pxe"
 
 
-_FILES = {Format.RAW: "disk.raw", Format.QCOW2: "disk.qcow2", Format.OCI: oci.NAME}
+_FILES = {Format.RAW: "disk.raw", Format.QCOW2: "disk.qcow2", Format.OCI: oci.NAME, Format.PXE: pxe.NAME}
 
 
 @dataclass(frozen=True)
@@ -81,14 +84,21 @@ def build(
     try:
         if out.exists():
             raise UserError(f"{out} exists already", hint="name a new folder, or remove this one first")
+        if Format.PXE in formats and recipe.debian is None:
+            raise UserError("the format pxe needs a recipe with debian: its programs install a machine")
         tree.check(recipe)
         _check_space(recipe, out.parent)
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        manifest, programs = _build(recipe, partial, steps)
+        manifest, assembled = _build(recipe, partial, steps, installer=Format.PXE in formats)
         data = manifest.encode()
         (partial / "manifest.json").write_bytes(data)
-        _make_others(recipe, partial, frozenset(formats), programs, steps)
+        _make_others(recipe, partial, frozenset(formats), assembled.programs, steps)
+        if Format.PXE in formats:
+            with steps.step("pxe"):
+                pxe.write(partial, manifest, assembled.vmlinuz, assembled.installer)
+        if Format.RAW not in formats:
+            (partial / _FILES[Format.RAW]).unlink(missing_ok=True)
         partial.rename(out)
     except OSError as error:
         raise UserError(
@@ -101,11 +111,11 @@ def build(
     return BuiltRelease(out, manifest, manifests.digest(data), dict(steps.seconds), others)
 
 
-def _build(recipe: Recipe, folder: Path, steps: Steps) -> tuple[Manifest, Programs | None]:
-    """Everything but the manifest, into `folder`; gives what a disk of it starts under Secure Boot with."""
+def _build(recipe: Recipe, folder: Path, steps: Steps, *, installer: bool) -> tuple[Manifest, Assembled]:
+    """Everything but the manifest, into `folder`."""
     work = folder / "work"
     work.mkdir()
-    assembled = tree.assemble(recipe, work / "tree", steps)
+    assembled = tree.assemble(recipe, work / "tree", steps, installer=installer)
     with steps.step("erofs"):
         _erofs(recipe, work / "tree", folder / "root.img")
     with steps.step("verity"):
@@ -121,7 +131,7 @@ def _build(recipe: Recipe, folder: Path, steps: Steps) -> tuple[Manifest, Progra
         if recipe.debian is not None:
             _list_packages(manifest, recipe.debian.suite, assembled, folder)
     shutil.rmtree(work)
-    return manifest, assembled.programs
+    return manifest, assembled
 
 
 def _check_fit(name: str, image: Path, limit: int) -> None:
@@ -173,8 +183,6 @@ def _make_others(
                 ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, folder / _FILES[Format.QCOW2]],
                 package="qemu-utils",
             )
-    if Format.RAW not in formats:
-        raw.unlink()
 
 
 def _make_disk(recipe: Recipe, folder: Path, programs: Programs | None, raw: Path) -> None:

@@ -1,13 +1,15 @@
-"""The initrd: busybox, dmsetup and the kernel's own modules, all out of the tree that they start.
+"""The initrds: busybox, dmsetup and the kernel's own modules, all out of the tree that they start.
 
-`images/boot/init` is its program. dmsetup makes the verity device from a table, so that no cryptography but
-the kernel's takes part: veritysetup would bring a library of it, and GRUB reads an initrd sector by sector.
+`images/boot/init` starts a node, `images/boot/install` installs one. dmsetup makes the verity device from a
+table, so that no cryptography but the kernel's takes part: veritysetup would bring a library of it, and GRUB
+reads an initrd sector by sector.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from warmroot.errors import StepFailed, UserError
 
 BASE = ("dm-verity", "sha256-ssse3", "sha256-generic", "erofs", "overlay", "ext4")
 """Modules that every image needs to find its root. What is built into the kernel needs no file."""
+_TO_ASK_FOR_AN_ADDRESS = ("af_packet",)
 _LEVEL = 19
 _LIBRARY = re.compile(r"(?:=> )?(/\S+) \(0x[0-9a-f]+\)")
 _INDEX = ("modules.alias", "modules.dep", "modules.softdep")
@@ -33,27 +36,59 @@ def build(tree: Path, kernel: str, drivers: Iterable[str]) -> bytes:
     """
     base = _modules(tree, kernel, BASE)
     wanted = {**base, **_modules(tree, kernel, drivers)}
-    entries = [
-        cpio.file("init", (files("images") / "boot" / "init").read_bytes(), 0o755),
-        cpio.file("modules", "".join(f"/{path}\n" for path in base.values()).encode()),
-        cpio.file("bin/busybox", _program(tree, "usr/bin/busybox"), 0o755),
-        cpio.link("bin/sh", "busybox"),
+    programs = [
         cpio.file("sbin/dmsetup", _program(tree, "usr/sbin/dmsetup"), 0o755),
         *(
             cpio.file(name, (tree / name).read_bytes(), 0o755)
             for name in _libraries(tree, "usr/sbin/dmsetup")
         ),
+        *(cpio.folder(name) for name in ("dev", "proc", "sys", "run", "sysroot")),
+        cpio.link("lib64", "usr/lib64"),
+    ]
+    return _packed(tree, kernel, "init", programs, base, wanted)
+
+
+def installer(tree: Path, kernel: str, drivers: Iterable[str], cards: Iterable[str]) -> bytes:
+    """The initrd that installs a machine, compressed, but for the list of what it writes (`images.pxe`).
+
+    Raises:
+        UserError: the kernel has no such module.
+        StepFailed: the tree lacks busybox.
+    """
+    base = _modules(tree, kernel, _TO_ASK_FOR_AN_ADDRESS)
+    wanted = {**base, **_modules(tree, kernel, drivers)}
+    wanted |= _modules(tree, kernel, cards, field="networkModules")
+    programs = [
+        cpio.file("bin/lease", (files("images") / "boot" / "lease").read_bytes(), 0o755),
+        *(cpio.folder(name) for name in ("dev", "etc", "proc", "sys", "run")),
+    ]
+    return _packed(tree, kernel, "install", programs, base, wanted)
+
+
+def _packed(
+    tree: Path,
+    kernel: str,
+    program: str,
+    more: Iterable[cpio.Entry],
+    base: Mapping[str, str],
+    wanted: Mapping[str, str],
+) -> bytes:
+    """An archive whose init is a program of `images/boot`. `base` is loaded by it, `wanted` by need."""
+    entries = [
+        cpio.file("init", (files("images") / "boot" / program).read_bytes(), 0o755),
+        cpio.file("modules", "".join(f"/{path}\n" for path in base.values()).encode()),
+        cpio.file("bin/busybox", _program(tree, "usr/bin/busybox"), 0o755),
+        cpio.link("bin/sh", "busybox"),
+        *more,
         *(cpio.file(path, (tree / path).read_bytes()) for path in wanted.values()),
         *_index(tree, kernel, wanted.values()),
-        *(cpio.folder(name) for name in ("dev", "proc", "sys", "run", "sysroot")),
         cpio.character_device("dev/console", 5, 1),
         cpio.link("lib", "usr/lib"),
-        cpio.link("lib64", "usr/lib64"),
     ]
     return zstandard.ZstdCompressor(level=_LEVEL, write_checksum=False).compress(cpio.pack(entries))
 
 
-def _modules(tree: Path, kernel: str, names: Iterable[str]) -> dict[str, str]:
+def _modules(tree: Path, kernel: str, names: Iterable[str], field: str = "initrdModules") -> dict[str, str]:
     """Modules and what they need, by name, in the order in which to load them: paths from the root."""
     found: dict[str, str] = {}
     for name in names:
@@ -61,7 +96,7 @@ def _modules(tree: Path, kernel: str, names: Iterable[str]) -> dict[str, str]:
             said = inside(f"finding {name}", tree, "modprobe", "-S", kernel, "--show-depends", name)
         except StepFailed as error:
             raise UserError(
-                f"kernel {kernel} has no module {name}", hint="correct kernel.initrdModules"
+                f"kernel {kernel} has no module {name}", hint=f"correct kernel.{field}"
             ) from error
         for line in said.splitlines():
             kind, _, path = line.strip().partition(" ")
@@ -93,11 +128,13 @@ def _libraries(tree: Path, program: str) -> list[str]:
 def _index(tree: Path, kernel: str, paths: Iterable[str]) -> Iterator[cpio.Entry]:
     """What modprobe looks a device's driver up in, made for these modules alone."""
     scratch = tree / "run" / "initrd"
+    shutil.rmtree(scratch, ignore_errors=True)
     for path in paths:
         target = scratch / path.removeprefix("usr/")
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes((tree / path).read_bytes())
     folder = scratch / "lib/modules" / kernel
+    folder.mkdir(parents=True, exist_ok=True)
     for name in ("modules.order", "modules.builtin", "modules.builtin.modinfo"):
         (folder / name).write_bytes((tree / "usr/lib/modules" / kernel / name).read_bytes())
     inside("indexing the initrd's modules", tree, "depmod", "-b", "/run/initrd", kernel)

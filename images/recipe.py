@@ -78,6 +78,9 @@ class Kernel(Part):
     initrd_modules: tuple[Module, ...] = Field(
         default=(), description="With `package`: drivers of disks and watchdogs that the initrd gets."
     )
+    network_modules: tuple[Module, ...] = Field(
+        default=(), description="With `package`: drivers of network cards for the installer (`--format pxe`)."
+    )
     file: Source | None = Field(default=None, description="The kernel image.")
     initrd: Source | None = Field(default=None, description="Its initrd; needed with `file`.")
     stub: Stub | None = Field(default=None, description="A stub in its place.")
@@ -90,8 +93,12 @@ class Kernel(Part):
             raise ValueError("file and initrd belong together")
         if (self.version is None) != (self.package is not None):
             raise ValueError("give a version with file or stub, and none with package")
-        if self.initrd_modules and self.package is None:
-            raise ValueError("initrdModules needs package")
+        for field, names in (
+            ("initrdModules", self.initrd_modules),
+            ("networkModules", self.network_modules),
+        ):
+            if names and self.package is None:
+                raise ValueError(f"{field} needs package")
         return self
 
 

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from images import kubelet, logins, nodehalf
+from images import initrd, kubelet, logins, nodehalf
 from images.debian import bootstrap, system
 from images.debian.system import Installed
-from images.initrd import build as build_initrd
 from images.parts import Hook
 from images.recipe import File, Recipe
 from images.secureboot import keys, programs, signing
@@ -41,6 +40,8 @@ class Assembled:
     """What a kernel from a package was built with."""
     programs: Programs | None = None
     """What a signed boot image and its loaders are made of; None without Secure Boot."""
+    installer: bytes = b""
+    """The initrd that installs a machine, but for its list; empty if it was not asked for."""
 
 
 def check(recipe: Recipe) -> None:
@@ -71,15 +72,15 @@ def check(recipe: Recipe) -> None:
         kubelet.check(program, recipe.kubelet)
 
 
-def assemble(recipe: Recipe, tree: Path, steps: Steps) -> Assembled:
-    """Makes the new folder `tree`.
+def assemble(recipe: Recipe, tree: Path, steps: Steps, *, installer: bool = False) -> Assembled:
+    """Makes the new folder `tree`; with `installer` also what installs a machine from the network.
 
     Raises:
         UserError: a source file is missing, or paths contradict one another.
         NotInstalled, StepFailed: a program is missing or failed.
     """
     if recipe.debian is not None:
-        return _of_debian(recipe, tree, steps)
+        return _of_debian(recipe, tree, steps, installer)
     with steps.step("tree"):
         tree.mkdir()
         _put_files(recipe, tree)
@@ -94,7 +95,7 @@ def assemble(recipe: Recipe, tree: Path, steps: Steps) -> Assembled:
     return Assembled(_read(kernel.file, "kernel.file"), _read(kernel.initrd, "kernel.initrd"), kernel.version)
 
 
-def _of_debian(recipe: Recipe, tree: Path, steps: Steps) -> Assembled:
+def _of_debian(recipe: Recipe, tree: Path, steps: Steps, installer: bool) -> Assembled:
     assert recipe.debian is not None
     assert recipe.kernel.package is not None
     needed = (
@@ -121,14 +122,16 @@ def _of_debian(recipe: Recipe, tree: Path, steps: Steps) -> Assembled:
         with steps.step("kubelet") as doing:
             listed += kubelet.install(tree, recipe.kubelet_program, recipe.kubelet, doing)
     with steps.step("initrd"):
-        initrd = build_initrd(tree, kernel.version, recipe.kernel.initrd_modules)
+        drivers, cards = recipe.kernel.initrd_modules, recipe.kernel.network_modules
+        started = initrd.build(tree, kernel.version, drivers)
+        installing = initrd.installer(tree, kernel.version, drivers, cards) if installer else b""
     with steps.step("system"):
         enabled = (*_put_scripts(tree, recipe), *recipe.units.enable)
         _put_files(recipe, tree)
         system.set_units(tree, recipe.units.model_copy(update={"enable": enabled}))
         listed = tuple(sorted(listed))
         system.settle(tree, recipe.debian.suite, listed)
-    return Assembled(kernel.image, initrd, kernel.version, listed, kernel.options, signed)
+    return Assembled(kernel.image, started, kernel.version, listed, kernel.options, signed, installing)
 
 
 def _in_boot_images(beside: Path) -> Iterator[Path]:
