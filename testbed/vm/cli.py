@@ -7,14 +7,18 @@ import subprocess
 import sys
 import tempfile
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from images import command
 from testbed.machine.disk import Disk
-from testbed.vm.hardware import Bus, Firmware, Hardware
+from testbed.vm import fulldata
+from testbed.vm.hardware import Bus, Firmware, Hardware, Network
 from testbed.vm.machine import VirtualMachine
+from warmroot.disk import layout
 from warmroot.errors import DiskCorrupt, ForeignDisk, StepFailed, UserError
 
 _POLL = 0.1
@@ -34,30 +38,61 @@ def vm(
     bus: Annotated[Bus, typer.Option(help="What its disk hangs on.")] = Bus.VIRTIO,
     memory: Annotated[int, typer.Option(min=256, help="MiB.")] = 1024,
     boots: Annotated[int, typer.Option(min=1, help="Switch it on again so often after it has reset.")] = 4,
-    keep: Annotated[bool, typer.Option(help="Write to the disk itself instead of a copy.")] = False,
-    read_only: Annotated[bool, typer.Option(help="The disk takes no writes.")] = False,
+    overlay: Annotated[
+        bool, typer.Option("--overlay/--keep", help="Throw changes away at the end, or write to DISK itself.")
+    ] = True,
+    read_only: Annotated[bool, typer.Option("--read-only", help="The disk takes no writes.")] = False,
+    clock: Annotated[
+        datetime | None, typer.Option(help="What its clock says at every start, UTC: a wrong clock.")
+    ] = None,
+    no_network: Annotated[
+        bool, typer.Option("--no-network", help="The network card has a link, and nobody answers.")
+    ] = False,
+    cut_power_after: Annotated[
+        float | None, typer.Option(min=0.0, metavar="SECONDS", help="Pull the plug of the first boot.")
+    ] = None,
+    full_data: Annotated[
+        bool, typer.Option("--full-data", help="The data partition has no space left; not with --keep.")
+    ] = False,
     secure_boot: Annotated[
         Path | None, typer.Option(metavar="KEYS", help="UEFI knows these certificates, and no others.")
     ] = None,
 ) -> None:
     """Boot DISK and show its console until it has reset for the last time. Ctrl-C pulls the plug.
 
-    Each boot is a new QEMU process, so a reset is as good as a power cut. What boots is a copy of the disk.
+    Each boot is a new QEMU process, so a reset is as good as a power cut.
     """
     Hardware(disk, firmware, secure_boot=secure_boot)  # refused before anything is read
     if not disk.is_file():
         raise UserError(f"{disk} is no disk", hint=_MAKE_ONE)
+    if full_data and not overlay:
+        raise UserError("--full-data would fill DISK itself", hint="leave --keep out")
     _check(disk)
     with tempfile.TemporaryDirectory(prefix="warmroot-vm-") as name:
         folder = Path(name)
-        booted = disk if keep else _copy(disk, folder / "disk.raw")
-        hardware = Hardware(booted, firmware, bus, memory, read_only, secure_boot=secure_boot)
+        booted = _prepared(disk, folder, overlay=overlay, full_data=full_data)
+        network = Network.NOWHERE if no_network else Network.HOST
+        hardware = Hardware(
+            booted, firmware, bus, memory, read_only, network=network, clock=clock, secure_boot=secure_boot
+        )
         for number in range(1, boots + 1):
             _say(f"boot {number} of {boots}")
             with VirtualMachine(hardware, folder / "machine") as machine:
                 began = time.monotonic()
-                _follow(machine)
-            _say(f"it reset, or was switched off, after {time.monotonic() - began:.1f} s")
+                cut = _follow(machine, cut_power_after if number == 1 else None)
+            ended = "its plug was pulled" if cut else "it reset, or was switched off,"
+            _say(f"{ended} after {time.monotonic() - began:.1f} s")
+
+
+def _prepared(disk: Path, folder: Path, *, overlay: bool, full_data: bool) -> Path:
+    """What is booted: the disk itself, or a file that keeps what changes."""
+    if full_data:
+        copied = _copy(disk, folder / "disk.raw")
+        with Disk(copied, writable=False) as opened:
+            home = opened.layout()[layout.DATA]
+        fulldata.fill(copied, home)
+        return copied
+    return _layer(disk, folder / "disk.qcow2") if overlay else disk
 
 
 def _check(path: Path) -> None:
@@ -68,6 +103,15 @@ def _check(path: Path) -> None:
         raise UserError(f"{path} is no disk of ours: {error.message}", hint=_MAKE_ONE) from error
 
 
+def _layer(disk: Path, target: Path) -> Path:
+    command.run(
+        "making the layer that changes go to",
+        ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", disk.resolve(), target],
+        package="qemu-utils",
+    )
+    return target
+
+
 def _copy(disk: Path, target: Path) -> Path:
     done = subprocess.run(
         ["cp", "--sparse=always", disk, target], capture_output=True, text=True, check=False
@@ -75,22 +119,24 @@ def _copy(disk: Path, target: Path) -> Path:
     if done.returncode:
         free = shutil.disk_usage(target.parent).free // 2**20
         raise StepFailed(
-            f"the disk can't be copied: {done.stderr.strip()}", hint=f"{free} MiB are free; see --keep"
+            f"the disk can't be copied: {done.stderr.strip()}", hint=f"{free} MiB are free; free some"
         )
     return target
 
 
-def _follow(machine: VirtualMachine) -> None:
-    """Prints what the console says until the machine ends."""
+def _follow(machine: VirtualMachine, seconds: float | None) -> bool:
+    """Prints what the console says until the machine ends, or so many seconds are over: whether they are."""
     shown = 0
+    deadline = time.monotonic() + seconds if seconds is not None else None
     while True:
         running = machine.running
+        cut = deadline is not None and time.monotonic() >= deadline
         said = machine.console()
         sys.stdout.write(said[shown:])
         sys.stdout.flush()
         shown = len(said)
-        if not running:
-            return
+        if cut or not running:
+            return cut and running
         time.sleep(_POLL)
 
 

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
@@ -40,6 +41,24 @@ class Bus(StrEnum):
     NVME = "nvme"
 
 
+class Network(StrEnum):
+    """Where the cable of the network card leads to."""
+
+    HOST = "host"
+    """To this computer, and on."""
+    NOWHERE = "nowhere"
+    """The card has a link, and nobody answers."""
+
+
+@dataclass(frozen=True)
+class Direct:
+    """A kernel that is started without any boot loader, as firmware that got it from the network does."""
+
+    kernel: Path
+    initrd: Path
+    arguments: str
+
+
 _DISKS = {
     Bus.VIRTIO: ["virtio-blk-pci,drive=disk,bootindex=1"],
     Bus.SATA: ["ahci,id=sata", "ide-hd,drive=disk,bus=sata.0,bootindex=1"],
@@ -49,7 +68,10 @@ _DISKS = {
 
 @dataclass(frozen=True)
 class Hardware:
-    """A machine with one disk, one network card and a watchdog. `memory` in MiB."""
+    """A machine with one disk, one network card and a watchdog. `memory` in MiB.
+
+    A disk whose name ends in `.qcow2` is of that form, every other one is raw.
+    """
 
     disk: Path
     firmware: Firmware = Firmware.BIOS
@@ -60,6 +82,12 @@ class Hardware:
     """A new file that gets every write to the disk and every flush, in order (`writelog`)."""
     secure_boot: Path | None = None
     """Folder of certificates that UEFI knows (PK.pem, KEK.pem, db.pem). It starts only what db signed."""
+    network: Network = Network.HOST
+    clock: datetime | None = None
+    """What its clock says when it is switched on, UTC; without it, the time."""
+    direct: Direct | None = None
+    netboot: Path | None = None
+    """A folder with `install.ipxe`: what its firmware starts from the network if the disk starts nothing."""
 
     def __post_init__(self) -> None:
         if self.secure_boot is not None and self.firmware is not Firmware.UEFI:
@@ -103,11 +131,26 @@ def command(hardware: Hardware, surfaces: Surfaces) -> list[str]:
     words += ["-chardev", f"file,id=console,path={surfaces.console}", "-serial", "chardev:console"]
     words += ["-chardev", f"socket,id=shell,path={surfaces.shell},server=on,wait=off"]
     words += ["-serial", "chardev:shell"]
-    words += ["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net", "-device", "i6300esb"]
+    words += [*_network(hardware), "-device", "i6300esb"]
+    if hardware.clock is not None:
+        words += ["-rtc", f"base={hardware.clock:%Y-%m-%dT%H:%M:%S}"]
+    if hardware.direct is not None:
+        direct = hardware.direct
+        words += ["-kernel", str(direct.kernel), "-initrd", str(direct.initrd), "-append", direct.arguments]
     words += ["-blockdev", json.dumps(_block_device(hardware))]
     for device in _DISKS[hardware.bus]:
         words += ["-device", device]
     return words
+
+
+def _network(hardware: Hardware) -> list[str]:
+    net, card = "user,id=net", "virtio-net-pci,netdev=net"
+    if hardware.network is Network.NOWHERE:
+        net = "hubport,id=net,hubid=0"
+    elif hardware.netboot is not None:
+        net += f",tftp={hardware.netboot},bootfile=install.ipxe"
+        card += ",bootindex=2"
+    return ["-netdev", net, "-device", card]
 
 
 def uefi(variables: Path, secure_boot: Path | None = None) -> list[str]:
@@ -156,13 +199,14 @@ def _block_device(hardware: Hardware) -> dict[str, object]:
     a reset, and what a power cut leaves is made from a log of the writes.
     """
     image = _file(hardware.disk)
+    form = "qcow2" if hardware.disk.suffix == ".qcow2" else "raw"
     if hardware.write_log is None:
-        return {"driver": "raw", "node-name": "disk", "read-only": hardware.read_only, "file": image}
+        return {"driver": form, "node-name": "disk", "read-only": hardware.read_only, "file": image}
     hardware.write_log.write_bytes(b"")
     return {
         "driver": "blklogwrites",
         "node-name": "disk",
-        "file": {"driver": "raw", "file": image},
+        "file": {"driver": form, "file": image},
         "log": {"driver": "raw", "file": _file(hardware.write_log)},
         "log-sector-size": 512,
         "log-super-update-interval": 1,

@@ -1,11 +1,24 @@
 """`testbed vm` refuses what it can't boot before it starts anything."""
 
-import pytest
+import json
+import shutil
+import subprocess
+from datetime import datetime
+from typing import ClassVar
 
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from images.disk import install
 from images.secureboot import keys
+from testbed.machine.disk import Disk
 from testbed.setup import debian
-from testbed.vm import cli
-from testbed.vm.hardware import Bus, Firmware, Hardware, Surfaces, command
+from testbed.vm import cli, fulldata
+from testbed.vm.hardware import Bus, Firmware, Hardware, Network, Surfaces, command
+from warmroot.disk import layout
+from warmroot.disk.bootrecord import BootRecord, Slot
+from warmroot.disk.layout import MIB
 from warmroot.errors import StepFailed, UserError
 
 FIRMWARE = pytest.mark.skipif(
@@ -55,3 +68,124 @@ def test_certificates_that_are_not_there_are_named(tmp_path):
     surfaces = Surfaces(tmp_path / "console", tmp_path / "shell", tmp_path / "variables")
     with pytest.raises(StepFailed, match="can't be given the keys"):
         command(Hardware(tmp_path / "disk", Firmware.UEFI, secure_boot=tmp_path / "none"), surfaces)
+
+
+@pytest.fixture
+def surfaces(tmp_path):
+    return Surfaces(tmp_path / "console", tmp_path / "shell", tmp_path / "variables")
+
+
+def after(words, option):
+    return words[words.index(option) + 1]
+
+
+def test_a_clock_is_what_the_machine_starts_with(tmp_path, surfaces):
+    words = command(Hardware(tmp_path / "disk", clock=datetime(2001, 2, 3, 4, 5, 6)), surfaces)
+    assert after(words, "-rtc") == "base=2001-02-03T04:05:06"
+    assert "-rtc" not in command(Hardware(tmp_path / "disk"), surfaces)
+
+
+def test_a_network_that_leads_nowhere_has_a_card_all_the_same(tmp_path, surfaces):
+    words = command(Hardware(tmp_path / "disk", network=Network.NOWHERE), surfaces)
+    assert after(words, "-netdev") == "hubport,id=net,hubid=0"
+    assert "virtio-net-pci,netdev=net" in words
+
+
+def test_the_network_is_started_from_after_the_disk(tmp_path, surfaces):
+    words = command(Hardware(tmp_path / "disk", netboot=tmp_path), surfaces)
+    assert after(words, "-netdev") == f"user,id=net,tftp={tmp_path},bootfile=install.ipxe"
+    order = {word.partition(",")[0]: word[-1] for word in words if "bootindex" in word}
+    assert order == {"virtio-blk-pci": "1", "virtio-net-pci": "2"}
+
+
+def test_an_overlay_is_named_as_what_it_is(tmp_path, surfaces):
+    for name, form in (("disk.raw", "raw"), ("disk.qcow2", "qcow2")):
+        words = command(Hardware(tmp_path / name), surfaces)
+        assert json.loads(after(words, "-blockdev"))["driver"] == form
+
+
+class Recorded:
+    """In the place of a machine: keeps what it was made of, and runs until somebody pulls the plug."""
+
+    made: ClassVar[list] = []
+
+    def __init__(self, hardware, folder):
+        self.hardware, self.running = hardware, True
+        self.made.append(self)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.running = False
+
+    def console(self):
+        return ""
+
+
+@pytest.fixture
+def machines(monkeypatch):
+    monkeypatch.setattr(cli, "VirtualMachine", Recorded)
+    monkeypatch.setattr(Recorded, "made", [])
+    return Recorded.made
+
+
+@pytest.fixture
+def disk(tmp_path):
+    path = tmp_path / "disk.raw"
+    planned = layout.plan(boot_size=MIB, root_size=MIB, data_size=64 * MIB, esp_size=MIB)
+    install(path, planned, {}, BootRecord(1, Slot.A), grub=None, notes={"/a": b"x" * 9000})
+    return path
+
+
+def run_vm(*words):
+    app = typer.Typer()
+    cli.register(app)
+    return CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+
+
+needs_tools = pytest.mark.skipif(
+    not all(map(shutil.which, ("qemu-img", "debugfs", "mke2fs"))), reason="e2fsprogs or qemu-utils is missing"
+)
+
+
+@needs_tools
+def test_each_fault_that_is_asked_for_is_the_machines(machines, disk):
+    words = ("--clock", "2001-02-03", "--no-network", "--read-only", "--cut-power-after", "0", "--boots", "1")
+    result = run_vm(disk, *words)
+    (machine,) = machines
+    about = machine.hardware
+    assert (about.clock, about.network, about.read_only) == (datetime(2001, 2, 3), Network.NOWHERE, True)
+    assert about.disk.suffix == ".qcow2", "what it writes is thrown away"
+    assert "its plug was pulled after" in result.stderr
+
+
+@needs_tools
+def test_a_full_data_partition_is_full_and_still_whole_and_the_disk_itself_is_not_touched(
+    machines, disk, monkeypatch
+):
+    before, looked = disk.read_bytes(), []
+    with Disk(disk, writable=False) as opened:
+        home = opened.layout()[layout.DATA]
+
+    def look(machine, seconds):
+        image = f"{machine.hardware.disk}?offset={home.start}"
+        checked = subprocess.run(["e2fsck", "-fn", image], capture_output=True, text=True, check=False)
+        looked.append((checked.returncode, fulldata._free(image) <= 2, checked.stdout))
+        return False
+
+    monkeypatch.setattr(cli, "_follow", look)
+    run_vm(disk, "--full-data", "--boots", "1")
+    assert looked[0][:2] == (0, True), looked
+    assert disk.read_bytes() == before
+
+
+def test_a_disk_that_is_kept_is_never_filled(disk):
+    with pytest.raises(UserError, match="--full-data would fill DISK itself"):
+        run_vm(disk, "--full-data", "--keep")
+
+
+def test_every_fault_is_documented():
+    said = " ".join(run_vm("--help").output.split())
+    for option in ("overlay", "read-only", "clock", "no-network", "cut-power-after", "full-data"):
+        assert f"--{option}" in said

@@ -33,7 +33,7 @@ def build_one(folder: Path) -> Small:
     key = Ed25519PrivateKey.generate()
     public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
     private = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
-    made = build(recipe(f"{public} a test's"), folder / "out", formats=[Format.RAW])
+    made = build(recipe(f"{public} a test's"), folder / "out", formats=[Format.RAW, Format.PXE])
     return Small(made, private)
 
 
