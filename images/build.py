@@ -87,7 +87,7 @@ def build(
         if Format.PXE in formats and recipe.debian is None:
             raise UserError("the format pxe needs a recipe with debian: its programs install a machine")
         tree.check(recipe)
-        _check_space(recipe, out.parent)
+        _check_space(recipe, out.parent, formats)
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         manifest, assembled = _build(recipe, partial, steps, installer=Format.PXE in formats)
@@ -151,12 +151,13 @@ def _list_packages(manifest: Manifest, suite: str, assembled: Assembled, folder:
     (folder / KERNEL_OPTIONS).write_text(assembled.kernel_options)
 
 
-def _check_space(recipe: Recipe, folder: Path) -> None:
-    """What a build needs at once: the tree, its image, and the image's copy on a disk. Files are small."""
+def _check_space(recipe: Recipe, folder: Path, formats: Collection[Format]) -> None:
+    """What a build needs at once: the tree, its image, that image's copies on a disk and in chunks."""
+    # A recipe of files alone is small.
     if recipe.debian is None:
         return
     there = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
-    needed = 4 * recipe.partitions.root
+    needed = (4 + (Format.PXE in formats)) * recipe.partitions.root
     free = shutil.disk_usage(there).free
     if free < needed:
         raise UserError(

@@ -11,8 +11,6 @@ from pathlib import Path
 from images.debian.system import inside
 from images.parts import User
 
-PACKAGES = ("openssh-server",)
-"""Debian packages that keys need."""
 UNITS = ("ssh.service",)
 FILES = {
     "sshd.conf": "etc/ssh/sshd_config.d/10-warmroot.conf",
@@ -21,6 +19,11 @@ FILES = {
 """What keys bring from `images/node`, and where to."""
 _HOMES = "usr/lib/tmpfiles.d/warmroot-homes.conf"
 _NO_LOGIN_YET = "etc/tmpfiles.d/systemd-nologin.conf"
+
+
+def packages(users: Sequence[User]) -> tuple[str, ...]:
+    """Debian packages that they need."""
+    return (*(("passwd",) if users else ()), *(("openssh-server",) if wanted(users) else ()))
 
 
 def wanted(users: Sequence[User]) -> bool:

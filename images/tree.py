@@ -101,7 +101,7 @@ def _of_debian(recipe: Recipe, tree: Path, steps: Steps, installer: bool) -> Ass
     needed = (
         *(nodehalf.PACKAGES if recipe.proxy else ()),
         *(kubelet.PACKAGES if recipe.kubelet_program else ()),
-        *(logins.PACKAGES if logins.wanted(recipe.users) else ()),
+        *logins.packages(recipe.users),
     )
     debian = recipe.debian.model_copy(update={"packages": (*recipe.debian.packages, *needed)})
     with steps.step("packages") as doing:
@@ -115,16 +115,16 @@ def _of_debian(recipe: Recipe, tree: Path, steps: Steps, installer: bool) -> Ass
         kernel = system.unpack_kernel(tree, package)
         system.remove(tree, recipe.remove)
         system.index_modules(tree, kernel)
+    with steps.step("initrd"):
+        drivers, cards = recipe.kernel.initrd_modules, recipe.kernel.network_modules
+        started = initrd.build(tree, kernel.version, drivers)
+        installing = initrd.installer(tree, kernel.version, drivers, cards) if installer else b""
     if recipe.proxy:
         with steps.step("proxy"):
             listed += nodehalf.install(tree)
     if recipe.kubelet_program is not None:
         with steps.step("kubelet") as doing:
             listed += kubelet.install(tree, recipe.kubelet_program, recipe.kubelet, doing)
-    with steps.step("initrd"):
-        drivers, cards = recipe.kernel.initrd_modules, recipe.kernel.network_modules
-        started = initrd.build(tree, kernel.version, drivers)
-        installing = initrd.installer(tree, kernel.version, drivers, cards) if installer else b""
     with steps.step("system"):
         enabled = (*_put_scripts(tree, recipe), *recipe.units.enable)
         _put_files(recipe, tree)

@@ -8,6 +8,7 @@ import pytest
 from images import recipe as recipes
 from images.build import build
 from images.parts import Debian
+from images.timing import Steps
 from os_proxy.core import trials
 from os_proxy.core.trials import Ending
 from testbed.vm.hardware import Bus, Firmware
@@ -158,6 +159,9 @@ def test_a_disk_that_cannot_be_written_boots_the_good_slot_and_says_so(worker):
 def test_a_package_that_does_not_exist_is_named_and_nothing_is_left(tmp_path):
     recipe = recipes.find("debian-worker")
     wrong = recipe.model_copy(update={"debian": Debian(suite="trixie", packages=("no-such-package",))})
-    with pytest.raises(StepFailed, match="no-such-package"):
-        build(wrong, tmp_path / "out")
+    heard = []
+    with pytest.raises(StepFailed, match="Unable to locate package no-such-package") as raised:
+        build(wrong, tmp_path / "out", Steps(heard.append))
+    assert "correct debian.packages" in raised.value.hint
+    assert {report.step for report in heard} == {"packages"}, "before anything that takes longer"
     assert list(tmp_path.iterdir()) == []

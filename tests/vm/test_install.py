@@ -69,9 +69,10 @@ def test_firmware_finds_an_empty_disk_starts_the_installer_and_then_the_disk_in_
 def test_one_changed_byte_on_the_server_is_refused_and_the_disk_starts_nothing(place):
     chunk = max((place / NAME / "chunks").iterdir(), key=lambda path: path.name)
     data = chunk.read_bytes()
-    chunk.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    changed = data[:-1] + bytes([data[-1] ^ 1])
+    chunk.write_bytes(changed)
     with ReleaseServer(place) as server, installer(place, server) as machine:
         machine.wait_for(f"FAILED .*/chunks/{chunk.name} is not what this installer was made for", INSTALLED)
     with (place / "disk.raw").open("rb") as disk:
         assert disk.read(MIB) == bytes(MIB), "no partition table, no boot code"
-        assert data not in iter(lambda: disk.read(len(data)), b"")
+        assert changed not in iter(lambda: disk.read(len(changed)), b"")
