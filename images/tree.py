@@ -107,7 +107,9 @@ def _of_debian(recipe: Recipe, tree: Path, steps: Steps, installer: bool) -> Ass
     with steps.step("packages") as doing:
         fetched = tree.with_name("fetched")
         beside = programs.PACKAGES if recipe.secure_boot else ()
-        package = bootstrap.bootstrap(debian, recipe.kernel.package, tree, fetched, doing, beside)
+        package = bootstrap.bootstrap(
+            debian, recipe.kernel.package, tree, fetched, doing=doing, beside=beside
+        )
         signed = programs.unpack(fetched / bootstrap.BESIDE) if beside else None
         listed = system.packages(tree, package, *_in_boot_images(fetched / bootstrap.BESIDE))
         logins.add(tree, recipe.users)

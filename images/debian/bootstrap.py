@@ -64,6 +64,7 @@ def bootstrap(
     kernel: str,
     tree: Path,
     fetched: Path,
+    *,
     doing: Callable[[str], None] = lambda _: None,
     beside: Sequence[str] = (),
 ) -> Path:
@@ -100,6 +101,8 @@ def bootstrap(
         ],
         package="mmdebstrap",
         environment={
+            # It starts a Python for each package: the system's, not one that this process was started with.
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
             "SOURCE_DATE_EPOCH": str(command.EPOCH),
             "WARMROOT_FETCHED": str(fetched.resolve()),
             "WARMROOT_KERNEL": kernel,

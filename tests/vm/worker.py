@@ -67,9 +67,9 @@ class Line:
     def _bootstrap(self, real):
         kept, packages = self.folder / "tree", self.folder / "fetched"
 
-        def once(debian, kernel, tree, fetched, doing, beside):
+        def once(debian, kernel, tree, fetched, *, doing, beside):
             if not kept.exists():
-                real(debian, kernel, kept, packages, doing, programs.PACKAGES)
+                real(debian, kernel, kept, packages, doing=doing, beside=programs.PACKAGES)
             for source, target in ((kept, tree), (packages, fetched)):
                 subprocess.run(["cp", "-a", source, target], check=True)
             return next(fetched.glob("*.deb"))
