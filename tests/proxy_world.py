@@ -379,13 +379,12 @@ class World:
         self.bring_settings()
         for unit in change.restart:
             self._spend("restart")
-            files = files_of(unit, self.etc)
-            if any(UNKNOWN in file.data for file in files.values()):
+            if any(UNKNOWN in file.data for file in files_of(unit, self.etc).values()):
                 raise ConfigRefused(f"{unit} does not start with them")
-            self.took_notice[unit] = files
+            self.took_notice[unit] = files_of(unit, self.etc)
 
     def all_took_notice(self):
-        return all(self.took_notice[unit] == files_of(unit, self.etc) for unit in READERS)
+        return self.took_notice == {unit: files_of(unit, self.etc) for unit in READERS}
 
     def content(self, slot, image=None):
         """The release that a slot holds wholly, every byte of it; None if it holds none."""
@@ -491,7 +490,6 @@ class HostOf:
 
 
 def files_of(unit, files):
-    """The files that a unit reads when it starts."""
     return {path: file for path, file in files.items() if unit in file.restart}
 
 

@@ -12,7 +12,6 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import Any
 
 from warmroot import canonical
@@ -119,10 +118,10 @@ def parse(text: str) -> NodeConfig:
         limits=tuple(_limit(f"limits[{at}]", one) for at, one in enumerate(_list(tree, "limits"))),
         files=tuple(_file(f"files[{at}]", one) for at, one in enumerate(_list(tree, "files"))),
     )
-    paths = [PurePosixPath(one.path) for one in found.files]
+    paths = [one.path for one in found.files]
     check(len(set(paths)) == len(paths), "config.files names one path twice")
     for path in paths:
-        inside = [one for one in paths if path in one.parents]
+        inside = any(one.startswith(f"{path}/") for one in paths)
         check(not inside, f"config.files: {path} is a file, and the folder of another")
     return found
 
