@@ -102,7 +102,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     for item in items:
         if item.get_closest_marker("long") and "WARMROOT_LONG" not in os.environ:
-            item.add_marker(pytest.mark.skip(reason="it takes a quarter of an hour: `make vm` runs it"))
+            item.add_marker(pytest.mark.skip(reason="CI has no time for it: `make vm` runs it"))
         for marker in item.iter_markers():
             if reason := _lacking(marker.name):
                 if "CI" in os.environ:

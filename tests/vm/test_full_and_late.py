@@ -13,7 +13,7 @@ from tests.vm.worker import UP, Worker, machine_status, removed
 from warmroot.disk import layout
 from warmroot.disk.bootrecord import BootRecord, Slot
 
-pytestmark = [pytest.mark.image, pytest.mark.vm, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.long, pytest.mark.image, pytest.mark.vm, pytest.mark.timeout(1200)]
 TRIAL = BootRecord(2, Slot.A, Slot.B, 3)
 LATE = timedelta(days=200)
 """Past every expiry of a repository's metadata but its root's, before that of the cluster's certificates."""

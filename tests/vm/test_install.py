@@ -12,7 +12,7 @@ from testbed.vm.hardware import Direct, Hardware
 from testbed.vm.machine import VirtualMachine
 from tests.vm.worker import TO_THE_KERNEL, machine_status, removed
 
-pytestmark = [pytest.mark.image, pytest.mark.vm, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.long, pytest.mark.image, pytest.mark.vm, pytest.mark.timeout(1200)]
 MIB = 1 << 20
 INSTALLED = 400
 """Seconds, on a busy machine, to fetch and write a small system under QEMU's translator."""

@@ -9,7 +9,7 @@ import pytest
 from images import diff
 from tests.vm.worker import removed
 
-pytestmark = [pytest.mark.image, pytest.mark.vm, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.long, pytest.mark.image, pytest.mark.vm, pytest.mark.timeout(1200)]
 
 
 def sums(folder: Path) -> dict[str, str]:
