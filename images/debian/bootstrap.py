@@ -85,6 +85,7 @@ def bootstrap(
     network.write_text(mirror.network())
     options = [f"--aptopt={network}", '--aptopt=APT::Install-Recommends "false"']
     options += [f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in _LEFT_OUT]
+    options.append("--dpkgopt=force-unsafe-io")  # a tree that a power cut tears is not used, but made anew
     command.run(
         "installing Debian packages",
         [
