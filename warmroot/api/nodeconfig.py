@@ -31,7 +31,7 @@ class ConfigFile(Model):
 
     path: str = Field(
         description="Where it is, below /etc. What belongs to the image or to this node is refused.",
-        pattern=r"^/etc(/[A-Za-z0-9._@:+-]{1,128}){1,8}$",
+        pattern=r"^/etc(/[A-Za-z0-9._@:+-]+)+$",
         max_length=512,
     )
     content: str = Field(description="What is in it.", max_length=65536)
