@@ -101,7 +101,7 @@ def is_signed(program):
     return directories[pefile.DIRECTORY_ENTRY["IMAGE_DIRECTORY_ENTRY_SECURITY"]].Size > 0
 
 
-def test_equal_parts_and_keys_give_equal_images_and_loaders(line, bank):
+def test_equal_parts_and_keys_give_equal_images_and_loaders(line, signed, bank):
     parts = programs.unpack(line.folder / "fetched" / bootstrap.BESIDE)
 
     def build():
