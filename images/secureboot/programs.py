@@ -93,14 +93,17 @@ def without_vendor(shim: bytes) -> bytes:
     """A shim that trusts firmware's keys alone, as if it had been built without a distribution's certificate.
 
     Debian's has Debian's in it: whoever can write the EFI partition could put Debian's own signed GRUB in
-    place of ours, and that starts any kernel of Debian's with any initrd.
+    place of ours, and that starts any kernel of Debian's with any initrd. What Debian revoked stays in it:
+    a shim with neither list leaves LoadImage to the firmware (shim.c, shim_init), which knows no kernel inside
+    a signed image.
 
     Raises:
         StepFailed: this is no shim as we know it.
     """
     at, table = section(shim, ".vendor_cert")
     certificate, revoked, begins, revoked_begins = struct.unpack_from("<4I", table)
-    if begins != 16 or revoked_begins != begins + certificate or revoked_begins + revoked > len(table):
+    whole = revoked_begins + revoked <= len(table)
+    if not revoked or begins != 16 or revoked_begins != begins + certificate or not whole:
         raise StepFailed("shim's table of certificates is of an unknown form", hint="report this")
     return shim[:at] + bytes(4) + shim[at + 4 :]
 

@@ -185,8 +185,16 @@ def test_shim_loses_its_vendors_certificate_and_nothing_else():
     at, table = programs.section(after, ".vendor_cert")
     assert struct.unpack_from("<4I", table) == (0, 7, 16, 29)
     assert after[:at] + after[at + 4 :] == before[:at] + before[at + 4 :]
+
+
+@pytest.mark.parametrize(
+    "table",
+    [(1, 1, 64, 65), (1, 1, 16, 18), (1, 100, 16, 17), (1, 0, 16, 17)],
+    ids=["place", "gap", "long", "empty"],
+)
+def test_a_shim_whose_lists_are_not_as_we_know_them_is_left_alone(table):
     with pytest.raises(StepFailed, match="unknown form"):
-        programs.without_vendor(program({".vendor_cert": struct.pack("<4I", 1, 1, 64, 65)}))
+        programs.without_vendor(program({".vendor_cert": struct.pack("<4I", *table) + b"cd"}))
 
 
 @pytest.mark.parametrize(("ours", "accepted"), [(4, False), (5, True), (6, True)])
