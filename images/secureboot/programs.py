@@ -94,8 +94,8 @@ def without_vendor(shim: bytes) -> bytes:
 
     Debian's has Debian's in it: whoever can write the EFI partition could put Debian's own signed GRUB in
     place of ours, and that starts any kernel of Debian's with any initrd. What Debian revoked stays in it:
-    a shim with neither list leaves LoadImage to the firmware (shim.c, shim_init), which knows no kernel inside
-    a signed image.
+    a shim with neither list leaves LoadImage to the firmware (shim.c, shim_init), which would not start the
+    unsigned kernel that is inside a signed image.
 
     Raises:
         StepFailed: this is no shim as we know it.
