@@ -50,12 +50,6 @@ PACKAGES = (
     Package("qemu-utils", Tier.TEST, "qemu-img", "machine images"),
     Package("osslsigncode", Tier.TEST, "osslsigncode", "machine images, Secure Boot"),
     Package("sbsigntool", Tier.TEST, "sbverify", "machine images, comparison of signatures"),
-    Package(
-        "grub-efi-amd64-signed",
-        Tier.TEST,
-        "/usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed",
-        "machine images, what others signed",
-    ),
     Package("openjdk-17-jdk-headless", Tier.DEMO, "/usr/lib/jvm/*17*/bin/javac", "Java archives"),
     Package("maven", Tier.DEMO, "mvn", "Java applications"),
     Package("nginx-light", Tier.TEST, "nginx", "comparison of serving speed"),

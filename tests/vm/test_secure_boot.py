@@ -3,7 +3,6 @@
 import base64
 import datetime
 import subprocess
-from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -18,7 +17,7 @@ from images.secureboot import keys, loaders, programs, signing, uki, variables
 from testbed.machine.disk import Disk, volume
 from testbed.machine.fat import Fat
 from testbed.vm.hardware import Firmware
-from tests.vm.worker import TO_THE_KERNEL, Worker, machine_status, removed
+from tests.vm.worker import FOREIGN, TO_THE_KERNEL, Worker, machine_status, removed
 from warmroot.disk import layout
 from warmroot.disk.bootrecord import BootRecord, Slot
 
@@ -26,7 +25,6 @@ pytestmark = [pytest.mark.image, pytest.mark.vm, pytest.mark.timeout(900)]
 GOOD = BootRecord(1, Slot.A)
 FROM_FIRMWARE = 60
 """Seconds, on a busy machine, until firmware or shim has refused."""
-DEBIANS_GRUB = Path("/usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed")
 VARIABLE = "/sys/firmware/efi/efivars/db-d719b2cb-3d3a-4596-a3bc-dad00e67656f"
 
 
@@ -179,9 +177,13 @@ def test_a_loader_with_one_changed_byte_is_not_started(machine_of, name, says):
 @pytest.mark.parametrize(("by_vendor", "says"), [(True, "Welcome to GRUB"), (False, "Security Violation")])
 def test_what_the_distribution_signed_starts_with_its_own_shim_alone(machine_of, line, bank, by_vendor, says):
     """Debian's GRUB in place of ours would start Debian's kernels with anybody's initrd."""
-    machine_of.replace_loader("grubx64.efi", DEBIANS_GRUB.read_bytes())
+    beside = line.folder / "fetched" / bootstrap.BESIDE
+    package = next(beside.glob(f"{FOREIGN}_*.deb"))
+    subprocess.run(["dpkg-deb", "--extract", package, machine_of.worker.folder], check=True)
+    foreign = machine_of.worker.folder / "usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed"
+    machine_of.replace_loader("grubx64.efi", foreign.read_bytes())
     if by_vendor:
-        its_own = programs.unpack(line.folder / "fetched" / bootstrap.BESIDE).shim
+        its_own = programs.unpack(beside).shim
         machine_of.replace_loader("BOOTX64.EFI", signing.sign(its_own, keys.load(bank)))
     with machine_of.on() as machine:
         machine.wait_for(says, FROM_FIRMWARE)

@@ -24,6 +24,8 @@ from warmroot.release import keys
 from warmroot.release import manifest as manifests
 from warmroot.release.repository import ONLINE, Repository
 
+FOREIGN = "grub-efi-amd64-signed"
+"""A package with a loader that Debian signed. It is fetched for tests and installed nowhere."""
 TO_THE_KERNEL = 150
 """Seconds, on a busy machine, until the initrd speaks."""
 UP = 300
@@ -69,7 +71,8 @@ class Line:
 
         def once(debian, kernel, tree, fetched, *, doing, beside):
             if not kept.exists():
-                real(debian, kernel, kept, packages, doing=doing, beside=programs.PACKAGES)
+                beside = (*programs.PACKAGES, FOREIGN)
+                real(debian, kernel, kept, packages, doing=doing, beside=beside)
             for source, target in ((kept, tree), (packages, fetched)):
                 subprocess.run(["cp", "-a", source, target], check=True)
             return next(fetched.glob("*.deb"))
