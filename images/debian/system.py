@@ -133,6 +133,9 @@ def set_units(tree: Path, units: Units) -> None:
     Raises:
         StepFailed: a unit that is to be enabled does not exist.
     """
+    # Where a unit has one of these besides, systemctl asks a program of packaging that no node has.
+    for path in (*tree.glob("etc/init.d"), *tree.glob("etc/rc?.d")):
+        _delete(path)
     lines = [*(f"enable {unit}" for unit in units.enable), "disable *"]
     preset = tree / _PRESET
     preset.parent.mkdir(parents=True, exist_ok=True)
