@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from pathlib import Path
 from types import TracebackType
 
 from warmroot.disk import gpt
 from warmroot.disk.bootrecord import SECTOR, BootRecord, newest
 from warmroot.disk.layout import BOOTSTATE, COPY_OFFSETS, Layout, Partition
+from warmroot.errors import StepFailed
 
 
 class Disk:
@@ -84,6 +87,24 @@ def copies(disk: Disk) -> tuple[bytes, bytes]:
     state = volume(disk, BOOTSTATE)
     first, second = (state.read(offset, SECTOR) for offset in COPY_OFFSETS)
     return first, second
+
+
+def copy(disk: Path, target: Path) -> Path:
+    """Copies a disk file with its holes; gives the copy.
+
+    Raises:
+        StepFailed: there is no room for it.
+    """
+    done = subprocess.run(
+        ["cp", "--sparse=always", disk, target], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        free = shutil.disk_usage(target.parent).free // 2**20
+        raise StepFailed(
+            f"the disk can't be copied: {done.stderr.strip()}",
+            hint=f"{free} MiB are free; free some, or work on the disk itself",
+        )
+    return target
 
 
 def boot_record(path: Path) -> BootRecord | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -14,12 +12,12 @@ from typing import Annotated
 import typer
 
 from images import command
-from testbed.machine.disk import Disk
+from testbed.machine.disk import Disk, copy
 from testbed.vm import fulldata
 from testbed.vm.hardware import Bus, Firmware, Hardware, Network
 from testbed.vm.machine import VirtualMachine
 from warmroot.disk import layout
-from warmroot.errors import DiskCorrupt, ForeignDisk, StepFailed, UserError
+from warmroot.errors import DiskCorrupt, ForeignDisk, UserError
 
 _POLL = 0.1
 _MAKE_ONE = "make one: sudo warmroot image build debian-worker"
@@ -87,7 +85,7 @@ def vm(
 def _prepared(disk: Path, folder: Path, *, overlay: bool, full_data: bool) -> Path:
     """What is booted: the disk itself, or a file that keeps what changes."""
     if full_data:
-        copied = _copy(disk, folder / "disk.raw")
+        copied = copy(disk, folder / "disk.raw")
         with Disk(copied, writable=False) as opened:
             home = opened.layout()[layout.DATA]
         fulldata.fill(copied, home)
@@ -109,18 +107,6 @@ def _layer(disk: Path, target: Path) -> Path:
         ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", disk.resolve(), target],
         package="qemu-utils",
     )
-    return target
-
-
-def _copy(disk: Path, target: Path) -> Path:
-    done = subprocess.run(
-        ["cp", "--sparse=always", disk, target], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        free = shutil.disk_usage(target.parent).free // 2**20
-        raise StepFailed(
-            f"the disk can't be copied: {done.stderr.strip()}", hint=f"{free} MiB are free; free some"
-        )
     return target
 
 

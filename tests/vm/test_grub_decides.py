@@ -2,29 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
+from testbed.vm.hardware import Firmware
 from tests.vm import batch, states_disk
-from tests.vm.batch import Answer
-from tests.vm.firmware import Firmware, Machine
+from tests.vm.batch import Asked, disagreements
 from tests.vm.states import State, every_state
 from warmroot.disk.bootrecord import SECTOR, Choice, Source, choose
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(2400)]
 
-CHUNK = 512
-"""States in one boot. GRUB gets slower with every state that it has seen; a boot costs less than that."""
-SECONDS = 1200
-"""Far more than needed, for a machine that does other things as well: a hang ends here, not a slow run."""
 FIRMWARES = pytest.mark.parametrize("firmware", Firmware, ids=lambda firmware: firmware.value)
-
-
-def an_answer(choice: Choice) -> Answer:
-    record = choice.record.encode() if choice.record else b"end=\n"
-    end = record.split(b"end=")[1].split(b"\n")[0].decode()
-    return Answer(choice.slot.value, choice.source.value, end)
 
 
 def trials(states: Sequence[State]) -> list[State]:
@@ -34,54 +23,6 @@ def trials(states: Sequence[State]) -> list[State]:
         for state in states
         if choose(state.copy1, state.copy2) != choose(state.copy1, state.copy2, writable=False)
     ]
-
-
-class Asked:
-    """Some states on one disk, and a machine that asks GRUB about them."""
-
-    def __init__(self, firmware: Firmware, states: Sequence[State], work: Path, **options):
-        self.states = batch.padded(states)
-        self.disk = states_disk.build(work / "disk", self.states, batch.loader(len(self.states)))
-        self.machine = Machine(firmware, self.disk.path, work, **options)
-
-    def disagreements(self, expected: Sequence[Choice]) -> list[str]:
-        output = self.machine.finish(SECONDS)
-        answers = batch.answers(output)
-        assert "ASKED_ALL" in output, f"GRUB stopped after {len(answers)} states: {output[-400:]!r}"
-        assert sorted(answers) == list(range(len(self.states))), "a state has no answer"
-        found = []
-        for number, (choice, copies) in enumerate(zip(expected, self.disk.copies(), strict=True)):
-            if (answers[number], copies) != (an_answer(choice), choice.copies):
-                found.append(
-                    f"{self.states[number]}: GRUB says {answers[number]}, the model {an_answer(choice)}; "
-                    f"GRUB left {copies}, the model {choice.copies}"
-                )
-        return found
-
-
-def disagreements(
-    firmware: Firmware, states: Sequence[State], work: Path, *, readonly: bool = False
-) -> list[str]:
-    """What GRUB and the model disagree about; two machines at a time."""
-    found: list[str] = []
-    chunks = list(enumerate(states[at : at + CHUNK] for at in range(0, len(states), CHUNK)))
-    for pair in (chunks[at : at + 2] for at in range(0, len(chunks), 2)):
-        running: list[Asked] = []
-        try:
-            for number, chunk in pair:
-                folder = work / str(number)
-                folder.mkdir()
-                running.append(Asked(firmware, chunk, folder, readonly=readonly))
-                running[-1].machine.start()
-            for asked in running:
-                found += asked.disagreements(
-                    [choose(one.copy1, one.copy2, writable=not readonly) for one in asked.states]
-                )
-                asked.disk.path.unlink()
-        finally:
-            for asked in running:
-                asked.machine.kill()
-    return found
 
 
 @FIRMWARES

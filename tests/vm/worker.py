@@ -12,7 +12,7 @@ from images import recipe as recipes
 from images.build import BuiltRelease, Format, build
 from images.debian import bootstrap
 from images.secureboot import programs
-from testbed.machine.disk import Disk, boot_record, volume
+from testbed.machine.disk import Disk, boot_record, copy, volume
 from testbed.machine.fat import Fat
 from testbed.vm.hardware import Bus, Firmware, Hardware
 from testbed.vm.machine import VirtualMachine
@@ -90,9 +90,7 @@ class Worker:
 
     @classmethod
     def of(cls, release: Path, folder: Path) -> "Worker":
-        path = folder / "disk.raw"
-        subprocess.run(["cp", "--sparse=always", release / "disk.raw", path], check=True)
-        return cls(path, folder, release)
+        return cls(copy(release / "disk.raw", folder / "disk.raw"), folder, release)
 
     @contextmanager
     def on(self, *, firmware=Firmware.BIOS, bus=Bus.VIRTIO, **more):

@@ -58,13 +58,17 @@ class BootRecord:
             raise ValueError("a slot can't be good and on trial at once")
 
     def _variables(self) -> dict[bytes, bytes]:
-        values = (
-            f"{self.gen:0{GEN_WIDTH}d}",
-            self.good.value,
-            self.next.value if self.next else "-",
-            str(self.left),
-        )
-        return dict(zip(_KEYS, (value.encode() for value in (*values, ":".join(values))), strict=True))
+        return dict(zip(_KEYS, (value.encode() for value in (*self._values, self.end)), strict=True))
+
+    @property
+    def _values(self) -> tuple[str, ...]:
+        trial = self.next.value if self.next else "-"
+        return (f"{self.gen:0{GEN_WIDTH}d}", self.good.value, trial, str(self.left))
+
+    @property
+    def end(self) -> str:
+        """What its last line says: all values. GRUB and the node's scripts name a record by it."""
+        return ":".join(self._values)
 
     def encode(self) -> bytes:
         """The sector, exactly `SECTOR` bytes."""
