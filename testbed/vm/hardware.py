@@ -78,6 +78,8 @@ class Hardware:
     bus: Bus = Bus.VIRTIO
     memory: int = 768
     read_only: bool = False
+    forgetful: bool = False
+    """What is written to the disk is gone with the machine."""
     write_log: Path | None = None
     """A new file that gets every write to the disk and every flush, in order (`writelog`)."""
     secure_boot: Path | None = None
@@ -137,7 +139,7 @@ def command(hardware: Hardware, surfaces: Surfaces) -> list[str]:
     if hardware.direct is not None:
         direct = hardware.direct
         words += ["-kernel", str(direct.kernel), "-initrd", str(direct.initrd), "-append", direct.arguments]
-    words += ["-blockdev", json.dumps(_block_device(hardware))]
+    words += _drive(hardware)
     for device in _DISKS[hardware.bus]:
         words += ["-device", device]
     return words
@@ -192,6 +194,13 @@ def _enrol(certificates: Path, variables: Path) -> None:
             f"firmware can't be given the keys in {certificates}: {done.stderr.strip()[-300:]}",
             hint="make keys with `warmroot image create-keys`",
         )
+
+
+def _drive(hardware: Hardware) -> list[str]:
+    if not hardware.forgetful:
+        return ["-blockdev", json.dumps(_block_device(hardware))]
+    path = str(hardware.disk).replace(",", ",,")
+    return ["-drive", f"file={path},format=raw,if=none,id=disk,snapshot=on,cache=unsafe"]
 
 
 def _block_device(hardware: Hardware) -> dict[str, object]:

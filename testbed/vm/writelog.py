@@ -102,15 +102,32 @@ def prefixes(events: list[Event]) -> Iterator[Crash]:
 def reordered(events: list[Event], chance: random.Random) -> Iterator[Crash]:
     """For ever: disks that kept anything of what was not flushed, some writes torn between two sectors."""
     while True:
-        cut = chance.randint(0, len(events))
-        settled = max((n for n, event in enumerate(events[:cut], 1) if isinstance(event, Flush)), default=0)
-        kept = [event for event in events[:settled] if isinstance(event, Write)]
-        kept += [
-            event if event.durable else _perhaps_torn(event, chance)
-            for event in events[settled:cut]
-            if isinstance(event, Write) and (event.durable or chance.random() < 0.5)
-        ]
-        yield Crash(cut, tuple(kept))
+        yield some(events, chance.randint(0, len(events)), chance)
+
+
+def some(events: list[Event], after: int, chance: random.Random) -> Crash:
+    """A disk that kept anything of what was not flushed within the first `after` events."""
+    settled = max((n for n, event in enumerate(events[:after], 1) if isinstance(event, Flush)), default=0)
+    kept = [event for event in events[:settled] if isinstance(event, Write)]
+    kept += [
+        event if event.durable else _perhaps_torn(event, chance)
+        for event in events[settled:after]
+        if isinstance(event, Write) and (event.durable or chance.random() < 0.5)
+    ]
+    return Crash(after, tuple(kept))
+
+
+def extents(events: list[Event]) -> list[tuple[int, int]]:
+    """Where a log writes at all: (first byte, first byte behind it), in order, none touching the next."""
+    found: list[tuple[int, int]] = []
+    for begin, end in sorted(
+        (one.offset, one.offset + len(one.data)) for one in events if isinstance(one, Write)
+    ):
+        if found and begin <= found[-1][1]:
+            found[-1] = (found[-1][0], max(end, found[-1][1]))
+        else:
+            found.append((begin, end))
+    return found
 
 
 def _perhaps_torn(write: Write, chance: random.Random) -> Write:

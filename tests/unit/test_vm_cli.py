@@ -189,3 +189,12 @@ def test_every_fault_is_documented():
     said = " ".join(run_vm("--help").output.split())
     for option in ("overlay", "read-only", "clock", "no-network", "cut-power-after", "full-data"):
         assert f"--{option}" in said
+
+
+def test_what_a_forgetful_machine_writes_goes_beside_its_disk_whatever_that_is_called(tmp_path):
+    surfaces = Surfaces(tmp_path / "console", tmp_path / "shell", tmp_path / "variables")
+    words = command(Hardware(tmp_path / "a,b", forgetful=True), surfaces)
+    (drive,) = (words[at + 1] for at, word in enumerate(words) if word == "-drive")
+    assert drive.startswith(f"file={tmp_path}/a,,b,format=raw,")
+    assert "snapshot=on" in drive
+    assert "-blockdev" not in words
