@@ -14,6 +14,7 @@ from images.parts import User
 UNITS = ("ssh.service",)
 FILES = {
     "sshd.conf": "etc/ssh/sshd_config.d/10-warmroot.conf",
+    "host-key": "usr/lib/warmroot/host-key",
     "ssh-keys.conf": "usr/lib/systemd/system/ssh.service.d/10-warmroot.conf",
 }
 """What keys bring from `images/node`, and where to."""
