@@ -1,31 +1,26 @@
 """Secure Boot with keys of our own: what they signed starts, and nothing else does, whoever signed it."""
 
-import base64
-import datetime
 import subprocess
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from images.build import sums
 from images.debian import bootstrap
 from images.diff import between
 from images.parts import SecureBoot
 from images.recipe import Compression
-from images.secureboot import keys, loaders, programs, signing, uki, variables
+from images.secureboot import keys, loaders, programs, signing, uki
 from testbed.machine.disk import Disk, volume
 from testbed.machine.fat import Fat
 from testbed.vm.hardware import Firmware
-from tests.vm.worker import FOREIGN, TO_THE_KERNEL, Worker, machine_status, removed
+from tests.vm.worker import FOREIGN, TO_THE_KERNEL, Worker, removed
 from warmroot.disk import layout
 from warmroot.disk.bootrecord import BootRecord, Slot
 
 pytestmark = [pytest.mark.image, pytest.mark.vm, pytest.mark.timeout(900)]
 GOOD = BootRecord(1, Slot.A)
-FROM_FIRMWARE = 60
+FROM_FIRMWARE = 90
 """Seconds, on a busy machine, until firmware or shim has refused."""
-VARIABLE = "/sys/firmware/efi/efivars/db-d719b2cb-3d3a-4596-a3bc-dad00e67656f"
 
 
 @pytest.fixture(scope="module")
@@ -114,34 +109,15 @@ def test_the_kernels_arguments_of_a_signed_release_can_be_compared(first_release
     assert (head.before, head.after is not None) == (None, True)
 
 
-def test_a_signed_trial_starts_in_its_slot_and_the_kernel_is_locked_down(machine_of):
+def test_a_signed_trial_starts_in_its_slot_and_costs_a_try(machine_of):
     machine_of.worker.fill(Slot.B)
     machine_of.worker.set_record(GOOD.succeed(next=Slot.B, left=3))
     with machine_of.on() as machine:
-        status = machine_status(machine)
-        assert (status["slot"], status["state"], status["failed"]) == ("B", "trial", "none")
-        assert machine_of.worker.record().left == 2
-        assert "Secure boot enabled" in machine.run("dmesg").output
-        assert "[integrity]" in machine.run("cat /sys/kernel/security/lockdown").output
-        assert machine.run("cat /proc/cmdline").output.startswith(
-            f"wr.slot=B wr.hash={machine_of.worker.root_hash}"
-        )
-        firmware_takes_signed_changes_alone(machine, machine_of.bank)
-
-
-def firmware_takes_signed_changes_alone(machine, bank):
-    """Real firmware judges what `create-keys` writes: the same change, a day later than the one it has."""
-    certificates = [
-        x509.load_pem_x509_certificate((bank / f"{name}.pem").read_bytes()) for name in ("db", "KEK")
-    ]
-    key = load_pem_private_key((bank / "KEK.key").read_bytes(), None)
-    tomorrow = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1)
-    change = variables.change("db", *certificates, key, tomorrow)
-    assert machine.run(f"mountpoint -q {VARIABLE.rpartition('/')[0]} && chattr -i {VARIABLE}").status == 0
-    for data, taken in ((change[:-1] + b"x", False), (change, True)):
-        text = base64.b64encode(b"\x27\0\0\0" + data).decode()
-        done = machine.run(f"echo {text} | base64 -d >/run/change; dd if=/run/change of={VARIABLE} bs=64k")
-        assert (done.status == 0) is taken, done.output
+        machine.wait_for("hands over to systemd", TO_THE_KERNEL)
+        said = machine.console()
+    assert "EFI stub: UEFI Secure Boot is enabled." in said
+    assert f"slot=B hash={machine_of.worker.root_hash}" in said
+    assert machine_of.worker.record().left == 2
 
 
 def test_a_trial_with_one_changed_byte_is_refused_costs_its_try_and_the_good_slot_starts(machine_of):
