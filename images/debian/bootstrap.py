@@ -78,24 +78,49 @@ def bootstrap(
         StepFailed: there is no such package, no network, or a signature is not Debian's.
     """
     fetched.mkdir()
-    packages = sorted({*REQUIRED, *debian.packages})
+    needed = debian.model_copy(update={"packages": (*REQUIRED, *debian.packages)})
+    options = ["--variant=essential", f"--customize-hook={_FETCH}"]
+    options += [f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in _LEFT_OUT]
+    asked = {
+        "WARMROOT_FETCHED": str(fetched.resolve()),
+        "WARMROOT_KERNEL": kernel,
+        "WARMROOT_BESIDE": BESIDE,
+        "WARMROOT_PACKAGES_BESIDE": " ".join(beside),
+    }
+    install(needed, tree, options, asked, doing)
+    found = sorted(fetched.glob("*.deb"))
+    if len(found) != 1:
+        raise StepFailed(f"no package of the kernel {kernel} was fetched", hint="check kernel.package")
+    return found[0]
+
+
+def install(
+    debian: Debian,
+    tree: Path,
+    options: Sequence[str],
+    environment: Mapping[str, str],
+    doing: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Fills the new folder `tree` with packages, without those that they only recommend.
+
+    `options` are mmdebstrap's, its hooks see `environment`, and `doing` hears what it says.
+
+    Raises:
+        NotInstalled: mmdebstrap or apt is missing.
+        StepFailed: there is no such package, no network, or a signature is not Debian's.
+    """
     # In a file: a proxy's password must neither be seen in the list of processes nor in an error.
-    network = fetched.with_name("network.conf")
+    network = tree.with_name("network.conf")
     network.touch(0o600)
     network.write_text(mirror.network())
-    options = [f"--aptopt={network}", '--aptopt=APT::Install-Recommends "false"']
-    options += [f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in _LEFT_OUT]
-    options.append("--dpkgopt=force-unsafe-io")  # a tree that a power cut tears is not used, but made anew
     command.run(
         "installing Debian packages",
         [
-            "mmdebstrap",
-            "--mode=root",
-            "--variant=essential",
-            "--format=directory",
-            *options,
-            f"--include={','.join(packages)}",
-            f"--customize-hook={_FETCH}",
+            *("mmdebstrap", "--mode=root", "--format=directory"),
+            # A tree that a power cut tears is not used, but made anew.
+            "--dpkgopt=force-unsafe-io",
+            *(f"--aptopt={network}", '--aptopt=APT::Install-Recommends "false"', *options),
+            f"--include={','.join(sorted(set(debian.packages)))}",
             debian.suite,
             tree,
             *_sources(debian),
@@ -105,19 +130,12 @@ def bootstrap(
             # It starts a Python for each package: the system's, not one that this process was started with.
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
             "SOURCE_DATE_EPOCH": str(command.EPOCH),
-            "WARMROOT_FETCHED": str(fetched.resolve()),
-            "WARMROOT_KERNEL": kernel,
-            "WARMROOT_BESIDE": BESIDE,
-            "WARMROOT_PACKAGES_BESIDE": " ".join(beside),
+            **environment,
         },
         each_line=lambda line: doing(line.removeprefix("I: ")) if line.startswith("I: ") else None,
         hint="if a package was not found, correct debian.packages or kernel.package; else see that"
         " `apt-get update` works on this machine, and that the disk is not full",
     )
-    found = sorted(fetched.glob("*.deb"))
-    if len(found) != 1:
-        raise StepFailed(f"no package of the kernel {kernel} was fetched", hint="check kernel.package")
-    return found[0]
 
 
 def fields(package: Path, *names: str) -> Mapping[str, str]:

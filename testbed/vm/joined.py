@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -15,6 +15,8 @@ from testbed.vm.machine import VirtualMachine
 from warmroot.errors import StepFailed
 from warmroot.kube import kubeconfig
 
+UNITS = ("warmroot-proxy", "kubelet")
+"""What waits on a machine of ours until it is joined."""
 LEASE_SECONDS = 12
 """A kubelet renews its Lease four times in that; the test bed's control plane waits 16 s for it."""
 
@@ -48,7 +50,9 @@ def _credential(plane: ControlPlane, name: str) -> File:
     return File(own.replace(b"127.0.0.1", HOST_OF_GUESTS.encode()), "0600")
 
 
-def join(machine: VirtualMachine, name: str, content: Mapping[str, File]) -> None:
+def join(
+    machine: VirtualMachine, name: str, content: Mapping[str, File], units: Sequence[str] = UNITS
+) -> None:
     """Puts the files there and starts what waited for them; from the next boot on it starts by itself.
 
     Raises:
@@ -59,7 +63,7 @@ def join(machine: VirtualMachine, name: str, content: Mapping[str, File]) -> Non
         encoded, folder = base64.b64encode(file.data).decode(), path.rpartition("/")[0]
         written = f"echo {encoded} | base64 -d >{path} && chmod {file.mode} {path}"
         command(machine, f"mkdir -p {folder} && {written}")
-    started = "systemctl --no-block start warmroot-proxy kubelet"
+    started = f"systemctl --no-block start {' '.join(units)}"
     command(machine, f"hostname {name} && systemctl daemon-reload && {started}")
 
 

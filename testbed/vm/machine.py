@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from testbed.apps.running import cpu_seconds
 from testbed.controlplane.processes import Program
 from testbed.vm.hardware import Hardware, Surfaces, command
 from warmroot.errors import NotInstalled, ProgramDied
@@ -77,6 +78,12 @@ class VirtualMachine:
     def running(self) -> bool:
         """Whether it neither ended nor reset."""
         return self._program is not None and self._program.alive
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Seconds of processor time that QEMU has taken: less than by the clock where others work, too."""
+        assert self._program is not None
+        return cpu_seconds(self._program.identity.pid)
 
     def console(self) -> str:
         """All that its console said, without the codes that move a terminal's cursor."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from images.recipe import File, Recipe
 
-_UNIT = "testbed-shell.service"
+UNIT = "testbed-shell.service"
 _SERVER = r"""#!/bin/bash
 # A line in is a command in base64; a line out is its status and its output in base64.
 stty -F /dev/ttyS1 raw -echo
@@ -30,11 +30,14 @@ WantedBy=multi-user.target
 """
 
 
+FILES = (
+    File(path="/usr/lib/testbed-shell", mode="0755", content=_SERVER),
+    File(path=f"/usr/lib/systemd/system/{UNIT}", content=_SERVICE),
+)
+"""What it is made of, besides that `UNIT` has to be enabled."""
+
+
 def with_shell(recipe: Recipe) -> Recipe:
     """The same recipe with the shell in it."""
-    added = (
-        File(path="/usr/lib/testbed-shell", mode="0755", content=_SERVER),
-        File(path=f"/usr/lib/systemd/system/{_UNIT}", content=_SERVICE),
-    )
-    units = recipe.units.model_copy(update={"enable": (*recipe.units.enable, _UNIT)})
-    return recipe.model_copy(update={"files": (*recipe.files, *added), "units": units})
+    units = recipe.units.model_copy(update={"enable": (*recipe.units.enable, UNIT)})
+    return recipe.model_copy(update={"files": (*recipe.files, *FILES), "units": units})
