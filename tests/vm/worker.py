@@ -26,9 +26,9 @@ from warmroot.release.repository import ONLINE, Repository
 
 FOREIGN = "grub-efi-amd64-signed"
 """A package with a loader that Debian signed. It is fetched for tests and installed nowhere."""
-TO_THE_KERNEL = 150
+TO_THE_KERNEL = 240
 """Seconds, on a busy machine, until the initrd speaks."""
-UP = 300
+UP = 600
 """Seconds, on a busy machine, until systemd has started everything."""
 
 
