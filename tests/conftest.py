@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # A deadline would measure the machine, not the code. In CI a run must be the same each time.
 hypothesis.settings.register_profile("warmroot", deadline=None, derandomize="CI" in os.environ)
 # For an answer in under a minute; with chance in it, so that many quick runs find what one run does not.
-hypothesis.settings.register_profile("quick", deadline=None, max_examples=40)
+hypothesis.settings.register_profile("quick", deadline=None, max_examples=30)
 hypothesis.settings.load_profile("warmroot")
 
 # A shell's background job ignores Ctrl-C, and so would all that tests start and then interrupt.
