@@ -15,7 +15,7 @@ from warmroot.disk.bootrecord import BootRecord, Slot
 from warmroot.disk.layout import BIOS_GRUB, BOOTSTATE, COPY_OFFSETS, DATA, ESP, boot, root
 from warmroot.errors import ProgramDied
 
-pytestmark = [pytest.mark.image, pytest.mark.vm, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.long, pytest.mark.image, pytest.mark.vm, pytest.mark.timeout(1200)]
 PAGE = Path(__file__).parents[2] / "docs" / "damage.md"
 TRIAL = BootRecord(2, Slot.A, Slot.B, 3)
 SILENCE = 25

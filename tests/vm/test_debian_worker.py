@@ -113,6 +113,7 @@ HANG = "echo 1 >/sys/fs/cgroup/init.scope/cgroup.freeze"
 """Nothing feeds the watchdog when PID 1 stands still."""
 
 
+@pytest.mark.long
 def test_a_trial_that_is_not_confirmed_or_ends_in_emergency_or_hangs_is_taken_back(worker):
     """The guard's service is started by hand: its timer waits ten minutes."""
     worker.fill(Slot.B)

@@ -109,6 +109,7 @@ def test_the_kernels_arguments_of_a_signed_release_can_be_compared(first_release
     assert (head.before, head.after is not None) == (None, True)
 
 
+@pytest.mark.long
 def test_a_signed_trial_starts_in_its_slot_and_costs_a_try(machine_of):
     machine_of.worker.fill(Slot.B)
     machine_of.worker.set_record(GOOD.succeed(next=Slot.B, left=3))
@@ -138,6 +139,7 @@ def test_a_trial_with_one_changed_byte_is_refused_costs_its_try_and_the_good_slo
         assert f"slot=A hash={machine_of.worker.root_hash}" in machine.console()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "says"),
     [("BOOTX64.EFI", "Access Denied"), ("grubx64.efi", "Security Violation")],
@@ -150,6 +152,7 @@ def test_a_loader_with_one_changed_byte_is_not_started(machine_of, name, says):
         assert "warmroot: slot=" not in machine.console()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("by_vendor", "says"), [(True, "Welcome to GRUB"), (False, "Security Violation")])
 def test_what_the_distribution_signed_starts_with_its_own_shim_alone(machine_of, line, bank, by_vendor, says):
     """Debian's GRUB in place of ours would start Debian's kernels with anybody's initrd."""

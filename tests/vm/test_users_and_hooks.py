@@ -9,7 +9,7 @@ from tests.vm.small import COUNTED, UID, USER
 from tests.vm.worker import Worker, machine_status, removed
 from warmroot.disk.bootrecord import Slot
 
-pytestmark = [pytest.mark.image, pytest.mark.vm, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.long, pytest.mark.image, pytest.mark.vm, pytest.mark.timeout(1200)]
 HOOKS = "warmroot-first-boot.service"
 DAY = EPOCH // 86400
 
