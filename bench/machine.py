@@ -48,7 +48,7 @@ def _starts(worker: Worker) -> list[Row]:
         with worker.on() as machine:
             machine.wait_for("hands over to systemd", TO_THE_KERNEL)
             to_initrd.append(time.monotonic() - began)
-            machine.wait_for("^warmroot-status: .*$", UP)
+            machine.wait_for(r"^warmroot-status: .*\n", UP)
             to_status.append(time.monotonic() - began)
             found = _STATUS.search(machine.console())
             assert found is not None

@@ -111,7 +111,8 @@ def _of_debian(recipe: Recipe, tree: Path, steps: Steps, installer: bool) -> Ass
             debian, recipe.kernel.package, tree, fetched, doing=doing, beside=beside
         )
         signed = programs.unpack(fetched / bootstrap.BESIDE) if beside else None
-        listed = system.packages(tree, package, *_in_boot_images(fetched / bootstrap.BESIDE))
+        shown = _in_boot_images(fetched / bootstrap.BESIDE) if beside else ()
+        listed = system.packages(tree, package, *shown)
         logins.add(tree, recipe.users)
     with steps.step("kernel"):
         kernel = system.unpack_kernel(tree, package)

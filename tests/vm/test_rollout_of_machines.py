@@ -113,7 +113,8 @@ class Cell:
 
         def over():
             system = self.scene.os(run.os)
-            said = self.cluster.get(OS, run.os)["status"].get("configRevision", nodeconfig.NONE)
+            status = self.cluster.get(OS, run.os).get("status", {})
+            said = status.get("configRevision", nodeconfig.NONE)
             known = system.observed and system.target == release.digest and said == revision
             return known and system.phase in ENDED
 

@@ -145,5 +145,5 @@ def removed(folder: Path) -> None:
 
 def machine_status(machine: VirtualMachine) -> dict[str, str]:
     """The line that a system which came up writes."""
-    line = machine.wait_for(r"^warmroot-status: .*$", UP)[0]
+    line = machine.wait_for(r"^warmroot-status: .*\n", UP)[0]  # the whole line, not what is written of it yet
     return dict(word.split("=", 1) for word in line.split() if "=" in word)
