@@ -50,7 +50,9 @@ class SystemdBringer:
     def _restart(self, unit: str) -> None:
         done = _run(["systemctl", "restart", unit])
         if done.returncode:
-            said = _run(["journalctl", "--unit", unit, "--lines", str(_LAST_LINES), "--output", "cat"])
+            # Its own words; what systemd says of it tells nobody what to correct.
+            own = ["journalctl", f"_SYSTEMD_UNIT={unit}", "--lines", str(_LAST_LINES), "--output", "cat"]
+            said = _run(own)
             words = " ".join(said.stdout.split())[-600:] or done.stderr.strip()[-300:]
             raise ConfigRefused(f"{unit} does not start with them: {words}")
 

@@ -151,6 +151,11 @@ def test_one_object_moves_two_machines_with_pods_to_the_next_release(cell):
     cell.serving = second
 
 
+def test_what_a_worker_is_open_to_is_what_its_page_says(cell):
+    said = hardening.page(cell.power[BOTH.nodes[0]].machine())
+    assert said == PAGE.read_text(), f"{PAGE} has to say:\n{said}"
+
+
 SETTINGS = {
     "sysctl": {"net.core.somaxconn": "8191"},
     "kubelet": {"maxPods": 77},
@@ -195,6 +200,7 @@ def test_settings_reach_both_machines_without_a_boot_and_pods_run_on(cell):
     assert pods_of(cell) == pods
 
 
+@pytest.mark.long
 def test_settings_that_a_kubelet_refuses_are_taken_back_on_the_first_machine(cell):
     wrong = SETTINGS | {"kubelet": {"maxPods": -5}}
     system = cell.roll(cell.serving, BOTH, config=wrong)
@@ -210,6 +216,7 @@ def test_settings_that_a_kubelet_refuses_are_taken_back_on_the_first_machine(cel
     cell.wait(cell.in_service, "both machines in service, with pods", UP)
 
 
+@pytest.mark.long
 def test_settings_that_nobody_wants_any_more_are_the_images_again(cell):
     system = cell.roll(cell.serving, BOTH)
     assert (system.phase, system.failed) == ("Complete", ())
@@ -219,11 +226,6 @@ def test_settings_that_nobody_wants_any_more_are_the_images_again(cell):
         left = "find /etc -name '90-warmroot*'; cat /etc/motd | grep -c ours"
         assert cell.power[name].machine().run(left).output.strip() == "0"
     cell.kubectl.run("delete", OS.plural, BOTH.os, "--timeout=60s")
-
-
-def test_what_a_worker_is_open_to_is_what_its_page_says(cell):
-    said = hardening.page(cell.power[BOTH.nodes[0]].machine())
-    assert said == PAGE.read_text(), f"{PAGE} has to say:\n{said}"
 
 
 def setting(path, content):
