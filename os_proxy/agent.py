@@ -218,7 +218,7 @@ class Agent:
         failing: bool = False,
     ) -> None:
         phase = decision.phase
-        if failing and phase in (Phase.STAGING, Phase.ACTIVATING):
+        if failing and phase in (Phase.STAGING, Phase.ACTIVATING, Phase.CONFIGURING):
             phase = Phase.FAILED
         report = Report(
             seen=seen,

@@ -60,7 +60,9 @@ def configure(slot: Slot, config: Config | None, files: Files, host: Host) -> No
     try:
         host.configure(wanted)
     except ConfigRefused as refused:
-        _back(slot, before, files, host, wanted)
+        undone = _change([before, *tried, before], host)  # what only the refused ones set stays in the kernel
+        _back(slot, before, files, host, undone)
+        note = replace(note, needs_boot=needs_boot or undone.needs_boot)
         files.write(NOTE, encode(replace(note, state=ConfigState.REFUSED, message=refused.message)))
         raise
     needs_boot = needs_boot or wanted.needs_boot

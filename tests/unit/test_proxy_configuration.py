@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import tomllib
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -25,7 +26,7 @@ from os_proxy.core.configuration import (
     render,
 )
 from os_proxy.core.orders import Goal
-from tests.proxy_world import PowerCut, make_image, new_world
+from tests.proxy_world import PowerCut, World, make_image, new_world
 from warmroot import nodeconfig
 from warmroot.disk.bootrecord import Slot
 from warmroot.errors import ConfigRefused, NodeError
@@ -301,6 +302,27 @@ def test_a_setting_that_needs_a_boot_to_go_says_so_until_there_was_one():
     world = ordered(ordered(new_world(ONE), OTHER), GOOD)
     assert state(world)[2] == "Reboot"
     world.boot()
+    world.settle()
+    assert state(world) == ("Confirmed", nodeconfig.revision(GOOD), "None", None)
+
+
+def test_what_only_refused_settings_set_in_the_kernel_needs_a_boot_to_go():
+    both = nodeconfig.encode({"kubelet": {"unknownField": 1}, "sysctl": {"vm.swappiness": "1"}})
+    world = ordered(ordered(new_world(ONE), GOOD), both)
+    assert state(world) == ("Failed", nodeconfig.revision(GOOD), "Reboot", "ConfigRefused")
+
+
+def test_a_node_on_which_nobody_can_be_asked_says_so_and_goes_on_once_somebody_can():
+    world, real = new_world(ONE), World.configure
+
+    def silent(change):
+        raise NodeError("systemctl could not be asked")
+
+    world.configure = silent
+    ordered(world, GOOD)
+    assert (world.phase, world.error) == ("Failed", "NodeError")
+    world.configure = partial(real, world)
+    world.start_agent()
     world.settle()
     assert state(world) == ("Confirmed", nodeconfig.revision(GOOD), "None", None)
 
