@@ -284,6 +284,9 @@ class Agent:
             case Write():
                 self._stage(step, seen, orders)
             case Place(slot, config):
+                self._ports.surroundings.boot_state.add_arguments(
+                    slot, nodeconfig.parse(config.text).kernel_arguments
+                )
                 files.write(configuring.name_of(slot), config.text.encode())
             case Configure(slot, wanted):
                 self._tell(seen, Decision(step, Phase.CONFIGURING), orders, clock.now())

@@ -6,7 +6,7 @@ only; an `OSError` ends at the adapter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -118,6 +118,13 @@ class BootState(Protocol):
 
     def confirm(self, slot: Slot) -> None:
         """The slot is the good one from now on.
+
+        Raises:
+            ReadOnlyDisk: the change did not stick.
+        """
+
+    def add_arguments(self, slot: Slot, words: Sequence[str]) -> None:
+        """A slot that neither is good nor runs is started with these kernel arguments besides its release's.
 
         Raises:
             ReadOnlyDisk: the change did not stick.

@@ -5,6 +5,7 @@ test needs only to make things happen.
 """
 
 import hashlib
+import json
 import random
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -18,18 +19,19 @@ from os_proxy.backends.staging import Surroundings
 from os_proxy.core import configuration
 from os_proxy.core.orders import Config, Goal, Orders, RebootOrder, Release
 from os_proxy.core.seen import Booted
-from os_proxy.core.status import patch
 from os_proxy.ports import SlotDevices
+from tests.proxy_ports import SimClock, SimFiles, SimInstance, SimSource
 from warmroot import nodeconfig
+from warmroot.disk import arguments
 from warmroot.disk.bootrecord import SECTOR, BootRecord, Slot, choose, decode, newest
-from warmroot.disk.layout import BLOCK, COPY_OFFSETS
-from warmroot.errors import ConfigRefused, DiskFull, ReadOnlyDisk, Truncated, Unknown
+from warmroot.disk.layout import ARGUMENT_OFFSETS, BLOCK, COPY_OFFSETS
+from warmroot.errors import ConfigRefused, ReadOnlyDisk
 from warmroot.nodeconfig import NONE
 from warmroot.release.manifest import Boot, Manifest, Root, Skew, digest
 from warmroot.release.source import Mirrors
 from warmroot.release.verity import build, tree_size
 
-BOOTSTATE_SIZE = 6 * BLOCK
+BOOTSTATE_SIZE = 8 * BLOCK
 ROOT_BLOCKS = 4
 ROOT_SIZE = ROOT_BLOCKS * BLOCK + tree_size(ROOT_BLOCKS)
 BOOT_SIZE = BLOCK
@@ -37,6 +39,8 @@ SLOT_SIZE = ROOT_SIZE + BOOT_SIZE
 DISK_SIZE = BOOTSTATE_SIZE + 2 * SLOT_SIZE
 READERS = ("systemd-sysctl.service", "containerd.service", "kubelet.service", "chrony.service")
 UNKNOWN = b"unknownField"
+DEADLY = "deadly=1"
+"""A kernel argument with which no release comes up."""
 START = {Slot.A: BOOTSTATE_SIZE, Slot.B: BOOTSTATE_SIZE + SLOT_SIZE}
 
 
@@ -60,6 +64,12 @@ class Image:
     @property
     def release(self):
         return Release(self.manifest.version, self.digest, ("sim://releases",))
+
+
+def arguments_of(config):
+    """The revision of the kernel arguments in these settings, as an operator orders them."""
+    words = json.loads(config).get("kernelArguments", ()) if config else ()
+    return nodeconfig.arguments_revision(words)
 
 
 def make_image(seq, *, blocks=ROOT_BLOCKS, healthy=True, shared=1, boot_size=700, **changes):
@@ -167,109 +177,6 @@ class SimDisk:
         self.durable[:] = self.current
 
 
-class SimFiles:
-    """The data partition: each write is whole or did not happen."""
-
-    def __init__(self, content=None, *, spend=lambda kind: None):
-        self.content = dict(content or {})
-        self.spend = spend
-        self.full = False
-
-    def read(self, name):
-        return self.content.get(name)
-
-    def write(self, name, data):
-        if self.full:
-            raise DiskFull("the simulated data partition is full")
-        self.spend("file")
-        self.content[name] = data
-
-    def names(self, folder):
-        return sorted(name for name in self.content if name.startswith(folder + "/"))
-
-    def free(self):
-        return 0 if self.full else 1 << 40
-
-    @contextmanager
-    def spool(self, name):
-        yield SimSpool()
-
-
-class SimSpool:
-    def __init__(self):
-        self.data = bytearray()
-
-    def put(self, offset, data):
-        self.data[offset : offset + len(data)] = data
-
-    def get(self, offset, length):
-        return bytes(self.data[offset : offset + length])
-
-
-class SimSource:
-    """All releases, by path. `bend` may change, cut or refuse what is served."""
-
-    describe = "sim"
-
-    def __init__(self, images):
-        self.blobs = {}
-        for image in images:
-            self.blobs[image.manifest.root.path] = image.root
-            self.blobs[image.manifest.boot.path] = image.boot
-        self.bend = lambda path, start, data: data
-        self.served = []
-
-    def read_range(self, path, start, length):
-        if path not in self.blobs:
-            raise Unknown(f"no {path}")
-        data = self.bend(path, start, self.blobs[path][start : start + length])
-        self.served.append((path, start, len(data)))
-        for at in range(0, len(data), BLOCK):
-            yield data[at : at + BLOCK]
-        if len(data) < length:
-            raise Truncated(f"{path} ended early")
-
-    def read(self, path, max_bytes):
-        raise NotImplementedError
-
-
-class SimInstance:
-    """The OSInstance: orders are set by the test; what is published is merged and counted."""
-
-    def __init__(self):
-        self.wanted = None
-        self.state = {}
-        self.patches = []
-
-    def orders(self):
-        if isinstance(self.wanted, Exception):
-            raise self.wanted
-        return self.wanted
-
-    def status(self):
-        return dict(self.state)
-
-    def publish(self, status):
-        changes = patch(self.state, status)
-        if changes:
-            self.patches.append(changes)
-            self.state = status
-
-    def wait(self, timeout):
-        pass
-
-
-@dataclass
-class SimClock:
-    time: float = 1_000_000.0
-
-    def now(self):
-        return self.time
-
-    def monotonic(self):
-        return self.time
-
-
 @dataclass
 class World:
     """One node with its firmware; everything that survives a power cut is in `disk.durable` and `files`."""
@@ -290,7 +197,8 @@ class World:
         self.orders_made = 0
         self.reboot_wanted = False
         self.tried = []
-        self.rotten = False
+        self.rotten = self.signed = False
+        self.added = ""
         self.etc, self.in_force, self.took_notice = {}, NONE, {}
         if self.disk is None:
             self.disk = SimDisk()
@@ -348,12 +256,13 @@ class World:
                 self.disk.current[offset : offset + SECTOR] = sector
                 self.disk.durable[offset : offset + SECTOR] = sector
             trial = choice.record is not None and choice.slot is choice.record.next
-            found = self.content(choice.slot)
+            found, added = self.content(choice.slot), self.added_to(choice.slot)
             if trial:
-                self.tried.append(found.digest if found else None)
-            if found and found.healthy:
+                name = nodeconfig.target(found.digest, arguments.in_force(added)) if found else None
+                self.tried.append(name)
+            if found and found.healthy and DEADLY not in added:
                 self.boots += 1
-                self.booted_slot, self.running = choice.slot, found
+                self.booted_slot, self.running, self.added = choice.slot, found, added
                 self.bring_settings()
                 self.took_notice = {unit: files_of(unit, self.etc) for unit in READERS}
                 self.start_agent()
@@ -363,7 +272,20 @@ class World:
 
     def booted_now(self):
         root = self.running.manifest.root
-        return Booted(self.booted_slot, root.root_hash, f"boot-{self.boots}", root.data_size, self.in_force)
+        return Booted(
+            self.booted_slot,
+            root.root_hash,
+            f"boot-{self.boots}",
+            root.data_size,
+            self.in_force,
+            arguments.in_force(self.added),
+            self.signed,
+        )
+
+    def added_to(self, slot, image=None):
+        """What the boot loader puts on a slot's command line besides its release's."""
+        data = self.disk.current if image is None else image
+        return arguments.words(bytes(data[ARGUMENT_OFFSETS[slot] :][:SECTOR]))
 
     # -- settings ---------------------------------------------------------------------------------------
 
@@ -400,7 +322,10 @@ class World:
     # -- the invariants, at the moment of each write --------------------------------------------------------
 
     def guard(self, offset, data):
-        if offset < BOOTSTATE_SIZE:
+        places = {place: slot for slot, place in ARGUMENT_OFFSETS.items()}
+        if offset in places:
+            self.guard_arguments(places[offset], data)
+        elif offset < BOOTSTATE_SIZE:
             self.guard_record(offset, data)
         else:
             self.guard_slot(offset, data)
@@ -417,9 +342,18 @@ class World:
         if before and record.good is not before.good:
             assert record.good is self.booted_slot, "I1: only what runs becomes good"
             assert self.content(record.good), "I1: only what is verified becomes good"
+            assert self.added == self.added_to(record.good), "I1: with what it was started with"
         if record.next:
             assert self.rotten or self.content(record.next), "only what was verified is tried"
             assert not self.disk.pending, "only what is durable is tried"
+
+    def guard_arguments(self, slot, data):
+        assert len(data) == SECTOR, "one sector"
+        assert slot is not self.booted_slot, "I2: what runs is started as it was"
+        for sector in self.disk.copies():
+            record = decode(sector)
+            assert record and record.good is not slot, "I2: no copy may call a slot good whose start changes"
+            assert record.next is None, "I3: no copy may try anything while a slot's start changes"
 
     def durable_copy(self, offset):
         return bytes(self.disk.durable[offset : offset + SECTOR])
@@ -448,7 +382,7 @@ class World:
         self.instance.wanted = Orders(
             generation=self.orders_made,
             goal=goal,
-            release=image.release if image else None,
+            release=replace(image.release, arguments=arguments_of(config)) if image else None,
             barred=frozenset(barred),
             bandwidth=bandwidth,
             config=Config(nodeconfig.revision(config), config),

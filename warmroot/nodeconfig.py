@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,17 @@ NONE = ""
 """The revision of a node for which nothing is wanted."""
 MAX_BYTES = 128 * 1024
 """Of the text. An OSInstance carries it, and etcd takes 1.5 MiB for an object."""
-SECTIONS = ("containerd", "files", "kubelet", "limits", "sysctl")
+SECTIONS = ("containerd", "files", "kernelArguments", "kubelet", "limits", "sysctl")
+MAX_ARGUMENTS = 384
+"""Bytes of all kernel arguments: with what says that they are whole, they fill one sector."""
+IMAGE_ARGUMENTS = frozenset(
+    {
+        *("root", "rootflags", "rootfstype", "ro", "rw", "init", "rdinit", "initrd", "noinitrd"),
+        *("panic", "oops", "softlockup_panic", "hung_task_panic", "nowatchdog", "BOOT_IMAGE"),
+        *("dm-mod.create", "dm_verity.dev_wait", "systemd.unit", "systemd.gpt_auto"),
+    }
+)
+"""Kernel arguments that belong to the image: what it starts from, and what ends a start that hangs."""
 IMAGE_KUBELET = frozenset(
     {
         *("apiVersion", "kind", "authentication", "authorization", "cgroupDriver"),
@@ -45,6 +55,8 @@ _PATH = re.compile(r"/etc(/[A-Za-z0-9._@:+-]{1,128}){1,8}")
 _MODE = re.compile(r"0[0-7]{3}")
 _UNIT = re.compile(r"[A-Za-z0-9@_.:-]{1,128}\.(service|socket|timer|target|mount|path)")
 _OURS = re.compile(r"/etc/systemd/system/warmroot-")
+_ARGUMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*(=[A-Za-z0-9_.,:/@+%=-]*)?")
+"""No quotes, blanks, `$` or backslashes: GRUB's script and its environment block give those a meaning."""
 _DOMAIN = re.compile(r"[*%@]?[A-Za-z0-9_.:-]*")
 _LIMIT_TYPES = frozenset({"soft", "hard", "-"})
 _LIMIT_ITEMS = frozenset(
@@ -78,13 +90,16 @@ class ConfigFile:
 
 @dataclass(frozen=True)
 class NodeConfig:
-    """What is wanted of a node's settings. `kubelet` and `containerd` are merged into the image's own."""
+    """What is wanted of a node's settings. `kubelet` and `containerd` are merged into the image's own,
+    `kernel_arguments` are put behind those of the image.
+    """
 
     sysctl: Mapping[str, str] = field(default_factory=dict)
     kubelet: Mapping[str, Any] = field(default_factory=dict)
     containerd: Mapping[str, Any] = field(default_factory=dict)
     limits: tuple[Limit, ...] = ()
     files: tuple[ConfigFile, ...] = ()
+    kernel_arguments: tuple[str, ...] = ()
 
 
 def encode(tree: Mapping[str, Any]) -> str:
@@ -96,6 +111,26 @@ def encode(tree: Mapping[str, Any]) -> str:
 def revision(text: str) -> str:
     """What identifies a configuration: `sha256:` and its digest, or NONE."""
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}" if text else NONE
+
+
+def arguments_revision(arguments: Sequence[str]) -> str:
+    """What identifies kernel arguments: 16 hex digits, or NONE for no more than the image's."""
+    return hashlib.sha256(" ".join(arguments).encode()).hexdigest()[:16] if arguments else NONE
+
+
+def target(digest: str, arguments: str) -> str:
+    """What a node is brought to by a boot: a release, and the revision of its further kernel arguments.
+
+    A release without any is named by its digest alone. One name for both, since both are tried, confirmed,
+    given up and barred together (ADR 23).
+    """
+    return f"{digest}+{arguments}" if arguments else digest
+
+
+def of_target(name: str) -> tuple[str, str]:
+    """The digest and the revision of the kernel arguments that `target` made a name of."""
+    digest, _, arguments = name.partition("+")
+    return digest, arguments
 
 
 def parse(text: str) -> NodeConfig:
@@ -117,6 +152,7 @@ def parse(text: str) -> NodeConfig:
         containerd=_settings("containerd", tree.get("containerd", {}), IMAGE_CONTAINERD),
         limits=tuple(_limit(f"limits[{at}]", one) for at, one in enumerate(_list(tree, "limits"))),
         files=tuple(_file(f"files[{at}]", one) for at, one in enumerate(_list(tree, "files"))),
+        kernel_arguments=_arguments(_list(tree, "kernelArguments")),
     )
     paths = [one.path for one in found.files]
     check(len(set(paths)) == len(paths), "config.files names one path twice")
@@ -162,6 +198,24 @@ def _settings(section: str, tree: object, owned: frozenset[str]) -> dict[str, An
     taken = sorted(owned.intersection(tree))
     check(not taken, f"config.{section}.{', '.join(taken)} belongs to the image")
     return dict(tree)
+
+
+def _arguments(words: Sequence[object]) -> tuple[str, ...]:
+    found: list[str] = []
+    for at, word in enumerate(words):
+        where = f"config.kernelArguments[{at}]"
+        check(
+            isinstance(word, str) and bool(_ARGUMENT.fullmatch(word)), f"{where} {word!r} is not one argument"
+        )
+        assert isinstance(word, str)
+        name = word.partition("=")[0]
+        taken = name in IMAGE_ARGUMENTS or name.startswith("wr.")
+        check(not taken, f"{where}: {name} belongs to the image")
+        found.append(word)
+    check(
+        len(" ".join(found)) <= MAX_ARGUMENTS, f"config.kernelArguments has more than {MAX_ARGUMENTS} bytes"
+    )
+    return tuple(found)
 
 
 def _limit(where: str, tree: object) -> Limit:

@@ -15,6 +15,8 @@ from images import command
 from images.secureboot.programs import Programs, sections
 from warmroot.disk.bootrecord import Slot
 
+SIGNED = "wr.signed=1"
+"""Tells a node that nobody can add to its command line."""
 NAME = "uki.efi"
 """Its name in a boot image; `images/boot/start-signed.cfg` starts it."""
 
@@ -73,7 +75,7 @@ def _ukify(work: Path, slot: Slot, arguments: Sequence[str], head: str, out: Pat
         [
             *(sys.executable, work / "ukify", "build", f"--config={work / 'ukify.conf'}"),
             *(f"--stub={work / head}", "--efi-arch=x64", f"--profile=ID=slot-{slot.value.lower()}"),
-            *(f"--cmdline={' '.join([f'wr.slot={slot}', *arguments])}", f"--output={out}", *more),
+            *(f"--cmdline={' '.join([f'wr.slot={slot}', SIGNED, *arguments])}", f"--output={out}", *more),
         ],
         package="python3",
     )

@@ -118,7 +118,7 @@ def instance_view(instance: Object) -> InstanceView:
         node_uid=next((one["uid"] for one in meta.get("ownerReferences") or () if one["kind"] == "Node"), ""),
         os=spec["os"],
         goal=Goal(spec.get("goal", "None")),
-        digest=release.get("digest"),
+        digest=_target(release),
         release_version=release.get("version", ""),
         sources=tuple(release.get("sources") or ()),
         bandwidth=spec.get("stagingBandwidth"),
@@ -129,7 +129,7 @@ def instance_view(instance: Object) -> InstanceView:
         since=instants.parse(status.get("since")),
         observed=bool(status) and status.get("observedGeneration") == meta.get("generation"),
         boot_id=booted.get("bootID", ""),
-        booted_digest=booted.get("digest"),
+        booted_digest=_target(booted),
         booted_at=instants.parse(booted.get("at")) or 0.0,
         confirmed=bool(booted) and status.get("good") == booted.get("slot"),
         verified_digest=_verified(status, booted.get("slot")),
@@ -152,7 +152,13 @@ def _verified(status: Object, booted: str | None) -> str | None:
     """What the slot holds that is not booted, if it was verified."""
     other = {"A": "B", "B": "A"}.get(booted or "")
     slot = (status.get("slots") or {}).get(other) or {}
-    return slot.get("digest") if slot.get("state") == "Verified" else None
+    return _target(slot) if slot.get("state") == "Verified" else None
+
+
+def _target(raw: Object) -> str | None:
+    """The release of an order, a boot or a slot, with its kernel arguments."""
+    digest = raw.get("digest")
+    return nodeconfig.target(digest, raw.get("argumentsRevision", NONE)) if digest else None
 
 
 def os_view(os: Object) -> OSView:
@@ -207,7 +213,8 @@ def _config(spec: OSSpec | None) -> tuple[Config, str]:
         text = spec.config.text()
     except ValueError as error:
         return OF_THE_IMAGE, f"spec.{error}"
-    return Config(nodeconfig.revision(text), text), ""
+    arguments = nodeconfig.arguments_revision(spec.config.kernel_arguments)
+    return Config(nodeconfig.revision(text), text, arguments), ""
 
 
 def _clears(text: str) -> tuple[tuple[str, float], ...]:

@@ -30,10 +30,10 @@ from os_operator.core.selection import mover_of
 from os_operator.core.waves import Gate, Progress, Standing, advance, steps
 from os_operator.core.windows import ALWAYS, Opening, opening
 from os_operator.core.world import InstanceView, NodeView, OSView, World
+from warmroot import nodeconfig
 from warmroot.api.base import quantity
 from warmroot.api.os import NodePhase, Rollout, WaitReason
 from warmroot.api.osinstance import InstancePhase
-from warmroot.nodeconfig import NONE
 
 Row = tuple[str, Way]
 Pair = tuple[NodeView, InstanceView]
@@ -110,7 +110,7 @@ class Pass:
     def same_target(self) -> bool:
         """Whether the stored status speaks of this target: the release and its settings."""
         status, config = self.os.status, self.os.config.revision
-        return status.target_digest == self.target and (status.config_revision or NONE) == config
+        return status.target_digest == self.target and (status.config_revision or nodeconfig.NONE) == config
 
     def __post_init__(self) -> None:
         self._stray_names = frozenset(node.name for node in self.strays)
@@ -129,17 +129,16 @@ class Pass:
 
 
 def target_of(os: OSView) -> str | None:
-    """The digest that the nodes shall run, if it is known.
+    """What the nodes shall run, if it is known: a release with its kernel arguments.
 
     What the status says counts for as long as the spec is the one that it was computed from: a source that is
     down after a restart changes nothing about a rollout that runs.
     """
     if os.spec is None:
         return None
-    if os.spec.release.digest is not None:
-        return os.spec.release.digest
-    if os.resolution.digest is not None:
-        return os.resolution.digest
+    digest = os.spec.release.digest or os.resolution.digest
+    if digest is not None:
+        return nodeconfig.target(digest, os.config.arguments)
     return os.status.target_digest if os.status.observed_generation == os.generation else None
 
 

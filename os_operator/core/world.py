@@ -71,10 +71,14 @@ class NodeView:
 class Config:
     """Settings of a node by their digest; empty for those of the image. `text` is None where it stays as it
     is in the OSInstance, whose view does not keep it: at 10,000 nodes it would be the operator's memory.
+
+    `arguments` is the revision of the kernel arguments among them. They need a boot that may fail, so they
+    are a part of what a rollout names: every `digest` here is a `nodeconfig.target` (ADR 23).
     """
 
     revision: str = NONE
     text: str | None = field(default="", compare=False)
+    arguments: str = field(default=NONE, compare=False)
 
 
 OF_THE_IMAGE = Config()

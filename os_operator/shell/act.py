@@ -41,6 +41,7 @@ from warmroot.errors import (
 )
 from warmroot.kube.cluster import NODE, OS, OSINSTANCE, PDB, POD, Cluster, Kind, Object
 from warmroot.kube.events import Report, Subject, post
+from warmroot.nodeconfig import of_target
 
 CONTROLLER = "warmroot.io/operator"
 
@@ -241,10 +242,12 @@ def spec_of(orders: Orders) -> Object:
     """
     if orders.order is not None and orders.digest is None:
         raise Bug("a reboot order without a release")
+    digest, arguments = of_target(orders.digest or "")
     release: Object = {
         "version": orders.release_version,
-        "digest": orders.digest,
+        "digest": digest,
         "sources": list(orders.sources),
+        "argumentsRevision": arguments or None,
     }
     config = orders.config
     settings = {"config": config.text or None, "configRevision": config.revision or None}

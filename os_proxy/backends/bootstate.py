@@ -9,10 +9,13 @@ copy 1 always first, the crash enumeration found a torn copy 2 whose repair tore
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from os_proxy.core.seen import BootView
 from os_proxy.ports import BlockDevice
+from warmroot.disk import arguments
 from warmroot.disk.bootrecord import SECTOR, TRIES, BootRecord, Slot, Source, decode, newest
-from warmroot.disk.layout import COPY_OFFSETS
+from warmroot.disk.layout import ARGUMENT_OFFSETS, COPY_OFFSETS
 from warmroot.errors import Bug, ReadOnlyDisk
 
 
@@ -26,7 +29,12 @@ class GrubBootState:
         """What the firmware would decide from."""
         first, second = self._copies()
         _, record = newest(first, second)
-        return BootView(record, record is not None and decode(first) == decode(second))
+        added = {slot: self._partition.read(offset, SECTOR) for slot, offset in ARGUMENT_OFFSETS.items()}
+        return BootView(
+            record,
+            record is not None and decode(first) == decode(second),
+            {slot: arguments.revision(sector) for slot, sector in added.items()},
+        )
 
     def repair(self, good: Slot, next: Slot | None, left: int) -> None:
         """Both copies anew, whatever they were."""
@@ -46,6 +54,10 @@ class GrubBootState:
         """`slot` is good."""
         self._write(self._known().succeed(good=slot, next=None))
 
+    def add_arguments(self, slot: Slot, words: Sequence[str]) -> None:
+        """One sector; nothing starts from it before the slot is activated."""
+        self._put(ARGUMENT_OFFSETS[slot], arguments.encode(words), "the kernel arguments")
+
     def _known(self) -> BootRecord:
         record = self.read().record
         if record is None:
@@ -59,6 +71,9 @@ class GrubBootState:
     def _write(self, record: BootRecord, order: tuple[int, ...] = COPY_OFFSETS) -> None:
         sector = record.encode()
         for offset in order:
-            self._partition.write_through(offset, sector)
-            if self._partition.read(offset, SECTOR) != sector:
-                raise ReadOnlyDisk(f"a boot record written at {offset} of BOOTSTATE was not kept")
+            self._put(offset, sector, "a boot record")
+
+    def _put(self, offset: int, sector: bytes, what: str) -> None:
+        self._partition.write_through(offset, sector)
+        if self._partition.read(offset, SECTOR) != sector:
+            raise ReadOnlyDisk(f"{what} written at {offset} of BOOTSTATE: the disk did not keep it")

@@ -13,6 +13,7 @@ from os_proxy.backends.reboot import Reboot
 from os_proxy.backends.settings import Settings
 from os_proxy.core.configuration import Change
 from os_proxy.core.seen import Booted
+from warmroot.disk import arguments
 from warmroot.disk.bootrecord import Slot
 from warmroot.errors import ForeignDisk, NodeError
 
@@ -66,16 +67,24 @@ class LinuxHost:
 
     def booted(self) -> Booted:
         """See `Host.booted`."""
-        arguments = command_line(self._proc)
-        slot, root_hash = arguments.get("wr.slot"), arguments.get("wr.hash", "")
+        words = command_line(self._proc)
+        slot, root_hash = words.get("wr.slot"), words.get("wr.hash", "")
         if slot not in list(Slot) or not _HASH.fullmatch(root_hash):
             raise ForeignDisk("the kernel command line has no wr.slot and wr.hash of a warmroot image")
         if self._verity is not None:
             self._verity.check(bytes.fromhex(root_hash))
         boot_id = _text(self._proc / "sys/kernel/random/boot_id").strip()
-        offset = arguments.get("wr.off", "")
+        offset = words.get("wr.off", "")
         hash_offset = int(offset) if offset.isascii() and offset.isdigit() else 0
-        return Booted(Slot(slot), bytes.fromhex(root_hash), boot_id, hash_offset, self._settings.in_force())
+        return Booted(
+            Slot(slot),
+            bytes.fromhex(root_hash),
+            boot_id,
+            hash_offset,
+            configuration=self._settings.in_force(),
+            arguments=arguments.in_force(_text(self._proc / "cmdline")),
+            signed="wr.signed" in words,
+        )
 
     def containerd(self) -> Mapping[str, Any]:
         """See `Host.containerd`."""

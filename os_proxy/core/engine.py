@@ -101,17 +101,25 @@ def _decide_known(
 
 def _fallen_back(seen: Seen, record: BootRecord, now: float) -> Decision:
     """Note first, then disarm: the other way round a crash between them would forget why (I7)."""
-    tried = seen.receipts.get(record.next) if record.next else None
-    note = seen.reboot
-    digest = tried.digest if tried else note.digest if note and note.gen == record.gen else None
-    if digest is None:
+    tried = _tried(seen, record)
+    if tried is None:
         return Decision(Disarm(), Phase.FELL_BACK)
-    known = seen.gave_up(digest)
+    known = seen.gave_up(tried)
     if known:
         return Decision(Disarm(), Phase.FELL_BACK, _gave_up(known))
     how, told = ending(seen.boots, seen.booted.slot.other, seen.booted.boot_id)
-    fallback = FallbackNote(digest, FallbackCause.FELL_BACK, now, ending=how, told=told)
+    fallback = FallbackNote(tried, FallbackCause.FELL_BACK, now, ending=how, told=told)
     return Decision(NoteFallback(seen.fallbacks.noting(fallback)), Phase.FELL_BACK, _gave_up(fallback))
+
+
+def _tried(seen: Seen, record: BootRecord) -> str | None:
+    """What the slot of a trial held, and what it was started with; as it was ordered, where that is known."""
+    note, receipt = seen.reboot, seen.receipts.get(record.next) if record.next else None
+    if note and note.gen == record.gen:
+        return note.digest
+    if receipt is None or record.next is None:
+        return None
+    return nodeconfig.target(receipt.digest, seen.arguments_of(record.next))
 
 
 def _after_bars(seen: Seen, orders: Orders) -> Fallbacks:
@@ -133,13 +141,13 @@ def _on_trial(seen: Seen, orders: Orders, now: float) -> Decision:
             return _confirm(seen, release)
         case Goal.ROLLBACK if release and reboot:
             return _roll_back(seen, release, reboot, now)
-        case Goal.ACTIVATE if release and reboot and not seen.noted(reboot.id) and seen.runs(release.digest):
+        case Goal.ACTIVATE if release and reboot and not seen.noted(reboot.id) and seen.runs_as(release):
             # Power went between arming and the note; the boot that it brought is the ordered one.
             record = seen.boot.record
             gen = record.gen if record else 0
-            note = RebootNote(reboot.id, "", release.digest, RebootKind.ACTIVATE, gen)
+            note = RebootNote(reboot.id, "", release.target, RebootKind.ACTIVATE, gen)
             return Decision(NoteReboot(note), Phase.TRIAL)
-        case Goal.STAGE if release and not seen.runs(release.digest):
+        case Goal.STAGE if release and not seen.runs_as(release):
             busy = errors.SlotRefused(f"{release.version} can't be staged while a trial runs")
             return Decision(Nothing(), Phase.TRIAL, Refusal.of(busy))
         case _:
@@ -158,6 +166,9 @@ def _confirm(seen: Seen, release: Release | None) -> Decision:
     if not seen.runs(digest):
         booted = seen.booted.root_hash.hex()
         return _refuse(errors.WrongRelease(f"the booted root hash {booted} is not the one of {digest}"))
+    here = seen.arguments_of(seen.booted.slot)
+    if not seen.booted.arguments == here == (release.arguments if release else here):
+        return _refuse(_other_arguments(seen))
     if not seen.config_in_force:
         found = seen.booted.configuration or "those of the image"
         return _refuse(
@@ -172,7 +183,7 @@ def _confirm(seen: Seen, release: Release | None) -> Decision:
 def _roll_back(seen: Seen, release: Release, order: RebootOrder, now: float) -> Decision:
     if now > order.deadline:
         return _refuse(_expired(order))
-    digest = seen.booted_digest or release.digest
+    digest = seen.booted_target or release.target
     if seen.gave_up(digest):
         return Decision(Disarm(), Phase.ACTIVATING)
     note = FallbackNote(digest, FallbackCause.ROLLED_BACK, now)
@@ -199,7 +210,7 @@ def _armed(seen: Seen, orders: Orders, record: BootRecord, now: float) -> Decisi
         return Decision(Disarm(), _resting_phase(seen, orders, Situation.SETTLED))
     if now > order.deadline:
         return Decision(Disarm(), Phase.FAILED, Refusal.of(_expired(order)))
-    if _refused_here(seen, orders, release) or not seen.holds(record.next, release.digest):
+    if _refused_here(seen, orders, release) or not _ready(seen, release, record.next):
         return Decision(Disarm(), Phase.ACTIVATING)
     return _reboot_once(seen, release, order, RebootKind.ACTIVATE)
 
@@ -210,7 +221,7 @@ def _reboot_once(seen: Seen, release: Release, order: RebootOrder, kind: RebootK
         return Decision(Reboot(order.id), Phase.ACTIVATING)
     gen = seen.boot.record.gen if seen.boot.record else 0
     return Decision(
-        NoteReboot(RebootNote(order.id, seen.booted.boot_id, release.digest, kind, gen)), Phase.ACTIVATING
+        NoteReboot(RebootNote(order.id, seen.booted.boot_id, release.target, kind, gen)), Phase.ACTIVATING
     )
 
 
@@ -222,7 +233,7 @@ def _settled(seen: Seen, orders: Orders, now: float) -> Decision:
         return Decision(Configure(seen.booted.slot, None), Phase.CONFIGURING)
     if orders.goal is Goal.CONFIGURE and release is not None:
         return _configure(seen, orders, release)
-    if release is not None and seen.runs(release.digest):
+    if release is not None and seen.runs_as(release):
         return Decision(Nothing(), Phase.CONFIRMED)
     match orders.goal:
         case Goal.STAGE if release:
@@ -232,7 +243,7 @@ def _settled(seen: Seen, orders: Orders, now: float) -> Decision:
         case Goal.CONFIRM | Goal.ROLLBACK:
             return _nothing_on_trial(seen, orders)
         case _:
-            note = seen.gave_up(release.digest if release else None)
+            note = seen.gave_up(release.target if release else None)
             return Decision(
                 Nothing(), Phase.FELL_BACK if note else Phase.IDLE, _gave_up(note) if note else None
             )
@@ -252,7 +263,7 @@ def _stage(seen: Seen, orders: Orders, release: Release) -> Decision:
         return refused
     slot = seen.booted.slot.other
     if seen.holds(slot, release.digest):
-        return _place(seen, orders, slot, Phase.STAGING) or Decision(Nothing(), Phase.STAGED)
+        return _place(seen, orders, release, slot, Phase.STAGING) or Decision(Nothing(), Phase.STAGED)
     return _write(seen, release, slot, Phase.STAGING)
 
 
@@ -284,15 +295,20 @@ def _activate(seen: Seen, orders: Orders, release: Release, order: RebootOrder, 
     slot = seen.booted.slot.other
     if not seen.holds(slot, release.digest):
         return _write(seen, release, slot, Phase.ACTIVATING)
-    return _place(seen, orders, slot, Phase.ACTIVATING) or Decision(Arm(slot), Phase.ACTIVATING)
+    return _place(seen, orders, release, slot, Phase.ACTIVATING) or Decision(Arm(slot), Phase.ACTIVATING)
 
 
-def _place(seen: Seen, orders: Orders, slot: Slot, phase: Phase) -> Decision | None:
+def _ready(seen: Seen, release: Release, slot: Slot) -> bool:
+    """Whether a slot holds all that it is to be tried with."""
+    return seen.holds(slot, release.digest) and seen.arguments_of(slot) == release.arguments
+
+
+def _place(seen: Seen, orders: Orders, release: Release, slot: Slot, phase: Phase) -> Decision | None:
     """Settings go with their slot: what is tried has them from its first boot, what is good keeps its own."""
     config = orders.config
-    if seen.config_of(slot) == config.revision:
+    if seen.config_of(slot) == config.revision and seen.arguments_of(slot) == release.arguments:
         return None
-    if refused := _unreadable(config):
+    if refused := _unreadable(config, release):
         return refused
     return Decision(Place(slot, config), phase)
 
@@ -305,34 +321,50 @@ def _configure(seen: Seen, orders: Orders, release: Release) -> Decision:
     if not seen.runs(release.digest):
         booted = seen.booted_digest or "another release"
         return _refuse(errors.WrongRelease(f"{booted} runs here, not {release.version}"))
+    if not seen.runs_as(release):
+        return _refuse(_other_arguments(seen))
     if note and note.state is ConfigState.REFUSED and note.revision == config.revision:
         return _refuse(errors.ConfigRefused(note.message, hint="the settings before are in force"))
     if seen.config_of(slot) == config.revision and seen.config_in_force:
         if note and note.state is ConfigState.REFUSED:  # what was refused before may be tried again later
             return Decision(Configure(slot, None), Phase.CONFIGURING)
         return Decision(Nothing(), Phase.CONFIRMED)
-    return _unreadable(config) or Decision(Configure(slot, config), Phase.CONFIGURING)
+    return _unreadable(config, release) or Decision(Configure(slot, config), Phase.CONFIGURING)
 
 
-def _unreadable(config: Config) -> Decision | None:
+def _unreadable(config: Config, release: Release) -> Decision | None:
     try:
-        nodeconfig.parse(config.text)
+        found = nodeconfig.parse(config.text)
     except ValueError as error:
         return _refuse(errors.ConfigRefused(str(error)))
+    if nodeconfig.arguments_revision(found.kernel_arguments) != release.arguments:
+        other = "release.argumentsRevision is not that of the kernel arguments in spec.config"
+        return _refuse(errors.ConfigRefused(other, hint="bring proxy and operator to one version"))
     return None
 
 
+def _other_arguments(seen: Seen) -> WarmrootError:
+    found = seen.booted.arguments or "none but the image's"
+    return errors.ConfigRefused(
+        f"the kernel was not started with the arguments that are wanted, but with {found}",
+        hint="compare /proc/cmdline with spec.config.kernelArguments; an older disk's boot loader adds none",
+    )
+
+
 def _refused_here(seen: Seen, orders: Orders, release: Release) -> Decision | None:
-    if release.digest in orders.barred:
-        return _refuse(errors.Barred(f"{release.version} ({release.digest}) is barred on this node"))
-    if note := seen.gave_up(release.digest):
+    if release.target in orders.barred:
+        return _refuse(errors.Barred(f"{release.version} ({release.target}) is barred on this node"))
+    if note := seen.gave_up(release.target):
         return Decision(Nothing(), Phase.FELL_BACK, _gave_up(note))
+    if release.arguments and seen.booted.signed:
+        signed = "under Secure Boot the kernel arguments are signed with the kernel, so none can be added"
+        return _refuse(errors.ConfigRefused(signed, hint="put them into kernelArguments of the recipe"))
     return None
 
 
 def _nothing_on_trial(seen: Seen, orders: Orders) -> Decision:
     release = orders.release
-    if note := seen.gave_up(release.digest if release else None):
+    if note := seen.gave_up(release.target if release else None):
         return Decision(Nothing(), Phase.FELL_BACK, _gave_up(note))
     if orders.goal is Goal.CONFIRM and release is None:
         return Decision(Nothing(), Phase.CONFIRMED)
@@ -351,9 +383,9 @@ def _resting_phase(seen: Seen, orders: Orders | None, situation: Situation) -> P
     if situation is Situation.ASTRAY:
         return Phase.FAILED
     release = orders.release if orders else None
-    if release and seen.runs(release.digest):
+    if release and seen.runs_as(release):
         return Phase.CONFIRMED
-    return Phase.FELL_BACK if seen.gave_up(release.digest if release else None) else Phase.IDLE
+    return Phase.FELL_BACK if seen.gave_up(release.target if release else None) else Phase.IDLE
 
 
 def _gave_up(note: FallbackNote) -> Refusal:

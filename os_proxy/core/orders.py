@@ -38,6 +38,13 @@ class Release:
     version: str
     digest: str
     sources: tuple[str, ...]
+    arguments: str = nodeconfig.NONE
+    """Revision of its further kernel arguments."""
+
+    @property
+    def target(self) -> str:
+        """What is tried, confirmed or given up: the release with its kernel arguments."""
+        return nodeconfig.target(self.digest, self.arguments)
 
 
 @dataclass(frozen=True)
@@ -84,7 +91,7 @@ def parse(instance: Mapping[str, Any]) -> Orders:
             goal=Goal(_text(spec, "goal", default=Goal.NONE)),
             release=_release(_object(spec, "release")) if spec.get("release") is not None else None,
             bandwidth=_positive(spec, "stagingBandwidth"),
-            barred=frozenset(_digest(item) for item in _list(spec, "barred")),
+            barred=frozenset(_target(item) for item in _list(spec, "barred")),
             reboot=_reboot(_object(spec, "reboot")) if spec.get("reboot") is not None else None,
             config=_config(spec),
         )
@@ -107,7 +114,8 @@ def _release(value: Mapping[str, Any]) -> Release:
     sources = tuple(_list(value, "sources"))
     if not all(isinstance(source, str) for source in sources):
         raise ValueError("release.sources is not a list of addresses")
-    return Release(_text(value, "version"), _digest(value.get("digest")), sources)
+    arguments = _text(value, "argumentsRevision", default=nodeconfig.NONE)
+    return Release(_text(value, "version"), _digest(value.get("digest")), sources, arguments)
 
 
 def _reboot(value: Mapping[str, Any]) -> RebootOrder:
@@ -146,6 +154,11 @@ def _digest(value: object) -> str:
     if not isinstance(value, str) or not _DIGEST.fullmatch(value):
         raise ValueError(f"{value!r} is not a release digest")
     return value
+
+
+def _target(value: object) -> str:
+    _digest(nodeconfig.of_target(value)[0] if isinstance(value, str) else value)
+    return str(value)
 
 
 def _positive(value: Mapping[str, Any], key: str) -> int | None:

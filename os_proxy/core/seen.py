@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from os_proxy.core.orders import Release
 from os_proxy.core.receipts import (
     ConfigNote,
     ConfigState,
@@ -18,16 +19,19 @@ from os_proxy.core.receipts import (
 )
 from os_proxy.core.trials import Boot
 from warmroot.disk.bootrecord import TRIES, BootRecord, Slot
-from warmroot.nodeconfig import NONE
+from warmroot.nodeconfig import NONE, target
 from warmroot.release.manifest import Manifest
 
 
 @dataclass(frozen=True)
 class BootView:
-    """The boot record. `intact` says that both copies are valid and equal."""
+    """The boot record. `intact` says that both copies are valid and equal. `arguments` are the revisions of
+    the kernel arguments that each slot is started with, besides those of its release.
+    """
 
     record: BootRecord | None
     intact: bool
+    arguments: Mapping[Slot, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,10 @@ class Booted:
     hash_offset: int = 0
     configuration: str = NONE
     """Revision of the settings that this boot has put in force."""
+    arguments: str = NONE
+    """Revision of the further kernel arguments that it was started with."""
+    signed: bool = False
+    """Whether the command line is signed with the kernel, so that nothing can be added to it."""
 
 
 class Situation(Enum):
@@ -78,6 +86,10 @@ class Seen:
         """Revision of the settings that a slot has."""
         return self.configs.get(slot, NONE)
 
+    def arguments_of(self, slot: Slot) -> str:
+        """Revision of the further kernel arguments that a slot is started with."""
+        return self.boot.arguments.get(slot, NONE)
+
     @property
     def config_cut_off(self) -> bool:
         """Whether a change of settings was begun and not ended; a boot in between does not end it: nobody saw
@@ -108,6 +120,16 @@ class Seen:
         """Whether the booted root hash is the one of this release's manifest."""
         manifest = self.manifests.get(digest)
         return manifest is not None and manifest.root.root_hash == self.booted.root_hash
+
+    def runs_as(self, release: Release) -> bool:
+        """Whether this release runs, and was started with its kernel arguments."""
+        return self.runs(release.digest) and self.booted.arguments == release.arguments
+
+    @property
+    def booted_target(self) -> str | None:
+        """The release that runs and its kernel arguments, as one name; None where the release is unknown."""
+        digest = self.booted_digest
+        return target(digest, self.booted.arguments) if digest else None
 
     def holds(self, slot: Slot, digest: str) -> bool:
         """Whether a slot holds this release, wholly verified."""

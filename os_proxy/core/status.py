@@ -108,22 +108,17 @@ def _slot(seen: Seen, slot: Slot) -> Json:
     else:
         state = "Empty"
     digest = seen.booted_digest if seen.booted.slot is slot else receipt.digest if receipt else None
+    booted = seen.booted.slot is slot
+    status = {"state": state} | _arguments(seen.booted.arguments if booted else seen.arguments_of(slot))
     manifest = seen.manifests.get(digest) if digest else None
-    if manifest:
-        return {
-            "state": state,
-            "digest": digest,
-            "version": manifest.version,
-            "releaseSeq": manifest.release_seq,
-        }
-    if receipt and receipt.digest == digest:
-        return {
-            "state": state,
-            "digest": digest,
-            "version": receipt.version,
-            "releaseSeq": receipt.release_seq,
-        }
-    return {"state": state}
+    named = manifest or (receipt if receipt and receipt.digest == digest else None)
+    if named is None:
+        return status
+    return status | {"digest": digest, "version": named.version, "releaseSeq": named.release_seq}
+
+
+def _arguments(revision: str) -> Json:
+    return {"argumentsRevision": revision} if revision else {}
 
 
 def _config_pending(seen: Seen) -> str:
@@ -138,6 +133,7 @@ def _booted(seen: Seen, previous: Json, now: float) -> Json:
         "slot": seen.booted.slot.value,
         "bootID": seen.booted.boot_id,
         "at": previous["at"] if same else clocktext.spell(now),
+        **_arguments(seen.booted.arguments),
     }
     digest = seen.booted_digest
     return booted | ({"digest": digest} if digest else {})

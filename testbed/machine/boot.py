@@ -6,15 +6,15 @@ import hashlib
 import re
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
 from testbed.machine.disk import Disk, volume
 from testbed.machine.fat import Fat
 from testbed.machine.verity import VerifiedRoot
-from warmroot.disk import layout
-from warmroot.disk.bootrecord import Slot
+from warmroot.disk import arguments, layout
+from warmroot.disk.bootrecord import SECTOR, Slot
 from warmroot.errors import DiskCorrupt, NotInstalled
 
 SUMS, SLOT_CONFIGURATION, KERNEL, INITRD = "sums", "slot.cfg", "vmlinuz", "initrd"
@@ -31,6 +31,9 @@ class Behaviour(StrEnum):
     PANIC = "panic"
     NOT_READY = "not-ready"
     HANG = "hang"
+
+
+_ASKED = re.compile(rf"\bstub\.behaviour=({'|'.join(Behaviour)})(?!\S)")
 
 
 @dataclass(frozen=True)
@@ -61,13 +64,20 @@ def load(disk: Disk, slot: Slot) -> LoadedSlot:
     files = Fat(volume(disk, layout.boot(slot)).read)
     _check_sums(files, slot)
     text = files.read(SLOT_CONFIGURATION).decode("utf-8", errors="replace")
-    arguments = _SLOT_ARGUMENTS.search(text)
-    if arguments is None:
+    own = _SLOT_ARGUMENTS.search(text)
+    if own is None:
         raise DiskCorrupt(f"{SLOT_CONFIGURATION} of slot {slot} sets no slotargs")
     files.read(INITRD)
-    root_hash, hash_offset = _verity_arguments(arguments[1])
-    line = f"wr.slot={slot} {arguments[1]}"
-    return LoadedSlot(slot, kernel(files.read(KERNEL)), root_hash, hash_offset, line)
+    root_hash, hash_offset = _verity_arguments(own[1])
+    added = arguments.words(volume(disk, layout.BOOTSTATE).read(layout.ARGUMENT_OFFSETS[slot], SECTOR))
+    line = f"wr.slot={slot} {own[1]} {added}".rstrip()
+    return LoadedSlot(slot, _told(kernel(files.read(KERNEL)), line), root_hash, hash_offset, line)
+
+
+def _told(stub: Kernel, line: str) -> Kernel:
+    """The stub kernel, behaving as its command line asks: kernel arguments can be wrong, too."""
+    asked = _ASKED.search(line)
+    return replace(stub, behaviour=Behaviour(asked[1])) if asked else stub
 
 
 def _check_sums(files: Fat, slot: Slot) -> None:

@@ -167,8 +167,8 @@ def test_bad_settings_are_refused_by_field_and_fix(kinds, config, field, fix):
 
 
 def test_a_section_that_does_not_exist_is_refused_by_name(kinds):
-    with pytest.raises(errors.ClusterError, match="kernelArguments"):
-        kinds.apply(OS, _configured(kernelArguments=["quiet"]), manager="test")
+    with pytest.raises(errors.ClusterError, match="grub"):
+        kinds.apply(OS, _configured(grub=["quiet"]), manager="test")
 
 
 def test_orders_name_settings_and_their_revision_or_neither(kinds):

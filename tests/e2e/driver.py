@@ -14,6 +14,7 @@ from testbed.demo.view import OSView
 from testbed.machine.machine import Power
 from testbed.releases.server import Manner
 from warmroot.kube.cluster import Object
+from warmroot.nodeconfig import of_target
 
 ENDED = ("Complete", "Halted")
 """Phases in which a rollout is over."""
@@ -56,7 +57,9 @@ class Driver:
 
         def over() -> bool:
             system = self.system
-            return system.observed and system.target == release.digest and system.phase in ENDED
+            return (system.observed, of_target(system.target)[0]) == (True, release.digest) and (
+                system.phase in ENDED
+            )
 
         self.wait(over, f"the end of release {release.version}'s rollout", seconds)
         return self.system

@@ -9,6 +9,7 @@ from testbed.demo.timeline import Mark, Step
 from testbed.machine.faults import Fault
 from testbed.releases.server import Manner
 from tests.e2e.driver import PACE, Driver, broken
+from warmroot.nodeconfig import of_target
 
 pytestmark = pytest.mark.e2e
 
@@ -92,6 +93,29 @@ def test_settings_arrive_everywhere_without_a_boot_and_stay_with_their_slot(driv
 
     assert driver.roll(release).phase == "Complete"
     assert [path for machine in fleet for path in (machine.paths.root / "etc").rglob("90-warmroot*")] == []
+
+
+def command_lines(driver: Driver) -> set[str]:
+    """What follows the release's own arguments on the command lines of the machines."""
+    lines = [(machine.paths.proc / "cmdline").read_text().strip() for machine in driver.bed.fleet]
+    return {line.partition(" wr.args=")[2].partition(" ")[2] for line in lines}
+
+
+def test_kernel_arguments_take_one_boot_and_go_back_where_nothing_comes_up_with_them(driver: Driver):
+    fleet, release = driver.bed.fleet, driver.current
+    boots = [len(machine.history.boots) for machine in fleet]
+    assert driver.roll(release, config={"kernelArguments": ["mitigations=auto"]}).phase == "Complete"
+    assert command_lines(driver) == {"mitigations=auto"}
+    assert [len(machine.history.boots) for machine in fleet] == [count + 1 for count in boots]
+
+    ended = driver.roll(release, config={"kernelArguments": ["stub.behaviour=panic"]})
+    assert (ended.phase, of_target(ended.failed[0].digest)[0]) == ("Halted", release.digest)
+    assert ended.failed[0].digest != release.digest
+    driver.settle()
+    assert command_lines(driver) == {"mitigations=auto"}
+
+    assert driver.roll(release).phase == "Complete"
+    assert command_lines(driver) == {""}
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
 """Every crash state of a scripted life of a node: each prefix of its writes, and what a disk may have kept.
 
 A disk keeps what was flushed, and of what was not any subset of its 512-byte sectors. The life covers an
-update that is confirmed, one that falls back, a rollback, and one that goes back to the release before. Each
-distinct state boots old or new, never neither, and the agent brings it to the end that the orders say.
+update that is confirmed, one that falls back, a rollback, one that goes back to the release before, and
+kernel arguments that are tried, confirmed, given up and taken away. Each distinct state boots old or new,
+never neither, and the agent brings it to the end that the orders say.
 """
 
 import random
@@ -10,12 +11,16 @@ from dataclasses import dataclass
 
 from os_proxy.core.orders import Goal
 from os_proxy.core.receipts import SlotContent, receipt
-from tests.proxy_world import SimDisk, SimFiles, World, make_image, new_world
+from tests.proxy_ports import SimFiles
+from tests.proxy_world import DEADLY, SimDisk, World, arguments_of, make_image, new_world
+from warmroot import nodeconfig
 from warmroot.disk.bootrecord import SECTOR, Slot
 
 ONE, TWO, THREE = make_image(1), make_image(2), make_image(3)
 BAD = make_image(4, healthy=False)
 IMAGES = [ONE, TWO, BAD, THREE]
+WORDS = nodeconfig.encode({"kernelArguments": ["mitigations=auto"], "sysctl": {"vm.swappiness": "1"}})
+FATAL = nodeconfig.encode({"kernelArguments": [DEADLY]})
 SCRIPT = (
     (Goal.STAGE, TWO),
     (Goal.ACTIVATE, TWO),
@@ -28,6 +33,13 @@ SCRIPT = (
     (Goal.STAGE, ONE),
     (Goal.ACTIVATE, ONE),
     (Goal.CONFIRM, ONE),
+    (Goal.STAGE, ONE, WORDS),
+    (Goal.ACTIVATE, ONE, WORDS),
+    (Goal.CONFIRM, ONE, WORDS),
+    (Goal.STAGE, ONE, FATAL),
+    (Goal.ACTIVATE, ONE, FATAL),
+    (Goal.STAGE, ONE),
+    (Goal.ACTIVATE, ONE),
 )
 TORN_AT = range(1, SECTOR, 7)
 """Bytes of a torn boot record sector that are new: more than a disk may do, but the record stands it."""
@@ -88,8 +100,8 @@ def _of_the_script(subsets):
     world, found = new_world(*IMAGES), []
     chance = random.Random(7)
     world.spend = lambda kind: found.extend(_after_cut(world, kind, chance, subsets))
-    for goal, image in SCRIPT:
-        world.order(goal, image)
+    for goal, image, *config in SCRIPT:
+        world.order(goal, image, config="".join(config))
         world.settle()
         yield from found
         found.clear()
@@ -154,7 +166,8 @@ def survive(state):
     world.settle()
     assert world.phase in ENDS[state.orders.goal], (world.phase, world.error, state.orders.goal)
     assert world.disk.copies()[0] == world.disk.copies()[1]
-    assert world.tried.count(BAD.digest) <= 3, "I7: it is not tried again by itself"
+    for given_up in (BAD.digest, nodeconfig.target(ONE.digest, arguments_of(FATAL))):
+        assert world.tried.count(given_up) <= 3, "I7: it is not tried again by itself"
 
 
 def _power_on(state):

@@ -12,10 +12,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from os_proxy.core.orders import Goal
 from os_proxy.core.seen import Situation
-from tests.proxy_world import PowerCut, make_image, new_world
+from tests.proxy_world import DEADLY, PowerCut, make_image, new_world
 from warmroot import nodeconfig
-from warmroot.disk.bootrecord import decode
-from warmroot.disk.layout import BLOCK, COPY_OFFSETS
+from warmroot.disk.arguments import DAMAGED
+from warmroot.disk.bootrecord import Slot, decode
+from warmroot.disk.layout import ARGUMENT_OFFSETS, BLOCK, COPY_OFFSETS
 from warmroot.errors import NetworkError
 
 IMAGES = [make_image(1), make_image(2), make_image(3), make_image(4, healthy=False)]
@@ -28,6 +29,9 @@ CONFIGS = [
     nodeconfig.encode(
         {"files": [{"path": "/etc/chrony/chrony.conf", "content": "x", "restart": ["chrony.service"]}]}
     ),
+    nodeconfig.encode({"kernelArguments": ["mitigations=auto"]}),
+    nodeconfig.encode({"kernelArguments": ["mitigations=auto", "quiet"], "kubelet": {"maxPods": 200}}),
+    nodeconfig.encode({"kernelArguments": [DEADLY]}),
 ]
 settings_of_a_node = st.sampled_from(CONFIGS)
 releases = st.sampled_from(IMAGES)
@@ -71,11 +75,19 @@ class SlotEngine(RuleBasedStateMachine):
         notes = self.world.agent.look(None).fallbacks.notes
         return {note.digest for note in notes if note.state == "acknowledged"}
 
-    @rule(image=releases, last=st.sampled_from([Goal.ACTIVATE, Goal.CONFIRM, Goal.ROLLBACK]))
-    def the_operator_goes_through_an_update(self, image, last):
+    @rule(
+        image=releases,
+        config=settings_of_a_node,
+        last=st.sampled_from([Goal.ACTIVATE, Goal.CONFIRM, Goal.ROLLBACK]),
+    )
+    def the_operator_goes_through_an_update(self, image, config, last):
         for goal in (Goal.STAGE, Goal.ACTIVATE, last):
-            self.order(goal, image)
+            self.order(goal, image, config)
             self.work()
+
+    @rule(config=settings_of_a_node, last=st.sampled_from([Goal.CONFIRM, Goal.ROLLBACK]))
+    def the_operator_brings_what_runs_to_other_kernel_arguments(self, config, last):
+        self.the_operator_goes_through_an_update(self.world.running, config, last)
 
     # -- work -------------------------------------------------------------------------------------------
 
@@ -161,6 +173,11 @@ class SlotEngine(RuleBasedStateMachine):
         for image in (self.world.disk.current, self.world.disk.durable):
             image[copy + at] ^= 1 << bit
 
+    @rule(slot=st.sampled_from(Slot), at=st.integers(25, 120), bit=st.integers(0, 7))
+    def a_bit_of_kernel_arguments_rots(self, slot, at, bit):
+        for image in (self.world.disk.current, self.world.disk.durable):
+            image[ARGUMENT_OFFSETS[slot] + at] ^= 1 << bit
+
     @precondition(lambda self: self.situation() is Situation.SETTLED)
     @rule(at=st.integers(0, 4 * BLOCK - 1), bit=st.integers(0, 7))
     def a_bit_of_the_inactive_slot_rots(self, at, bit):
@@ -181,6 +198,8 @@ class SlotEngine(RuleBasedStateMachine):
     def judge_tries(self, before):
         """I7: what the firmware gave up is not tried again until a person cleared it."""
         for digest in self.world.tried[before:]:
+            if digest and digest.endswith(DAMAGED):
+                continue  # nobody ordered that: its kernel arguments rotted
             assert digest not in self.gave_up, "I7: tried again by itself"
         record = self.world.record
         tried = self.world.tried[before:]
@@ -193,6 +212,7 @@ class SlotEngine(RuleBasedStateMachine):
         if record is not None:
             found = self.world.content(record.good, self.world.disk.durable)
             assert found and found.healthy, "I1"
+            assert DEADLY not in self.world.added_to(record.good, self.world.disk.durable), "I1"
 
     def settings_are_the_slots_own(self):
         """Whatever was cut off: at rest, what runs has its slot's settings and everybody took notice."""

@@ -8,6 +8,7 @@ from warmroot import nodeconfig
 from warmroot.api.nodeconfig import ConfigFile, Limit, NodeConfig
 
 WHOLE = {
+    "kernelArguments": ["mitigations=auto"],
     "sysctl": {"net.core.somaxconn": "4096"},
     "kubelet": {"maxPods": 200, "evictionHard": {"memory.available": "200Mi"}},
     "containerd": {"plugins": {"io.containerd.grpc.v1.cri": {"registry": {"config_path": "/etc/certs.d"}}}},
@@ -33,6 +34,7 @@ def test_the_models_text_is_what_a_node_parses():
     assert parsed.kubelet == WHOLE["kubelet"]
     assert parsed.containerd == WHOLE["containerd"]
     assert [vars(one) for one in parsed.limits] == WHOLE["limits"]
+    assert list(parsed.kernel_arguments) == WHOLE["kernelArguments"]
     (file,) = parsed.files
     assert (file.path, file.mode, file.restart) == ("/etc/chrony/chrony.conf", "0644", ("chrony.service",))
 
@@ -86,7 +88,15 @@ def test_a_file_outside_of_what_is_allowed_is_refused(path):
         ({"files": one_file("/etc/a", owner="root")}, "unknown owner"),
         ({"files": [*one_file("/etc/a"), *one_file("/etc/a")]}, "one path twice"),
         ({"files": [*one_file("/etc/a"), *one_file("/etc/a/b")]}, "the folder of another"),
-        ({"kernelArguments": ["quiet"]}, "unknown to this release"),
+        ({"grub": ["quiet"]}, "unknown to this release"),
+        ({"kernelArguments": "quiet"}, "config.kernelArguments is not a list"),
+        ({"kernelArguments": ["quiet", "a b"]}, "config.kernelArguments[1]"),
+        ({"kernelArguments": ['a"']}, "is not one argument"),
+        ({"kernelArguments": ["a=$b"]}, "is not one argument"),
+        ({"kernelArguments": ["init=/bin/sh"]}, "init belongs to the image"),
+        ({"kernelArguments": ["wr.slot=B"]}, "wr.slot belongs to the image"),
+        ({"kernelArguments": ["panic=0"]}, "panic belongs to the image"),
+        ({"kernelArguments": ["a" * 200, "b" * 200]}, "more than 384 bytes"),
     ],
 )
 def test_what_no_node_could_carry_out_is_refused_by_name(sections, said):

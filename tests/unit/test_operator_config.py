@@ -5,9 +5,24 @@ from dataclasses import replace
 import pytest
 
 from os_operator.core.actions import Cordon, SetOrders
+from os_operator.core.orders import reboot_id
 from os_operator.core.parse import instance_view, os_view
-from os_operator.core.world import Config, Failure
-from tests.unit.operator_worlds import NEW, NOW, current, decide, done, idle, node, os, reasons, staged
+from os_operator.core.world import Config, CordonNote, Failure, Order
+from os_operator.shell.act import spec_of
+from tests.unit.operator_worlds import (
+    NEW,
+    NOW,
+    cordoned,
+    current,
+    decide,
+    done,
+    fell_back,
+    idle,
+    node,
+    os,
+    reasons,
+    staged,
+)
 from warmroot import nodeconfig
 from warmroot.api.os import OSPhase, OSStatus
 from warmroot.api.osinstance import Goal, InstancePhase
@@ -199,3 +214,63 @@ def test_settings_under_change_are_nothing_that_is_in_force(pending, seen):
         }
     )
     assert view.in_force == seen
+
+
+# -- kernel arguments: a boot of their own ------------------------------------------------------------------
+
+ARGUMENTS = nodeconfig.arguments_revision(["mitigations=auto"])
+WITH = nodeconfig.target(NEW, ARGUMENTS)
+
+
+def with_arguments(**rollout):
+    text = nodeconfig.encode({"kernelArguments": ["mitigations=auto"]})
+    return replace(os(**rollout), config=Config(nodeconfig.revision(text), text, ARGUMENTS))
+
+
+def test_other_kernel_arguments_are_staged_like_a_release_and_not_configured():
+    decision = decide(with_arguments(), *nodes(current("n1")))
+    given = orders(decision)["n1"]
+    assert (given.goal, given.digest, given.config.arguments) == (Goal.STAGE, WITH, ARGUMENTS)
+    assert decision.statuses["workers"].target_digest == WITH
+
+
+def test_a_node_that_has_them_staged_is_cordoned_before_its_boot():
+    wanted = with_arguments()
+    ready = staged("n1", booted_digest=NEW, digest=WITH, verified_digest=WITH, config=wanted.config.revision)
+    (cordon,) = done(decide(wanted, *nodes(ready)), Cordon)
+    assert cordon.note.digest == WITH
+
+
+def test_arguments_with_which_a_node_fell_back_are_barred_and_the_release_is_not():
+    fell = replace(fell_back("n1"), booted_digest=NEW, digest=WITH)
+    order = Order(reboot_id("uid-n1", WITH, Goal.ACTIVATE, "n1-boot-1"), NOW + 600)
+    down = cordoned("n1", note=CordonNote("workers", WITH, NOW - 10, ours=True))
+    decision = decide(with_arguments(), (down, replace(fell, order=order, reboot_id=order.id)))
+    assert orders(decision)["n1"].barred == (WITH,)
+    assert decision.statuses["workers"].failed[0].digest == WITH
+    assert decide(os(), *nodes(current("n1", barred=(WITH,)))).statuses["workers"].phase is OSPhase.COMPLETE
+
+
+def test_orders_on_the_wire_name_the_release_and_the_arguments_apart():
+    given = orders(decide(with_arguments(), *nodes(current("n1"))))["n1"]
+    spec = spec_of(given)
+    assert (spec["release"]["digest"], spec["release"]["argumentsRevision"]) == (NEW, ARGUMENTS)
+    assert spec_of(replace(given, digest=NEW))["release"]["argumentsRevision"] is None
+
+
+def test_what_a_node_tells_of_its_arguments_is_a_part_of_what_it_runs():
+    slots = {
+        "A": {"state": "Good"},
+        "B": {"state": "Verified", "digest": NEW, "argumentsRevision": ARGUMENTS},
+    }
+    view = instance_view(
+        {
+            "metadata": {"name": "n", "uid": "u", "resourceVersion": "1"},
+            "spec": {
+                "os": "workers",
+                "release": {"version": "2", "digest": NEW, "sources": [], "argumentsRevision": ARGUMENTS},
+            },
+            "status": {"booted": {"slot": "A", "bootID": "b", "digest": NEW}, "slots": slots},
+        }
+    )
+    assert (view.digest, view.booted_digest, view.verified_digest) == (WITH, NEW, WITH)

@@ -3,7 +3,8 @@
 import pytest
 
 from os_proxy.core.orders import Goal
-from tests.proxy_world import START, SimSource, make_image, new_world
+from tests.proxy_ports import SimSource
+from tests.proxy_world import START, make_image, new_world
 from warmroot.disk.bootrecord import Slot
 from warmroot.disk.layout import COPY_OFFSETS
 from warmroot.errors import NetworkError, UserError

@@ -18,6 +18,9 @@ CHUNK = 512
 SECONDS = 1200
 """Far more than needed, for a machine that does other things as well: a hang ends here, not a slow run."""
 _RESULT = re.compile(r"^RESULT (..)/(.)/(.) (\S*) (\S*) (\S*)\.$", re.MULTILINE)
+_ASK = """      wr_decide
+      echo "RESULT $place $slot $source $record."
+"""
 _DRIVER = """
 serial --unit=0 --speed=115200
 terminal_output serial
@@ -29,9 +32,7 @@ for unit in {units}; do
     for number in {digits}; do
       set place="$unit/$group/$number"
       set bs="($disk,gpt8)/$place"
-      wr_decide
-      echo "RESULT $place $slot $source $record."
-    done
+{ask}    done
   done
 done
 echo ASKED_ALL
@@ -53,10 +54,10 @@ def padded(states: Sequence[State]) -> list[State]:
     return [*states, *[states[0]] * (-len(states) % UNIT)]
 
 
-def loader(count: int) -> GrubImages:
-    """GRUB with the shipped `decide.cfg` and a driver that asks about `count` states."""
+def loader(count: int, ask: str = _ASK) -> GrubImages:
+    """GRUB with the shipped `decide.cfg` and a driver that asks about `count` states: `ask`, of each."""
     units = " ".join(f"{number:02X}" for number in range(count // UNIT))
-    driver = _DRIVER.format(units=units, digits=" ".join("0123456789ABCDEF"), port=EXIT_PORT)
+    driver = _DRIVER.format(units=units, digits=" ".join("0123456789ABCDEF"), port=EXIT_PORT, ask=ask)
     return build({**scripts(), "grub.cfg": driver}, extra_modules=("iorw",))
 
 

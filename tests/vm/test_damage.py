@@ -12,7 +12,7 @@ from testbed.machine.disk import Disk
 from testbed.vm.hardware import Firmware
 from tests.vm.worker import TO_THE_KERNEL
 from warmroot.disk.bootrecord import BootRecord, Slot
-from warmroot.disk.layout import BIOS_GRUB, BOOTSTATE, COPY_OFFSETS, DATA, ESP, boot, root
+from warmroot.disk.layout import ARGUMENT_OFFSETS, BIOS_GRUB, BOOTSTATE, COPY_OFFSETS, DATA, ESP, boot, root
 from warmroot.errors import ProgramDied
 
 pytestmark = [pytest.mark.long, pytest.mark.image, pytest.mark.vm, pytest.mark.timeout(1200)]
@@ -73,6 +73,12 @@ def test_both_copies_of_the_boot_record(worker):
     for offset in COPY_OFFSETS:
         worker.spoil(BOOTSTATE, offset + 40)
     comes_up(worker, Slot.A, says=["source=none"])
+
+
+def test_kernel_arguments_of_a_slot(worker):
+    worker.set_record(BootRecord(2, Slot.A))
+    worker.spoil(BOOTSTATE, ARGUMENT_OFFSETS[Slot.A] + 40)
+    comes_up(worker, Slot.A)
 
 
 def test_file_system_around_the_boot_record(worker):

@@ -29,6 +29,7 @@ from warmroot.kube.cluster import NODE, OS, OSINSTANCE, POD
 pytestmark = [pytest.mark.image, pytest.mark.vm, pytest.mark.api, pytest.mark.timeout(3600)]
 BOTH = Run("vm", 2)
 PACE = Pace(max_unavailable=1, ready_seconds=5, health_timeout="240s", drain_timeout="2m")
+FAULT_PACE = Pace(max_unavailable=1, ready_seconds=5, health_timeout="150s", drain_timeout="2m")
 MEMORY = 1024
 ENDED = ("Complete", "Halted")
 ROLLED = 1500
@@ -115,7 +116,8 @@ class Cell:
             system = self.scene.os(run.os)
             status = self.cluster.get(OS, run.os).get("status", {})
             said = status.get("configRevision", nodeconfig.NONE)
-            known = system.observed and system.target == release.digest and said == revision
+            known = system.observed and nodeconfig.of_target(system.target)[0] == release.digest
+            known = known and said == revision
             return known and system.phase in ENDED
 
         self.wait(over, f"the end of {release.manifest.version}'s rollout", ROLLED)
@@ -225,6 +227,52 @@ def test_settings_that_nobody_wants_any_more_are_the_images_again(cell):
         assert cell.status(name)["configPending"] == "Reboot"  # a kernel keeps what it was told
         left = "find /etc -name '90-warmroot*'; cat /etc/motd | grep -c ours"
         assert cell.power[name].machine().run(left).output.strip() == "0"
+
+
+@pytest.mark.long
+def test_a_deliberate_rollback_is_one_activation(cell, first_release):
+    """The release before is still in the other slot: nothing is staged, one boot brings it back."""
+    before = {name: cell.status(name) for name in BOTH.nodes}
+    boots = {name: boots_of(cell, name) for name in BOTH.nodes}
+    system = cell.roll(first_release, BOTH)
+    assert (system.phase, system.failed) == ("Complete", ())
+    for name in BOTH.nodes:
+        now = cell.status(name)
+        assert (now["booted"]["digest"], now["good"]) == (first_release.digest, "A")
+        assert now.get("staging") == before[name].get("staging")
+        assert boots_of(cell, name) == boots[name] + 1
+    cell.serving = first_release
+
+
+def boots_of(cell, name):
+    return int(cell.run(name, "grep -c ' initrd$' /data/warmroot/boots"))
+
+
+ARGUMENTS = {"kernelArguments": ["mitigations=off", "hugepages=2"]}
+
+
+@pytest.mark.long
+def test_kernel_arguments_are_tried_confirmed_and_given_up_like_a_release(cell):
+    assert cell.roll(cell.serving, BOTH, config=ARGUMENTS).phase == "Complete"
+    revision = nodeconfig.arguments_revision(ARGUMENTS["kernelArguments"])
+    for name in BOTH.nodes:
+        assert cell.run(name, "cat /proc/cmdline").endswith(
+            f" wr.args={revision} mitigations=off hugepages=2"
+        )
+        assert cell.run(name, "cat /proc/sys/vm/nr_hugepages") == "2"
+        booted = cell.status(name)["booted"]
+        assert (booted["digest"], booted["argumentsRevision"]) == (cell.serving.digest, revision)
+
+    deadly = {"kernelArguments": ["module_blacklist=virtio_blk"]}  # the initrd finds no disk
+    system = cell.roll(cell.serving, BOTH, FAULT_PACE, config=deadly)
+    assert (system.phase, len(system.failed)) == ("Halted", 1)
+    (failed,) = system.failed
+    digest, refused = nodeconfig.of_target(failed.digest)
+    assert (digest, failed.reason) == (cell.serving.digest, "FellBack")
+    assert refused == nodeconfig.arguments_revision(deadly["kernelArguments"])
+    cell.wait(cell.in_service, "both machines serve on, with pods", UP)
+    for name in BOTH.nodes:
+        assert cell.status(name)["booted"]["argumentsRevision"] == revision
     cell.kubectl.run("delete", OS.plural, BOTH.os, "--timeout=60s")
 
 
@@ -274,7 +322,6 @@ FAULTS = {
 """The operator's reason, and the node's own."""
 PAIRS = (("panics", "no network"), ("hangs", "no kubelet"))
 """Of each machine, one after the other: both machines at a time."""
-FAULT_PACE = Pace(max_unavailable=1, ready_seconds=5, health_timeout="150s", drain_timeout="2m")
 
 
 @pytest.mark.long

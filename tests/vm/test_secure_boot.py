@@ -13,8 +13,8 @@ from images.secureboot import keys, loaders, programs, signing, uki
 from testbed.machine.disk import Disk, volume
 from testbed.machine.fat import Fat
 from testbed.vm.hardware import Firmware
-from tests.vm.worker import FOREIGN, TO_THE_KERNEL, Worker, removed
-from warmroot.disk import layout
+from tests.vm.worker import FOREIGN, TO_THE_KERNEL, Worker, machine_status, removed
+from warmroot.disk import arguments, layout
 from warmroot.disk.bootrecord import BootRecord, Slot
 
 pytestmark = [pytest.mark.image, pytest.mark.vm, pytest.mark.timeout(900)]
@@ -99,7 +99,7 @@ def test_equal_parts_and_keys_give_equal_images_and_loaders(line, signed, bank):
     first = build()
     assert first == build()
     assert loaders.build(parts, keys.load(bank)) == loaders.build(parts, keys.load(bank))
-    assert uki.command_lines(first) == {slot: f"wr.slot={slot} wr.hash=00" for slot in Slot}
+    assert uki.command_lines(first) == {slot: f"wr.slot={slot} {uki.SIGNED} wr.hash=00" for slot in Slot}
 
 
 def test_the_kernels_arguments_of_a_signed_release_can_be_compared(first_release, signed):
@@ -110,15 +110,21 @@ def test_the_kernels_arguments_of_a_signed_release_can_be_compared(first_release
 
 
 @pytest.mark.long
-def test_a_signed_trial_starts_in_its_slot_and_costs_a_try(machine_of):
+def test_a_signed_trial_comes_up_in_its_slot_with_signed_arguments_alone_and_costs_a_try(machine_of):
     machine_of.worker.fill(Slot.B)
     machine_of.worker.set_record(GOOD.succeed(next=Slot.B, left=3))
+    with Disk(machine_of.worker.path) as disk:
+        place = layout.ARGUMENT_OFFSETS[Slot.B]
+        volume(disk, layout.BOOTSTATE).write(place, arguments.encode(["init=/bin/sh"]))
     with machine_of.on() as machine:
-        machine.wait_for("hands over to systemd", TO_THE_KERNEL)
+        machine_status(machine)
         said = machine.console()
+        words = machine.run("cat /proc/cmdline").output.split()
     assert "EFI stub: UEFI Secure Boot is enabled." in said
     assert f"slot=B hash={machine_of.worker.root_hash}" in said
     assert machine_of.worker.record().left == 2
+    assert {"wr.slot=B", uki.SIGNED} <= set(words)
+    assert not [word for word in words if word.startswith(("init=", arguments.MARK))], "nobody adds to it"
 
 
 def test_a_trial_with_one_changed_byte_is_refused_costs_its_try_and_the_good_slot_starts(machine_of):

@@ -9,9 +9,10 @@ from images.disk import install
 from images.grub import build, scripts
 from tests.vm.firmware import Firmware, Machine
 from tests.vm.standin import boot_image, kernel
-from warmroot.disk import bootstate, layout
+from warmroot.disk import arguments, bootstate, layout
 from warmroot.disk.bootrecord import BootRecord, Slot, choose
 from warmroot.disk.layout import MIB
+from warmroot.nodeconfig import arguments_revision
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
 FIRMWARES = pytest.mark.parametrize("firmware", Firmware, ids=lambda firmware: firmware.value)
@@ -41,6 +42,12 @@ class Node:
                 return disk.read(length)
 
             return bootstate.read(read_at)
+
+    def write(self, offset, data):
+        """Writes into BOOTSTATE from outside."""
+        with self.path.open("r+b") as disk:
+            disk.seek(PLANNED[layout.BOOTSTATE].start + offset)
+            disk.write(data)
 
     def boot(self):
         """What a person would see on the serial line, and whether the disk now is what the model says."""
@@ -107,12 +114,26 @@ def test_a_slot_that_lacks_one_file_costs_a_try_and_starts_nothing(lost, node):
 
 
 @FIRMWARES
+def test_each_slot_is_started_with_the_kernel_arguments_that_are_its_own(firmware, node):
+    machine = node(firmware, TRIAL.succeed(next=Slot.B, left=1))
+    words = ["mitigations=auto", "isolcpus=2-31"]
+    machine.write(layout.ARGUMENT_OFFSETS[Slot.B], arguments.encode(words))
+    started = f"wr.slot=B wr.hash=BBBB quiet wr.args={arguments_revision(words)} {' '.join(words)}"
+    assert [machine.boot(), machine.boot()] == [started, "wr.slot=A wr.hash=AAAA quiet"]
+
+
+def test_a_good_slot_whose_further_arguments_are_damaged_starts_with_its_own(node):
+    machine = node(Firmware.BIOS, GOOD)
+    machine.write(layout.ARGUMENT_OFFSETS[Slot.A], arguments.encode(["mitigations=auto"])[:300])
+    machine.write(layout.ARGUMENT_OFFSETS[Slot.A], bytes(40))
+    assert machine.boot() == "wr.slot=A wr.hash=AAAA quiet"
+
+
+@FIRMWARES
 def test_a_lost_boot_record_boots_slot_a(firmware, node):
     machine = node(firmware, TRIAL)
-    with machine.path.open("r+b") as disk:
-        for offset in layout.COPY_OFFSETS:
-            disk.seek(PLANNED[layout.BOOTSTATE].start + offset)
-            disk.write(bytes(512))
+    for offset in layout.COPY_OFFSETS:
+        machine.write(offset, bytes(512))
     assert machine.boot() == "wr.slot=A wr.hash=AAAA quiet"
 
 

@@ -17,6 +17,8 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART = re.compile(r"([0-9]+)(ms|[smhd])")
 DURATION_PATTERN = r"^([0-9]+(ms|s|m|h|d))+$"
 DIGEST_PATTERN = r"^sha256:[0-9a-f]{64}$"
+TARGET_PATTERN = r"^sha256:[0-9a-f]{64}(\+[0-9a-f]{16})?$"
+ARGUMENTS_PATTERN = r"^[0-9a-f]{16}$"
 BUDGET_PATTERN = r"^([1-9][0-9]?|100)%$"
 _PERCENTAGES = [f"{part}%" for part in range(1, 101)]
 _BINARY = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
@@ -49,6 +51,12 @@ Duration = Annotated[
 
 Digest = Annotated[str, Field(pattern=DIGEST_PATTERN)]
 """`sha256:` and 64 hex digits of a release's manifest."""
+
+Target = Annotated[str, Field(pattern=TARGET_PATTERN)]
+"""A release's digest; with further kernel arguments `+` and their revision. `nodeconfig.target` makes it."""
+
+ArgumentsRevision = Annotated[str, Field(pattern=ARGUMENTS_PATTERN)]
+"""16 hex digits, `nodeconfig.arguments_revision` of kernel arguments."""
 
 Quantity = Annotated[str, Field(pattern=QUANTITY_PATTERN, max_length=20)]
 """Bytes, such as `200Mi`. `quantity()` reads it."""

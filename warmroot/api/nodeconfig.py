@@ -62,6 +62,12 @@ class NodeConfig(Model):
         default=(), description="Limits of sessions that begin from then on.", max_length=64
     )
     files: tuple[ConfigFile, ...] = Field(default=(), description="Further files of /etc.", max_length=64)
+    kernel_arguments: tuple[str, ...] = Field(
+        default=(),
+        description="Put behind the image's own, such as mitigations=auto. A change is a boot of its own, "
+        "drained, tried and taken back like that of a release.",
+        max_length=64,
+    )
 
     def text(self) -> str:
         """As it is ordered of a node: canonical JSON, empty if nothing is wanted.

@@ -15,6 +15,7 @@ from warmroot.api.base import (
     LabelSelector,
     Model,
     Quantity,
+    Target,
     camel,
 )
 from warmroot.api.nodeconfig import NodeConfig
@@ -365,7 +366,7 @@ class FailedNode(Model):
     """One node on which a digest failed. It is not tried there again until a person clears it."""
 
     node: str = Field(description="Node name.")
-    digest: Digest = Field(description="The release that failed.")
+    digest: Target = Field(description="The release that failed; with `+`, its kernel arguments.")
     reason: WaitReason = Field(description="How it failed.")
     message: str = Field(default="", description="What was seen.", max_length=1024)
     at: str = Field(description="When (RFC 3339, UTC).")
@@ -374,7 +375,7 @@ class FailedNode(Model):
 class HistoryEntry(Model):
     """One rollout that ended."""
 
-    digest: Digest = Field(description="What it rolled out.")
+    digest: Target = Field(description="What it rolled out; with `+`, its kernel arguments.")
     version: str = Field(description="Its version.")
     started: str = Field(description="When it began.")
     finished: str | None = Field(default=None, description="When it ended.")
@@ -385,7 +386,10 @@ class OSStatus(Model):
     """What is."""
 
     observed_generation: int = Field(default=0, description="Spec generation that this was computed from.")
-    target_digest: Digest | None = Field(default=None, description="The release that is rolled out.")
+    target_digest: Target | None = Field(
+        default=None,
+        description="The release that is rolled out; with `+`, the revision of its kernel arguments.",
+    )
     config_revision: Digest | None = Field(
         default=None, description="The configuration that is rolled out with it, by its digest."
     )

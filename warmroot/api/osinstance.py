@@ -7,7 +7,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from warmroot import nodeconfig
-from warmroot.api.base import Condition, Digest, Model
+from warmroot.api.base import ArgumentsRevision, Condition, Digest, Model, Target
 
 
 class Goal(StrEnum):
@@ -51,6 +51,9 @@ class InstanceRelease(Model):
     version: str = Field(description="Its version.")
     digest: Digest = Field(description="Its manifest's digest.")
     sources: tuple[str, ...] = Field(description="Where its bytes come from, in order.")
+    arguments_revision: ArgumentsRevision | None = Field(
+        default=None, description="Its further kernel arguments, by their revision; `config` has the words."
+    )
 
 
 class RebootOrder(Model):
@@ -77,8 +80,11 @@ class OSInstanceSpec(Model):
     config_revision: Digest | None = Field(
         default=None, description="sha256 of `config`. Absent: those of the image."
     )
-    barred: tuple[Digest, ...] = Field(
-        default=(), max_length=32, description="Releases that must not be written to this node."
+    barred: tuple[Target, ...] = Field(
+        default=(),
+        max_length=32,
+        description="Releases that must not be written to this node, each as it was tried: with `+`, its "
+        "kernel arguments.",
     )
     reboot: RebootOrder | None = Field(
         default=None, description="The reboot that belongs to Activate or Rollback."
@@ -100,6 +106,9 @@ class SlotStatus(Model):
     version: str | None = Field(default=None, description="Version of the release in it.")
     digest: Digest | None = Field(default=None, description="Digest of the release in it.")
     release_seq: int | None = Field(default=None, description="The release's place in its product's order.")
+    arguments_revision: ArgumentsRevision | None = Field(
+        default=None, description="The further kernel arguments that it is started with. Absent: none."
+    )
 
 
 class Slots(Model):
@@ -115,6 +124,9 @@ class Booted(Model):
     slot: str = Field(description="A or B.", json_schema_extra={"enum": ["A", "B"]})
     boot_id: str = Field(alias="bootID", description="The kernel's boot id.")
     digest: Digest | None = Field(default=None, description="The release that runs, where it is known.")
+    arguments_revision: ArgumentsRevision | None = Field(
+        default=None, description="The further kernel arguments that it was started with. Absent: none."
+    )
     at: str = Field(description="When the proxy first saw this boot (RFC 3339, UTC).")
 
 

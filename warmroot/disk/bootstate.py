@@ -1,20 +1,23 @@
-"""BOOTSTATE: the 1 MiB FAT12 that holds both copies of the boot record where GRUB can read and write them.
+"""BOOTSTATE: the 1 MiB FAT12 where GRUB reads and writes both copies of the boot record, and reads the kernel
+arguments that each slot has besides those of its release.
 
 It is a file system only for GRUB, whose `save_env` wants a file (node.md, Boot record). Linux never mounts
-it; the proxy writes the two sectors at `layout.COPY_OFFSETS`. So its bytes are made here, once and for ever:
-one sector of FAT, 512 root entries, clusters of 4 KiB; `env1` is cluster 2, `env2` cluster 3.
+it; the proxy writes the sectors at `layout.COPY_OFFSETS` and `layout.ARGUMENT_OFFSETS`. So its bytes are made
+here, once and for ever: one sector of FAT, 512 root entries, clusters of 4 KiB, and from cluster 2 on one for
+each of `env1`, `env2`, `argsa` and `argsb`.
 """
 
 from __future__ import annotations
 
 import struct
 
+from warmroot.disk import arguments
 from warmroot.disk.bootrecord import SECTOR, BootRecord
 from warmroot.disk.gpt import ReadAt
-from warmroot.disk.layout import BLOCK, BOOTSTATE_BYTES, COPY_OFFSETS
+from warmroot.disk.layout import ARGUMENT_OFFSETS, BLOCK, BOOTSTATE_BYTES, COPY_OFFSETS
 from warmroot.errors import ForeignDisk
 
-NAMES = ("env1", "env2")
+NAMES = ("env1", "env2", "argsa", "argsb")
 _ROOT_ENTRIES = 512
 _SERIAL = 0x57524253
 _FIRST_CLUSTER = 2
@@ -26,10 +29,12 @@ _FAT_AT, _ROOT_AT = SECTOR, 3 * SECTOR
 
 
 def image(record: BootRecord) -> bytes:
-    """The whole partition with `record` in both copies."""
+    """The whole partition with `record` in both copies, and no further arguments for either slot."""
     sectors = bytearray(_frame().ljust(BOOTSTATE_BYTES, b"\0"))
     for offset in COPY_OFFSETS:
         sectors[offset : offset + SECTOR] = record.encode()
+    for offset in ARGUMENT_OFFSETS.values():
+        sectors[offset : offset + SECTOR] = arguments.encode(())
     return bytes(sectors)
 
 
@@ -80,7 +85,7 @@ def _boot_sector() -> bytes:
 
 
 def _fat() -> bytes:
-    entries = [0xF00 | _MEDIA, _END_OF_CHAIN, _END_OF_CHAIN, _END_OF_CHAIN]
+    entries = [0xF00 | _MEDIA, _END_OF_CHAIN, *(_END_OF_CHAIN for _ in NAMES)]
     packed = bytearray()
     for low, high in zip(entries[::2], entries[1::2], strict=True):
         packed += (low | high << 12).to_bytes(3, "little")

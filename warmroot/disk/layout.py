@@ -13,6 +13,8 @@ ALIGN = MIB
 BIOS_GRUB, ESP, BOOTSTATE, DATA = "bios", "esp", "bootstate", "data"
 COPY_OFFSETS = (17920, 22016)
 """Byte offsets of the two boot record copies inside BOOTSTATE: clusters 2 and 3 of its FAT12."""
+ARGUMENT_OFFSETS = {Slot.A: 26112, Slot.B: 30208}
+"""Byte offset of each slot's further kernel arguments in it: clusters 4 and 5."""
 BOOTSTATE_BYTES = MIB
 DISK_GUID = "00000000-0000-4000-8000-00000000000d"
 TYPE_BIOS_GRUB = "21686148-6449-6e6f-744e-656564454649"
