@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from testbed.setup.process import run
+from testbed.setup.process import drop, run
 from testbed.setup.progress import Progress
 from testbed.setup.repository import REPOSITORY
 from warmroot import golang
@@ -98,8 +98,7 @@ def build(go: golang.Go, cache: Path, progress: Progress) -> Path:
                 _publish(partial, folder)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
-        with progress.step("Drop the compiler's cache"):
-            shutil.rmtree(_go_build(cache), ignore_errors=True)
+        drop(_go_build(cache))
     return folder
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -49,3 +50,14 @@ def run(
         tail = "".join(lines[-TAIL:]).rstrip()
         raise StepFailed(f"`{' '.join(words)}` ended with {child.returncode}:\n{tail}\n", hint=hint)
     return "".join(lines)
+
+
+def drop(folder: Path) -> None:
+    """Removes a large folder while the caller goes on; what a kill leaves of it, the next call removes."""
+    if folder.exists():
+        folder.rename(folder.with_name(f"{folder.name}.dropped-{os.getpid()}"))
+    left = [str(path) for path in folder.parent.glob(f"{folder.name}.dropped-*")]
+    nobody = subprocess.DEVNULL
+    subprocess.Popen(
+        ["rm", "-rf", "--", *left], stdin=nobody, stdout=nobody, stderr=nobody, start_new_session=True
+    )

@@ -6,11 +6,10 @@ Runs before anything is installed: standard library only.
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 from testbed.controlplane import build
-from testbed.setup.process import run
+from testbed.setup.process import drop, run
 from testbed.setup.progress import Progress
 from testbed.setup.repository import REPOSITORY
 from warmroot import golang
@@ -49,6 +48,5 @@ def compile_it(go: golang.Go, cache: Path, progress: Progress) -> Path:
             hint = "the Go module proxy (GOPROXY) must be reachable"
             run(command, env=env, cwd=SOURCE, each_line=lambda line: report(None, line[:80]), hint=hint)
         partial.rename(binary)
-        with progress.step("Drop the compiler's cache"):
-            shutil.rmtree(compiled, ignore_errors=True)
+        drop(compiled)
     return binary
