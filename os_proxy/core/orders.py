@@ -18,6 +18,8 @@ from warmroot.errors import UserError
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _KNOWN = {"os", "goal", "release", "stagingBandwidth", "barred", "reboot", "config", "configRevision"}
+_KNOWN_OF_RELEASE = {"version", "digest", "sources", "argumentsRevision"}
+_ARGUMENTS = re.compile(r"([0-9a-f]{16})?")
 
 
 class Goal(StrEnum):
@@ -84,8 +86,7 @@ def parse(instance: Mapping[str, Any]) -> Orders:
     """
     try:
         spec = _object(instance, "spec")
-        if unknown := set(spec) - _KNOWN:
-            raise ValueError(f"spec.{min(unknown)} is unknown to this proxy")
+        _refuse_unknown("spec", spec, _KNOWN)
         orders = Orders(
             generation=int(_object(instance, "metadata").get("generation", 0)),
             goal=Goal(_text(spec, "goal", default=Goal.NONE)),
@@ -110,11 +111,19 @@ def _complete(orders: Orders) -> None:
         raise UserError(f"goal {orders.goal} without a reboot", hint="name spec.reboot")
 
 
+def _refuse_unknown(name: str, value: Mapping[str, Any], known: set[str]) -> None:
+    if unknown := set(value) - known:
+        raise ValueError(f"{name}.{min(unknown)} is unknown to this proxy")
+
+
 def _release(value: Mapping[str, Any]) -> Release:
+    _refuse_unknown("spec.release", value, _KNOWN_OF_RELEASE)
     sources = tuple(_list(value, "sources"))
     if not all(isinstance(source, str) for source in sources):
         raise ValueError("release.sources is not a list of addresses")
     arguments = _text(value, "argumentsRevision", default=nodeconfig.NONE)
+    if not _ARGUMENTS.fullmatch(arguments):
+        raise ValueError(f"{arguments!r} is no revision of kernel arguments")
     return Release(_text(value, "version"), _digest(value.get("digest")), sources, arguments)
 
 
@@ -157,8 +166,11 @@ def _digest(value: object) -> str:
 
 
 def _target(value: object) -> str:
-    _digest(nodeconfig.of_target(value)[0] if isinstance(value, str) else value)
-    return str(value)
+    """A release as it is barred: its digest, and the revision of its kernel arguments behind a `+`."""
+    digest, plus, arguments = str(value).partition("+")
+    if bool(plus) is not bool(arguments) or not _ARGUMENTS.fullmatch(arguments):
+        raise ValueError(f"{value!r} is not a release that can be barred")
+    return nodeconfig.target(_digest(digest), arguments)
 
 
 def _positive(value: Mapping[str, Any], key: str) -> int | None:

@@ -6,19 +6,29 @@ from os_proxy.core import orders
 from os_proxy.core.orders import Goal, Orders, RebootOrder, Release
 from os_proxy.core.steps import Phase
 from tests.proxy_world import make_image, new_world
+from warmroot import nodeconfig
 from warmroot.api.osinstance import Goal as ApiGoal
 from warmroot.api.osinstance import InstancePhase, OSInstanceSpec, OSInstanceStatus
 from warmroot.errors import UserError
 
 DIGEST = "sha256:" + "a" * 64
+ARGUMENTS = "0123456789abcdef"
 SPEC = {
     "os": "workers",
     "goal": "Activate",
-    "release": {"version": "2", "digest": DIGEST, "sources": ["https://releases.example"]},
+    "release": {
+        "version": "2",
+        "digest": DIGEST,
+        "sources": ["https://releases.example"],
+        "argumentsRevision": ARGUMENTS,
+    },
     "stagingBandwidth": 1000,
-    "barred": [DIGEST],
+    "barred": [DIGEST, f"{DIGEST}+{ARGUMENTS}"],
     "reboot": {"id": "r1", "deadline": "2026-11-25T02:13:48Z"},
 }
+
+
+WORDS = nodeconfig.encode({"kernelArguments": ["quiet"]})
 
 
 def instance(**changes):
@@ -34,9 +44,9 @@ def test_every_field_of_the_apis_spec_is_read():
     assert orders.parse({"metadata": {"generation": 3}, "spec": spec.wire()}) == Orders(
         generation=3,
         goal=Goal.ACTIVATE,
-        release=Release("2", DIGEST, ("https://releases.example",)),
+        release=Release("2", DIGEST, ("https://releases.example",), ARGUMENTS),
         bandwidth=1000,
-        barred=frozenset({DIGEST}),
+        barred=frozenset({DIGEST, f"{DIGEST}+{ARGUMENTS}"}),
         reboot=RebootOrder("r1", 1795572828.0),
     )
 
@@ -52,6 +62,10 @@ def test_the_smallest_spec_orders_nothing():
         ({"goal": "Explode"}, "Explode"),
         ({"barred": ["sha256:short"]}, "short"),
         ({"barred": "all"}, "barred"),
+        ({"barred": [f"{DIGEST}+"]}, "barred"),
+        ({"barred": [f"{DIGEST}+0123456789ABCDEF"]}, "barred"),
+        ({"release": SPEC["release"] | {"argumentsRevision": "x"}}, "kernel arguments"),
+        ({"release": SPEC["release"] | {"colour": "red"}}, "spec.release.colour"),
         ({"stagingBandwidth": 0}, "stagingBandwidth"),
         ({"stagingBandwidth": "fast"}, "stagingBandwidth"),
         ({"reboot": {"id": "r1", "deadline": "tomorrow"}}, "tomorrow"),
@@ -79,6 +93,6 @@ def test_every_status_on_the_way_is_one_that_the_api_takes():
     world.instance.publish = checked
     for image in (two, bad):
         for goal in (Goal.STAGE, Goal.ACTIVATE, Goal.CONFIRM):
-            world.order(goal, image)
+            world.order(goal, image, config=WORDS)
             world.settle()
     assert (world.phase, world.error) == ("FellBack", "FellBack")
