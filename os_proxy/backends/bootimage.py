@@ -24,8 +24,8 @@ PIECE = 1024 * 1024
 class BootImage:
     """One boot image on its way into its partition."""
 
-    def __init__(self, boot: Boot, device: BlockDevice, files: Files) -> None:
-        self._boot, self._device, self._files = boot, device, files
+    def __init__(self, boot: Boot, device: BlockDevice, running: BlockDevice, files: Files) -> None:
+        self._boot, self._device, self._running, self._files = boot, device, running, files
 
     def write(
         self,
@@ -43,13 +43,17 @@ class BootImage:
         if holds_boot(self._device, self._boot):
             tally.add(done=self._boot.size, reused=self._boot.size)
             return
+        if self._running.size >= self._boot.size and holds_boot(self._running, self._boot):
+            self._copy(self._running.read, "the boot partition of what runs")
+            tally.add(done=self._boot.size, reused=self._boot.size)
+            return
         with self._files.spool(SPOOL) as spool:
 
             def ask(source: ReleaseSource) -> None:
                 self._spool(source, spool, tally, bucket, observe)
 
             try_each(sources, ask)
-            self._copy(spool)
+            self._copy(spool.get, "the data partition")
         tally.add(done=self._boot.size)
 
     def check(self) -> None:
@@ -80,14 +84,14 @@ class BootImage:
         if digest.digest() != self._boot.sha256:
             raise Tampered(f"{source.describe}/{self._boot.path} is not the boot image that was signed")
 
-    def _copy(self, spool: Spool) -> None:
-        """Hashed once more on the way: what is written is what was signed, also if the spool rotted (I6)."""
+    def _copy(self, read: Callable[[int, int], bytes], where: str) -> None:
+        """Hashed once more on the way: what is written is what was signed, also if its copy rotted (I6)."""
         digest = hashlib.sha256()
         for at in range(0, self._boot.size, PIECE):
-            digest.update(spool.get(at, min(PIECE, self._boot.size - at)))
+            digest.update(read(at, min(PIECE, self._boot.size - at)))
         if digest.digest() != self._boot.sha256:
-            raise DiskCorrupt("the data partition did not keep the spooled boot image")
+            raise DiskCorrupt(f"{where} did not keep the boot image")
         for at in range(0, self._boot.size, PIECE):
-            piece = spool.get(at, min(PIECE, self._boot.size - at))
+            piece = read(at, min(PIECE, self._boot.size - at))
             whole = piece.ljust(-(-len(piece) // BLOCK) * BLOCK, b"\0")
             self._device.write(at, whole)

@@ -118,7 +118,8 @@ class _Staging:
         self.tally.add(done=tree_size(tree.data_blocks))
         hashing = Hashing(tree)
         self._fill(hashing, old)
-        boot = BootImage(self.manifest.boot, self.devices.boot, self.ports.files)
+        running = self.ports.disk.slot(self.seen.booted.slot).boot
+        boot = BootImage(self.manifest.boot, self.devices.boot, running, self.ports.files)
         boot.write(self.sources, self.tally, self.bucket, self.observe)
         self.devices.root.flush()
         self.devices.boot.flush()
@@ -147,10 +148,14 @@ class _Staging:
         self.ports.files.write(f"receipts/{self.step.slot}.json", encode(receipt))
 
     def _tree(self) -> Tree:
-        """The tree, from the slot if an earlier attempt left it there, else from the first honest source."""
+        """The tree: from the slot if an earlier attempt left it there, from what runs if that is this very
+        release, else from the first honest source.
+        """
         root = self.manifest.root
         size = tree_size(root.data_blocks)
         if self.resumes and (tree := _decode(self.devices.root.read(root.data_size, size), root)):
+            return tree
+        if self.seen.booted.root_hash == root.root_hash and (tree := self._running_tree()):
             return tree
 
         def ask(source: ReleaseSource) -> Tree:

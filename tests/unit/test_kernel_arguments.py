@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from os_proxy.core.orders import Goal
-from tests.proxy_world import DEADLY, PowerCut, make_image, new_world
+from tests.proxy_world import DEADLY, ROOT_SIZE, START, PowerCut, make_image, new_world
 from warmroot import nodeconfig
 from warmroot.disk import arguments
 from warmroot.disk.bootrecord import SECTOR, Slot
@@ -48,6 +48,20 @@ def test_what_runs_is_tried_with_other_arguments_from_the_other_slot(world):
     assert (world.phase, world.booted_slot, world.record.good) == ("Trial", Slot.B, Slot.A)
     assert (booted["digest"], booted["argumentsRevision"]) == (ONE.digest, REVISION)
     assert world.added == f"wr.args={REVISION} {' '.join(WORDS)}"
+
+
+def test_nothing_is_fetched_for_arguments_alone(world):
+    moved(world, ONE, WANTED)
+    assert (world.phase, world.content(Slot.B), world.source.served) == ("Trial", ONE, [])
+
+
+def test_a_boot_partition_that_rotted_under_what_runs_is_not_copied(world):
+    at = START[Slot.A] + ROOT_SIZE
+    for image in (world.disk.current, world.disk.durable):
+        image[at] ^= 1
+    ordered(world, Goal.STAGE, ONE, WANTED)
+    assert (world.phase, world.content(Slot.B)) == ("Staged", ONE)
+    assert [path for path, _, _ in world.source.served] == [ONE.manifest.boot.path]
 
 
 def test_confirmed_arguments_stay_and_the_slot_before_keeps_its_own(world):

@@ -262,6 +262,7 @@ def test_kernel_arguments_are_tried_confirmed_and_given_up_like_a_release(cell):
         assert cell.run(name, "cat /proc/sys/vm/nr_hugepages") == "2"
         booted = cell.status(name)["booted"]
         assert (booted["digest"], booted["argumentsRevision"]) == (cell.serving.digest, revision)
+        assert cell.status(name)["staging"]["bytesFetched"] == 0
 
     deadly = {"kernelArguments": ["module_blacklist=virtio_blk"]}  # the initrd finds no disk
     system = cell.roll(cell.serving, BOTH, FAULT_PACE, config=deadly)
