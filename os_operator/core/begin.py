@@ -146,7 +146,7 @@ def _held(state: Pass, shut: Shut | None, wave: Progress, costly: bool) -> Way:
             again = state.window.look_again
         return Way(Move.NOTHING, NodePhase.STAGED, shut.reason, shut.message, None, again)
     if costly:
-        text = f"{state.budget.allowed} nodes may be down at once (rollout.maxUnavailable)"
+        text = f"at most {state.budget.allowed} may be down at once (rollout.maxUnavailable)"
         return Way(Move.NOTHING, NodePhase.STAGED, WaitReason.BUDGET, text)
     text = f"wave {wave.step.name} takes nodes up to number {wave.step.target}"
     return Way(Move.NOTHING, NodePhase.STAGED, WaitReason.WAVE, text)

@@ -1,0 +1,221 @@
+"""Why a node is where it is: the chain of reasons from its labels to what a person can do about it.
+
+It asks the planner itself, not the status that the operator wrote: that names twenty nodes, and this any one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from os_operator.core import instants
+from os_operator.core.node_way import CURRENT, Way, examine, in_orders
+from os_operator.core.rollout import run
+from os_operator.core.selection import mover_of, select
+from os_operator.core.survey import Pass
+from os_operator.core.world import InstanceView, NodeView, OSView, World
+from warmroot.api.os import NodePhase, Waiting, WaitReason
+from warmroot.nodeconfig import of_target
+
+_FORGIVE = "then forgive (warmroot.io/clear-failed)"
+NEXT: dict[WaitReason, str] = {
+    WaitReason.STAGING: "nothing: it downloads while it works",
+    WaitReason.STAGING_FAILED: "read the message; the node tries again by itself where it says so",
+    WaitReason.STAGING_PACED: "nothing, or raise rollout.maxStaging",
+    WaitReason.BUDGET: "nothing; bring back nodes that are down, or raise rollout.maxUnavailable",
+    WaitReason.WAVE: "nothing: the wave before it has to end",
+    WaitReason.SOAK: "nothing: the wave proves itself until then",
+    WaitReason.WINDOW: "nothing, or add a window to rollout.windows",
+    WaitReason.APPROVAL: "kubectl warmroot approve {os} {wave}",
+    WaitReason.PAUSED: "kubectl warmroot resume {os}",
+    WaitReason.HALTED: f"look at the failed nodes; set a new release, or fix them, {_FORGIVE}",
+    WaitReason.BARRED: "publish a new release, or forgive it on this node (warmroot.io/clear-failed)",
+    WaitReason.CONFLICT: "change one nodeSelector, so that one object selects the node",
+    WaitReason.DRAIN_BLOCKED: "make room for the pods that the message names, or change their budget",
+    WaitReason.DRAINING: "nothing: its pods are asked to go",
+    WaitReason.DRAIN_FAILED: f"look at the pods that the message names, {_FORGIVE}",
+    WaitReason.ACTIVATION_FAILED: f"read the journal of the node's proxy, {_FORGIVE}",
+    WaitReason.REBOOTING: "nothing until the deadline",
+    WaitReason.NEVER_CAME_BACK: "look at the machine's console, and switch it off and on",
+    WaitReason.NOT_READY: "kubectl describe node {node}: its Node has to be Ready",
+    WaitReason.SETTLING: "nothing: it has to stay Ready for rollout.health.readySeconds",
+    WaitReason.CONFIRMING: "nothing: its proxy makes the slot the good one",
+    WaitReason.CONFIGURING: "nothing: its units take notice of new settings",
+    WaitReason.CONFIG_REFUSED: "correct spec.config: the message says which unit refused it and why",
+    WaitReason.FELL_BACK: "read why in the message; publish a new release",
+    WaitReason.UNHEALTHY: "read which check failed; publish a new release",
+    WaitReason.ROLLING_BACK: "nothing: it returns to its good slot",
+    WaitReason.PROXY_SILENT: "look at warmroot-proxy on the node, and at its way to the API server",
+    WaitReason.ADMIN_CORDON: "kubectl uncordon {node}",
+    WaitReason.RELEASE_UNRESOLVED: "read the message: the source has to answer, or pin release.digest",
+}
+"""What a person can do, or that there is nothing to do."""
+DRAINS = frozenset({WaitReason.DRAINING, WaitReason.DRAIN_BLOCKED})
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One node's place. `chain`: what led there, the first cause first. Times are RFC 3339 in UTC."""
+
+    node: str
+    os: str
+    phase: NodePhase | None
+    reason: WaitReason | None
+    message: str
+    since: str | None
+    deadline: str | None
+    chain: tuple[str, ...]
+    next: str
+
+
+def explain(name: str, world: World, now: float) -> Explanation:
+    """Why the node of this name is where it is, at `now` (Unix seconds).
+
+    Raises:
+        KeyError: there is no such node.
+    """
+    node, instance = world.nodes[name], world.instances.get(name)
+    selection = select(world)
+    moving = node.note is not None or in_orders(instance)
+    claims = [os for os, nodes in selection.members.items() if node in nodes and not world.oses[os].deleting]
+    mover = mover_of(node, instance) if moving else ""
+    owner = mover if mover in world.oses else next(iter(claims), "")
+    if not owner:
+        return _unclaimed(node, instance, mover)
+    os = world.oses[owner]
+    done = run(os, world, selection.members[owner], selection.strays.get(owner, []), selection.conflicts, now)
+    way = _as_the_operator_saw(os, name, _way(done, node, instance))
+    links = (*_wanted(os, done), *_runs(instance, done, now), *_gates(done))
+    # What the message says already is said once.
+    links = tuple(link for link in links if not way.message or way.message not in link)
+    chain = (_claim(name, claims, mover), *links)
+    return Explanation(
+        name,
+        owner,
+        way.phase,
+        way.reason,
+        way.message,
+        instants.optional(way.since),
+        instants.optional(way.deadline),
+        chain,
+        _next(way, node, done),
+    )
+
+
+def _unclaimed(node: NodeView, instance: InstanceView | None, mover: str) -> Explanation:
+    links = [f"no OS object selects {node.name}"]
+    if mover:
+        links.append(f"OS {mover}, which is gone, was moving it: it is brought to its end")
+    runs = instance.booted_digest if instance else None
+    links.append(f"it runs {_short(runs)}" if runs else "nothing is known of what it runs")
+    what = "label the node, or change a nodeSelector, if it should be moved"
+    return Explanation(node.name, "", None, None, "", None, None, tuple(links), what)
+
+
+def _way(done: Pass, node: NodeView, instance: InstanceView | None) -> Way:
+    """The planner's own word for it: a row of its own, a crowd that it is in, else where it stands."""
+    for name, way in done.tally.rows:
+        if name == node.name:
+            return way
+    for way, pairs in done.tally.crowds:
+        if any(one.name == node.name for one, _ in pairs):
+            return way
+    ready, config = float(done.rollout.health.ready_seconds), done.os.config.revision
+    failed = done.ledger.entries
+    return examine(node, instance, done.target, failed, ready, done.now, config)
+
+
+def _as_the_operator_saw(os: OSView, name: str, way: Way) -> Way:
+    """Whom an eviction was refused for only the operator knows, and what failed it has written down."""
+    row = next((row for row in os.status.waiting if row.node == name), None)
+    if row is not None and ({row.reason, way.reason} <= DRAINS or way.reason is WaitReason.BARRED):
+        return _of_row(way, row)
+    failed = next((entry for entry in os.status.failed if entry.node == name), None)
+    if way.reason is WaitReason.BARRED and failed is not None:
+        return way._replace(reason=failed.reason, message=failed.message, since=instants.parse(failed.at))
+    return way
+
+
+def _of_row(way: Way, row: Waiting) -> Way:
+    since, deadline = instants.parse(row.since), instants.parse(row.deadline)
+    return way._replace(
+        phase=row.phase, reason=row.reason, message=row.message, since=since, deadline=deadline
+    )
+
+
+def _claim(node: str, claims: list[str], mover: str) -> str:
+    if len(claims) > 1:
+        return f"OS {' and '.join(claims)} select {node}: none of them moves it"
+    if not claims:
+        return f"OS {mover} is moving {node}, and does not select it any more"
+    return f"OS {claims[0]} selects {node}"
+
+
+def _wanted(os: OSView, done: Pass) -> list[str]:
+    if os.spec is None:
+        return [f"its spec can't be followed: {os.problem}"]
+    release = os.spec.release.version
+    if done.target is None:
+        said = os.resolution.message or "its repository was not asked yet"
+        return [f"release {release} is wanted, and its digest is not known: {said}"]
+    digest, arguments = of_target(done.target)
+    extra = " with further kernel arguments" if arguments else ""
+    settings = f", settings {_short(os.config.revision)}" if os.config.revision else ""
+    return [f"release {release} ({_short(digest)}){extra} is wanted{settings}"]
+
+
+def _runs(instance: InstanceView | None, done: Pass, now: float) -> list[str]:
+    if instance is None:
+        return ["it has no OSInstance yet"]
+    if instance.phase is None:
+        return ["its proxy never spoke"]
+    links = []
+    if instance.booted_digest is None:
+        links.append("it runs a release that nobody here knows")
+    elif instance.booted_digest == done.target:
+        links.append(f"it runs that, {'confirmed' if instance.confirmed else 'on trial'}")
+    else:
+        links.append(f"it runs {_short(instance.booted_digest)}{'' if instance.confirmed else ', on trial'}")
+    if instance.verified_digest is not None and instance.verified_digest == done.target:
+        links.append("its other slot holds what is wanted, verified")
+    if instance.barred:
+        links.append(f"barred on it: {', '.join(map(_short, instance.barred))}")
+    if now >= instance.stale_at:
+        links.append("its proxy is silent: what is said here of the node is what it last said")
+    return links
+
+
+def _gates(done: Pass) -> list[str]:
+    """What holds for all nodes of the object alike."""
+    links = []
+    if done.os.deleting:
+        links.append(f"OS {done.os.name} is being deleted: nothing new begins")
+    if done.halted:
+        links.append(f"the rollout is halted: {done.halted}")
+    if done.rollout.paused:
+        links.append("the rollout is paused (rollout.paused)")
+    if done.wave is not None:
+        step = done.wave.step
+        links.append(f"wave {step.name}: {done.tally.moved} of {step.target} nodes were moved")
+    down = done.budget.allowed - done.budget.free
+    links.append(f"{max(0, down)} of {done.budget.allowed} places for nodes that are down are taken")
+    if not done.window.open:
+        opens = instants.optional(done.window.look_again)
+        links.append(f"no window is open{f'; the next one opens at {opens}' if opens else ''}")
+    return links
+
+
+def _next(way: Way, node: NodeView, done: Pass) -> str:
+    if way.reason is None:
+        return (
+            "nothing: it is where it should be"
+            if way.phase is CURRENT.phase
+            else "nothing: it goes on by itself"
+        )
+    wave = done.wave.step.name if done.wave is not None else "WAVE"
+    return NEXT[way.reason].format(os=done.os.name, node=node.name, wave=wave)
+
+
+def _short(digest: str) -> str:
+    """A digest cut to what an eye can compare, its kernel arguments kept."""
+    name, arguments = of_target(digest)
+    return name[:19] + "…" + (f"+{arguments}" if arguments else "")
