@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from os_operator.core.actions import Cordon, SetOrders, WriteStatus
 from os_operator.core.budget import budget
+from os_operator.core.explain import explain
+from os_operator.core.forecast import forecast
 from os_operator.core.plan import plan
 from tests.unit.operator_worlds import (
     NEW,
@@ -23,6 +25,7 @@ from tests.unit.operator_worlds import (
     trial,
     world,
 )
+from warmroot.api.os import WaitReason
 from warmroot.api.osinstance import Goal
 
 MAKERS = [
@@ -102,3 +105,21 @@ def test_r6_a_status_that_was_written_is_written_no_more(fleet, later):
         replace(seen, oses={"workers": replace(known, status=again.statuses["workers"])}), NOW + later % 2
     )
     assert not any(isinstance(action, WriteStatus) for action in third.actions)
+
+
+@settings(max_examples=60)
+@given(fleets())
+def test_why_and_plan_say_of_each_node_what_the_status_says(fleet):
+    chosen, pairs, pods = fleet
+    seen = world(chosen, pairs, pods=pods)
+    status = plan(seen, NOW).statuses[chosen.name]
+    for row in status.waiting:
+        told = explain(row.node, seen, NOW)
+        # A bar is told as what it came of, which only the status knows.
+        if row.reason is not WaitReason.BARRED and told.reason is not WaitReason.BARRED:
+            assert (told.phase, told.reason) == (row.phase, row.reason), row.node
+    ahead = forecast(chosen, seen, NOW)
+    waits = [name for row in ahead.waits for name in row.nodes]
+    assert {row.node for row in status.waiting} <= set(waits)
+    assert len(waits) == len(set(waits)), "nobody waits for two things"
+    assert f"{ahead.updated}/{ahead.total}" == status.ready
