@@ -168,3 +168,19 @@ def test_an_object_that_is_not_there_is_named_with_those_that_are(ask):
     said = ask("status", "nothing", fails=True)
     assert "there is no OS object nothing" in said
     assert "plugin" in said
+
+
+def test_a_shell_completes_verbs_objects_waves_and_nodes(fleet, control_plane):
+    def completed(*words):
+        program = Path(sys.executable).with_name("kubectl_complete-warmroot")
+        env = os.environ | {"KUBECONFIG": str(control_plane.kubeconfig)}
+        done = subprocess.run([program, *words], env=env, capture_output=True, text=True, check=True)
+        *found, directive = done.stdout.splitlines()
+        return [line.partition("\t")[0] for line in found], directive
+
+    assert completed("p") == (["pause", "plan"], ":4")
+    assert completed("status", "plu") == (["plugin"], ":4")
+    assert completed("approve", "plugin", "") == (["canary", "rest"], ":4")
+    assert completed("why", "plugin-") == (["plugin-1", "plugin-2"], ":4")
+    assert completed("status", "-o", "j") == (["json"], ":4")
+    assert completed("plan", "-f", "") == ([], ":0")

@@ -1,0 +1,65 @@
+"""`kubectl_complete-warmroot`: what the shell completion of kubectl asks a plugin. It never fails loudly."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+
+from os_operator.core.parse import os_view
+from warmroot.errors import WarmrootError
+from warmroot.kube.cluster import NODE, OS, Cluster, connect
+from warmroot.kube.transport import KubernetesTransport
+
+VERBS = {
+    "approve": "let a wave begin",
+    "history": "the last rollouts",
+    "pause": "begin nothing new",
+    "plan": "what an OS object would do",
+    "resume": "go on after a pause",
+    "rollback": "want an earlier release",
+    "status": "how far it is",
+    "why": "why a node is where it is",
+}
+NO_FILES, DEFAULT = 4, 0
+"""cobra's ShellCompDirectives: these are all; complete as the shell would."""
+
+
+def complete(words: Sequence[str], cluster: Callable[[], Cluster]) -> list[str]:
+    """Lines for the words so far, of which the last one may be half or empty: candidates, then the directive.
+
+    `cluster` is asked for only where names are needed.
+    """
+    before, begun = list(words[:-1]), words[-1] if words else ""
+    plain = [word for word in before if not word.startswith("-")]
+    if before and before[-1] in ("-o", "--output"):
+        return _lines(["text", "json"], begun)
+    if before and before[-1] in ("-f", "--file", "--kubeconfig"):
+        return [f":{DEFAULT}"]
+    if not plain:
+        return _lines([f"{verb}\t{about}" for verb, about in VERBS.items()], begun)
+    return _lines(_names(plain, cluster), begun)
+
+
+def _names(plain: Sequence[str], cluster: Callable[[], Cluster]) -> list[str]:
+    verb, given = plain[0], plain[1:]
+    if verb == "why" and not given:
+        return [item["metadata"]["name"] for item in cluster().list(NODE).items]
+    if verb in VERBS and verb != "why" and not given:
+        return [item["metadata"]["name"] for item in cluster().list(OS).items]
+    if verb == "approve" and len(given) == 1:
+        spec = os_view(cluster().get(OS, given[0])).spec
+        return [wave.name for wave in spec.rollout.waves] if spec else []
+    return []
+
+
+def _lines(candidates: Iterable[str], begun: str) -> list[str]:
+    return [*sorted(one for one in candidates if one.startswith(begun)), f":{NO_FILES}"]
+
+
+def main() -> None:
+    """Entry point. Without a way to the API server there is nothing to offer."""
+    try:
+        lines = complete(sys.argv[1:], lambda: connect(KubernetesTransport))
+    except WarmrootError:
+        lines = [f":{NO_FILES}"]
+    sys.stdout.write("\n".join(lines) + "\n")
