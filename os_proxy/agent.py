@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from os_proxy.backends import configuring
 from os_proxy.backends.staging import Limits, Surroundings, stage
 from os_proxy.core import receipts, trials
+from os_proxy.core.drift import Drift
 from os_proxy.core.engine import decide
 from os_proxy.core.orders import Orders
 from os_proxy.core.seen import Seen
@@ -50,6 +51,8 @@ IDLE_WAIT = 25.0
 """Seconds between two looks at an unchanged node: a repair must not wait for new orders."""
 REBOOT_PATIENCE = 120.0
 """Seconds after which a reboot that did not come is asked for again."""
+DRIFT_EVERY = 60.0
+"""Seconds after which settings that somebody changed by hand are looked for again."""
 PROGRESS_AFTER = (5.0, 15.0, 30.0)
 """Seconds of staging after which progress is told; then with each heartbeat."""
 log = logging.getLogger(__name__)
@@ -80,6 +83,9 @@ class Agent:
         self._asked_to_reboot: tuple[str, float] | None = None
         self._progress: tuple[str, Progress] | None = None
         self._unreachable_until = 0.0
+        self._drifts: tuple[Drift, ...] = ()
+        self._drifts_known: tuple[str, float] | None = None
+        """For which settings they were looked for, and when that is old (monotonic seconds)."""
 
     def stop(self) -> None:
         """Ends `run` soon. Safe in a signal handler."""
@@ -227,6 +233,7 @@ class Agent:
             trouble=self._worth_telling(decision, orders, now),
             progress=self._progress_of(orders),
             agent_version=self._version,
+            drifts=self._look_for_drift(seen),
         )
         previous = self._ports.instance.status()
         status = render(report, previous, now)
@@ -240,6 +247,18 @@ class Agent:
         except (ClusterError, NetworkError) as error:
             self._unreachable_until = now + IDLE_WAIT * (0.5 + self._ports.jitter() / 2)
             log.warning("the status was not written", extra={"reason": error.reason, "error": str(error)})
+
+    def _look_for_drift(self, seen: Seen) -> tuple[Drift, ...]:
+        """Settings that somebody changed by hand. While they change by order, that is not known."""
+        now, settings = self._ports.surroundings.clock.monotonic(), seen.booted.configuration
+        if not seen.config_in_force or not settings:
+            self._drifts, self._drifts_known = (), None
+        elif self._drifts_known is None or self._drifts_known[0] != settings or now >= self._drifts_known[1]:
+            self._drifts = configuring.drifted(
+                seen.booted.slot, self._ports.surroundings.files, self._ports.host
+            )
+            self._drifts_known = (settings, now + DRIFT_EVERY)
+        return self._drifts
 
     def _progress_of(self, orders: Orders | None) -> Progress | None:
         if self._progress and orders and orders.release and orders.release.digest == self._progress[0]:

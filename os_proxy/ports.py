@@ -6,12 +6,12 @@ only; an `OSError` ends at the adapter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from os_proxy.core.configuration import Change
+from os_proxy.core.configuration import Change, Rendered
 from os_proxy.core.orders import Orders, Release
 from os_proxy.core.seen import Booted, BootView
 from os_proxy.core.status import Json
@@ -184,6 +184,9 @@ class Host(Protocol):
 
     def containerd(self) -> Mapping[str, Any]:
         """The configuration of containerd that the running image has."""
+
+    def lying(self, paths: Iterable[str]) -> Mapping[str, Rendered | None]:
+        """These files as they lie in /etc; None for what is no plain one. What can't be told is left out."""
 
     def configure(self, change: Change) -> None:
         """Brings /etc in line with the settings of the slot that runs, and lets everybody take notice.

@@ -198,7 +198,7 @@ class World:
         self.reboot_wanted = False
         self.tried = []
         self.rotten = self.signed = False
-        self.added = ""
+        self.added, self.edits = "", {}
         self.etc, self.in_force, self.took_notice = {}, NONE, {}
         if self.disk is None:
             self.disk = SimDisk()
@@ -304,6 +304,10 @@ class World:
             if any(UNKNOWN in file.data for file in files_of(unit, self.etc).values()):
                 raise ConfigRefused(f"{unit} does not start with them")
             self.took_notice[unit] = files_of(unit, self.etc)
+
+    def by_hand(self):
+        """What lies in /etc: what was put there, and what a person did to it since."""
+        return {path: file for path, file in (self.etc | self.edits).items() if file is not None}
 
     def all_took_notice(self):
         return self.took_notice == {unit: files_of(unit, self.etc) for unit in READERS}
@@ -415,6 +419,9 @@ class HostOf:
 
     def containerd(self):
         return {}
+
+    def lying(self, paths):
+        return {path: self._world.by_hand().get(path) for path in paths}
 
     def configure(self, change):
         self._world.configure(change)

@@ -179,6 +179,8 @@ def _runs(instance: InstanceView | None, done: Pass, now: float) -> list[str]:
         links.append("its other slot holds what is wanted, verified")
     if instance.barred:
         links.append(f"barred on it: {', '.join(map(_short, instance.barred))}")
+    if instance.drifted:
+        links.append(f"somebody changed by hand what its settings say: {', '.join(instance.drifted)}")
     if now >= instance.stale_at:
         links.append("its proxy is silent: what is said here of the node is what it last said")
     return links

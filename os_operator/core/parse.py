@@ -134,6 +134,7 @@ def instance_view(instance: Object) -> InstanceView:
         confirmed=bool(booted) and status.get("good") == booted.get("slot"),
         verified_digest=_verified(status, booted.get("slot")),
         in_force=None if status.get("configPending") == _RELOAD else status.get("configRevision", NONE),
+        drifted=tuple(one["path"] for one in status.get("configDrift") or ()),
         reboot_id=status.get("rebootID"),
         failure=_failure(status.get("lastError")),
         stale_at=float("-inf") if heartbeat is None else heartbeat + patience,

@@ -109,7 +109,7 @@ class InstanceView:
     `observed`: the proxy has acted on the orders that stand. `confirmed`: the booted slot is the good one.
     `verified_digest`: the release that the inactive slot holds, read back whole. `stale_at`: when this
     status stops being believed. `config`: the settings of our orders; `in_force`: what the node has, None
-    while they change.
+    while they change; `drifted`: files of them that somebody changed by hand.
     """
 
     name: str
@@ -134,6 +134,7 @@ class InstanceView:
     confirmed: bool = False
     verified_digest: str | None = None
     in_force: str | None = NONE
+    drifted: tuple[str, ...] = ()
     reboot_id: str | None = None
     failure: Failure | None = None
     stale_at: float = float("-inf")

@@ -13,6 +13,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from os_proxy.core.configuration import Change, Rendered, change, render
+from os_proxy.core.drift import Drift, drift
 from os_proxy.core.orders import Config
 from os_proxy.core.receipts import ConfigNote, ConfigState, config_note, encode
 from os_proxy.ports import Files, Host
@@ -32,6 +33,12 @@ def name_of(slot: Slot) -> str:
 def text_of(files: Files, slot: Slot) -> str:
     """The settings of a slot; none where nobody ever ordered any."""
     return _text(files, name_of(slot))
+
+
+def drifted(slot: Slot, files: Files, host: Host) -> tuple[Drift, ...]:
+    """What of the settings in force somebody changed by hand."""
+    wanted = _files(text_of(files, slot), host)
+    return drift(wanted, host.lying(wanted)) if wanted else ()
 
 
 def _text(files: Files, name: str) -> str:

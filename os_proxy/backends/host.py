@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from os_proxy.backends.reboot import Reboot
 from os_proxy.backends.settings import Settings
-from os_proxy.core.configuration import Change
+from os_proxy.core.configuration import Change, Rendered
 from os_proxy.core.seen import Booted
 from warmroot.disk import arguments
 from warmroot.disk.bootrecord import Slot
@@ -89,6 +89,10 @@ class LinuxHost:
     def containerd(self) -> Mapping[str, Any]:
         """See `Host.containerd`."""
         return self._settings.containerd()
+
+    def lying(self, paths: Iterable[str]) -> Mapping[str, Rendered | None]:
+        """See `Host.lying`."""
+        return self._settings.lying(paths)
 
     def configure(self, change: Change) -> None:
         """See `Host.configure`."""

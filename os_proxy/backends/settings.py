@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import subprocess
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from os_proxy.core.configuration import CONTAINERD_BASE, Change
+from os_proxy.core.configuration import CONTAINERD_BASE, Change, Rendered
 from warmroot import nodeconfig
 from warmroot.errors import ConfigRefused, NodeError
 
@@ -87,9 +90,36 @@ class Settings:
         """See `Host.containerd`."""
         return containerd(self._root)
 
+    def lying(self, paths: Iterable[str]) -> Mapping[str, Rendered | None]:
+        """See `Host.lying`."""
+        found: dict[str, Rendered | None] = {}
+        for path in paths:
+            with suppress(PermissionError):  # another user's, and this process has no right to override that
+                found[path] = _plain(self._root / path.lstrip("/"))
+        return found
+
     def bring(self, change: Change) -> None:
         """See `Host.configure`."""
         self._bringer.bring(change)
+
+
+def _plain(path: Path) -> Rendered | None:
+    """A file, if it is one; no link is followed at its end.
+
+    Raises:
+        PermissionError: it may not be read.
+    """
+    try:
+        opened = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(opened, "rb") as file:
+            about = os.fstat(file.fileno())
+            if not stat.S_ISREG(about.st_mode):
+                return None
+            return Rendered(file.read(nodeconfig.MAX_BYTES), stat.S_IMODE(about.st_mode))
+    except PermissionError:
+        raise
+    except OSError:
+        return None
 
 
 def containerd(root: Path) -> Mapping[str, Any]:

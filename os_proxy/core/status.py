@@ -6,10 +6,12 @@ that what we want and what the API server stores compare equal: an unchanged nod
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from os_proxy.core import clocktext
+from os_proxy.core.drift import Drift
 from os_proxy.core.receipts import SlotContent
 from os_proxy.core.seen import Seen
 from os_proxy.core.steps import Phase
@@ -44,6 +46,7 @@ class Report:
     trouble: Trouble | None
     progress: Progress | None
     agent_version: str
+    drifts: Sequence[Drift] = ()
 
 
 def render(report: Report, previous: Json, now: float) -> Json:
@@ -60,6 +63,7 @@ def render(report: Report, previous: Json, now: float) -> Json:
         "agentVersion": report.agent_version,
         "conditions": [_ready(report, previous, now)],
         "configPending": _config_pending(seen),
+        "configDrift": [{"path": one.path, "diff": one.diff} for one in report.drifts],
     }
     if seen.booted.configuration and not seen.config_cut_off:
         status["configRevision"] = seen.booted.configuration

@@ -157,6 +157,16 @@ SITUATIONS = {
     ),
     "it refuses the settings": (with_config(SETTINGS), [(node(), refused())], {}),
     "it needs other kernel arguments": (with_config(ARGUMENTS, paused=True), [(node(), current())], {}),
+    "somebody changed its settings by hand": (
+        with_config(SETTINGS),
+        [
+            (
+                node(),
+                current(in_force=nodeconfig.revision(SETTINGS), drifted=("/etc/sysctl.d/90-warmroot.conf",)),
+            )
+        ],
+        {},
+    ),
     "its OS object is gone": ([], [(cordoned(labels={}), staged())], {}),
 }
 

@@ -140,6 +140,15 @@ class Staging(Model):
     bytes_per_second: int = Field(default=0, description="Speed, averaged over this attempt.")
 
 
+class ConfigDrift(Model):
+    """One file of the settings that somebody changed by hand."""
+
+    path: str = Field(description="The file.", max_length=512)
+    diff: str = Field(
+        description="What differs: lines with - belong there, lines with + are there.", max_length=512
+    )
+
+
 class LastError(Model):
     """The last thing that went wrong."""
 
@@ -174,6 +183,11 @@ class OSInstanceStatus(Model):
     config_pending: ConfigPending = Field(
         default=ConfigPending.NONE,
         description="Reload: they are being changed. Reboot: what was taken away is gone with the next boot.",
+    )
+    config_drift: tuple[ConfigDrift, ...] = Field(
+        default=(),
+        max_length=8,
+        description="Files of the settings that somebody changed by hand. New settings or a boot undo it.",
     )
     last_error: LastError | None = Field(default=None, description="The last thing that went wrong.")
     conditions: tuple[Condition, ...] = Field(default=(), description="Ready.")
