@@ -1,4 +1,4 @@
-"""Settings that somebody changed by hand are told by path and difference, neither kept nor lost in silence."""
+"""Settings that somebody changed by hand are told by path and difference, not kept or lost in silence."""
 
 import os
 
