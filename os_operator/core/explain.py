@@ -97,7 +97,7 @@ def explain(name: str, world: World, now: float) -> Explanation:
         instants.optional(way.since),
         instants.optional(way.deadline),
         chain,
-        _next(way, node, done),
+        _next(way, node, instance, done),
     )
 
 
@@ -206,13 +206,12 @@ def _gates(done: Pass) -> list[str]:
     return links
 
 
-def _next(way: Way, node: NodeView, done: Pass) -> str:
+def _next(way: Way, node: NodeView, instance: InstanceView | None, done: Pass) -> str:
+    if way.reason is None and instance is not None and instance.drifted:
+        return f"kubectl get osinstance {node.name} -o yaml (configDrift); a boot or new settings undo it"
     if way.reason is None:
-        return (
-            "nothing: it is where it should be"
-            if way.phase is CURRENT.phase
-            else "nothing: it goes on by itself"
-        )
+        there = way.phase is CURRENT.phase
+        return "nothing: it is where it should be" if there else "nothing: it goes on by itself"
     wave = done.wave.step.name if done.wave is not None else "WAVE"
     return NEXT[way.reason].format(os=done.os.name, node=node.name, wave=wave)
 
