@@ -5,12 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 from images import kubelet_modules
 from testbed.apps import prepare
@@ -48,11 +44,6 @@ def carry_out(plan: Plan, tier: Tier, progress: Progress) -> None:
         with progress.step("Install uv"):
             uv.install(plan.cache)
     _python_packages(plan, progress)
-    with _byte_code(plan, progress):
-        _the_rest(plan, tier, progress)
-
-
-def _the_rest(plan: Plan, tier: Tier, progress: Progress) -> None:
     if plan.packages and plan.apt is not None:
         with progress.step("Install Debian packages") as report:
             debian.install(plan.packages, plan.apt, each_line=lambda line: report(None, line[:80]))
@@ -91,39 +82,10 @@ def _python_packages(plan: Plan, progress: Progress) -> None:
     if not plan.python:
         run([*command, "--quiet"], env=env, cwd=REPOSITORY)
         return
+    # Tests and demo start hundreds of interpreters, and some environments keep those from writing byte code.
+    command.append("--compile-bytecode")
     with progress.step("Install Python packages") as report:
         run(command, env=env, cwd=REPOSITORY, each_line=lambda line: report(None, line[:80]))
-
-
-@contextmanager
-def _byte_code(plan: Plan, progress: Progress) -> Iterator[None]:
-    """Compiles what was installed, beside what is fetched meanwhile.
-
-    Tests and demo start hundreds of interpreters, and some environments keep those from writing byte code.
-    """
-    if not plan.python:
-        yield
-        return
-    program = REPOSITORY / ".venv/bin/python"
-    # Templates among the packages are no Python; what can't be compiled is left as it is.
-    words: list[str | Path] = [
-        program,
-        "-m",
-        "compileall",
-        "-qq",
-        "-j",
-        "0",
-        *(REPOSITORY / ".venv/lib").glob("*/site-packages"),
-    ]
-    compiling = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    try:
-        yield
-        if compiling.poll() is None:
-            with progress.step("Compile their byte code"):
-                compiling.wait()
-    finally:
-        compiling.terminate()
-        compiling.wait()
 
 
 def _go(plan: Plan, progress: Progress) -> golang.Go:

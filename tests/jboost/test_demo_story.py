@@ -24,4 +24,4 @@ def test_a_service_starts_warm_on_both_jdks_and_every_archive_that_does_not_fit_
     assert [start.outcome for start in summary.starts] == ["hit", "hit"]
     assert all(start.warm < start.plain for start in summary.starts)
     assert [start.outcome for start in summary.refusals] == ["build", "signature", "classpath"]
-    assert len(summary.phases) == 8
+    assert len(summary.phases) == 9

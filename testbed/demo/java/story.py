@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,8 +84,8 @@ class JavaStory:
             NotInstalled: no second build of a JDK is there.
         """
         told = len(self.reporter.phases)
-        self._learn(runtimes)
         for jdk in runtimes:
+            self._learn(jdk)
             self._build(jdk)
             self._warm(jdk)
         self._another_build(runtimes[-1])
@@ -95,28 +94,17 @@ class JavaStory:
         self.summary.phases = {one.name: round(one.seconds, 1) for one in self.reporter.phases[told:]}
         return self.summary
 
-    def _learn(self, runtimes: list[Jdk]) -> None:
-        """A pod of each JDK at a time: nothing of them is measured."""
-        names = " and ".join(jdk.version for jdk in runtimes)
-        with (
-            self.reporter.phase(f"JDK {names}: a pod of each starts cold, and records under real requests"),
-            ThreadPoolExecutor(len(runtimes)) as pool,
-        ):
-            served = list(pool.map(self._record, runtimes))
-        for jdk, count in zip(runtimes, served, strict=True):
-            self.reporter.say(f"    JDK {jdk.version}: recorded under {count} requests")
-
-    def _record(self, jdk: Jdk) -> int:
-        """Gives the number of requests that were answered."""
+    def _learn(self, jdk: Jdk) -> None:
         name = f"JDK {jdk.version}"
         pod = self.bed.pod(f"{jdk.feature}-recorder", jdk)
-        decided = pod.fetch("--record", *PATIENT)
-        self._claim(decided.outcome is Outcome.LEARNING, f"{name}: the first pod records", decided)
-        with pod.application_container(signal.SIGTERM) as running:
-            served = traffic.send(pod.application, running.port, count=TRAINING)
-        self._claim(not served.unexpected, f"{name}: it answers well meanwhile", decided)
-        pod.record()
-        return len(served.latencies)
+        with self.reporter.phase(f"{name}: starts cold, and records under real requests"):
+            decided = pod.fetch("--record", *PATIENT)
+            self._claim(decided.outcome is Outcome.LEARNING, f"{name}: the first pod records", decided)
+            with pod.application_container(signal.SIGTERM) as running:
+                served = traffic.send(pod.application, running.port, count=TRAINING)
+            self._claim(not served.unexpected, f"{name}: it answers well meanwhile", decided)
+            pod.record()
+        self.reporter.say(f"    recorded under {len(served.latencies)} requests")
 
     def _build(self, jdk: Jdk) -> None:
         pod = self.bed.pod(f"{jdk.feature}-builder", jdk)
