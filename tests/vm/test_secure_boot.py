@@ -114,17 +114,16 @@ def test_a_signed_trial_comes_up_in_its_slot_with_signed_arguments_alone_and_cos
     machine_of.worker.fill(Slot.B)
     machine_of.worker.set_record(GOOD.succeed(next=Slot.B, left=3))
     with Disk(machine_of.worker.path) as disk:
+        # Under Secure Boot nobody reads them: with this one a shell would come up, and no status line.
         place = layout.ARGUMENT_OFFSETS[Slot.B]
         volume(disk, layout.BOOTSTATE).write(place, arguments.encode(["init=/bin/sh"]))
     with machine_of.on() as machine:
-        machine_status(machine)
+        status = machine_status(machine)
         said = machine.console()
-        words = machine.run("cat /proc/cmdline").output.split()
+    assert (status["slot"], status["state"], status["failed"]) == ("B", "trial", "none")
     assert "EFI stub: UEFI Secure Boot is enabled." in said
     assert f"slot=B hash={machine_of.worker.root_hash}" in said
     assert machine_of.worker.record().left == 2
-    assert {"wr.slot=B", uki.SIGNED} <= set(words)
-    assert not [word for word in words if word.startswith(("init=", arguments.MARK))], "nobody adds to it"
 
 
 def test_a_trial_with_one_changed_byte_is_refused_costs_its_try_and_the_good_slot_starts(machine_of):
