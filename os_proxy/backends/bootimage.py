@@ -24,8 +24,9 @@ PIECE = 1024 * 1024
 class BootImage:
     """One boot image on its way into its partition."""
 
-    def __init__(self, boot: Boot, device: BlockDevice, running: BlockDevice, files: Files) -> None:
-        self._boot, self._device, self._running, self._files = boot, device, running, files
+    def __init__(self, boot: Boot, device: BlockDevice, files: Files, same: BlockDevice | None) -> None:
+        """`same` is a partition that should hold this very image already."""
+        self._boot, self._device, self._files, self._same = boot, device, files, same
 
     def write(
         self,
@@ -43,8 +44,8 @@ class BootImage:
         if holds_boot(self._device, self._boot):
             tally.add(done=self._boot.size, reused=self._boot.size)
             return
-        if self._running.size >= self._boot.size and holds_boot(self._running, self._boot):
-            self._copy(self._running.read, "the boot partition of what runs")
+        if self._same and self._same.size >= self._boot.size and holds_boot(self._same, self._boot):
+            self._copy(self._same.read, "the boot partition of what runs")
             tally.add(done=self._boot.size, reused=self._boot.size)
             return
         with self._files.spool(SPOOL) as spool:

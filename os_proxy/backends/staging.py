@@ -118,8 +118,8 @@ class _Staging:
         self.tally.add(done=tree_size(tree.data_blocks))
         hashing = Hashing(tree)
         self._fill(hashing, old)
-        running = self.ports.disk.slot(self.seen.booted.slot).boot
-        boot = BootImage(self.manifest.boot, self.devices.boot, running, self.ports.files)
+        same = self.ports.disk.slot(self.seen.booted.slot).boot if self._runs else None
+        boot = BootImage(self.manifest.boot, self.devices.boot, self.ports.files, same)
         boot.write(self.sources, self.tally, self.bucket, self.observe)
         self.devices.root.flush()
         self.devices.boot.flush()
@@ -127,6 +127,11 @@ class _Staging:
         boot.check()
         self.observe()
         self._note(SlotContent.VERIFIED)
+
+    @property
+    def _runs(self) -> bool:
+        """Whether it is this very release that runs, and is to be in the other slot as well."""
+        return self.seen.booted.root_hash == self.manifest.root.root_hash
 
     def observe(self) -> None:
         self._observe(self.tally.progress())
@@ -155,7 +160,7 @@ class _Staging:
         size = tree_size(root.data_blocks)
         if self.resumes and (tree := _decode(self.devices.root.read(root.data_size, size), root)):
             return tree
-        if self.seen.booted.root_hash == root.root_hash and (tree := self._running_tree()):
+        if self._runs and (tree := self._running_tree()):
             return tree
 
         def ask(source: ReleaseSource) -> Tree:
