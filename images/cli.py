@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,19 +13,13 @@ from images import cves as feeds
 from images import diff as diffing
 from images import recipe as recipes
 from images.timing import Report, State, Steps
+from warmroot.cli import Output
 from warmroot.errors import SourceError, UserError
 from warmroot.release import manifest as manifests
 
 app = typer.Typer(help="Build OS images.", no_args_is_help=True)
 _WIDTH = 80
 """Of what a program says while it works; a package's name fits."""
-
-
-class Output(StrEnum):
-    """How results are printed."""
-
-    TEXT = "text"
-    JSON = "json"
 
 
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="How to print the result.")]

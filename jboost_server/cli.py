@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from warmroot.cli import add_version
+from warmroot.cli import Output, add_version
 from warmroot.cli import run as run_command
 from warmroot.errors import UserError
 
@@ -35,13 +35,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 add_version(app)
-
-
-class Output(StrEnum):
-    """How results are printed."""
-
-    TEXT = "text"
-    JSON = "json"
 
 
 class Tenancy(StrEnum):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from enum import StrEnum
 from importlib.metadata import entry_points
 from typing import Annotated
 
@@ -16,6 +17,13 @@ def _show_version(context: typer.Context, wanted: bool) -> None:
     if wanted:
         typer.echo(f"{context.command_path} {__version__}")
         raise typer.Exit
+
+
+class Output(StrEnum):
+    """How results are printed."""
+
+    TEXT = "text"
+    JSON = "json"
 
 
 _Version = Annotated[

@@ -198,8 +198,8 @@ def _gates(done: Pass) -> list[str]:
     if done.wave is not None:
         step = done.wave.step
         links.append(f"wave {step.name}: {done.tally.moved} of {step.target} nodes were moved")
-    down = done.budget.allowed - done.budget.free
-    links.append(f"{max(0, down)} of {done.budget.allowed} places for nodes that are down are taken")
+    taken = done.budget.allowed - done.budget.free
+    links.append(f"{taken} of {done.budget.allowed} places for nodes that are down are taken")
     if not done.window.open:
         opens = instants.optional(done.window.look_again)
         links.append(f"no window is open{f'; the next one opens at {opens}' if opens else ''}")

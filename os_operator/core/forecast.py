@@ -12,11 +12,10 @@ from os_operator.core.selection import select
 from os_operator.core.survey import Pass
 from os_operator.core.waves import steps
 from os_operator.core.world import OSView, World
-from warmroot.api.os import WaitReason
+from warmroot.api.os import OSPhase, WaitReason
 from warmroot.api.osinstance import Goal
 
 _BEGINS = {Goal.STAGE: "downloads", Goal.CONFIGURE: "gets its settings", Goal.ACTIVATE: "reboots"}
-COMPLETE = "Complete"
 
 
 @dataclass(frozen=True)
@@ -116,7 +115,7 @@ def _times(done: Pass, waves: tuple[WaveAhead, ...]) -> tuple[float | None, floa
         return None, None
     for entry in done.os.status.history:
         begun, ended = instants.parse(entry.started), instants.parse(entry.finished)
-        if entry.result == COMPLETE and begun is not None and ended is not None and ended > begun:
+        if entry.result == OSPhase.COMPLETE and begun is not None and ended is not None and ended > begun:
             each = (ended - begun) / done.tally.total
             left = done.tally.total - done.tally.updated
             soaks = sum(wave.soak for wave in waves if wave.nodes > done.tally.moved)

@@ -7,7 +7,7 @@ is always brought to an end, whatever happens to its OS object meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from enum import Enum
 from typing import NamedTuple
 
@@ -110,6 +110,15 @@ def in_orders(instance: InstanceView | None) -> bool:
     if goal is _STAGE or goal is _NONE or goal is _CONFIGURE:
         return False
     return not (instance.confirmed and instance.booted_digest == instance.digest)
+
+
+def drained(nodes: Mapping[str, NodeView], instances: Mapping[str, InstanceView]) -> list[str]:
+    """The nodes that are emptied now: a pass needs to know their pods, and those of no others."""
+    return [
+        name
+        for name, node in nodes.items()
+        if node.note is not None and node.unschedulable and not in_orders(instances.get(name))
+    ]
 
 
 def examine(

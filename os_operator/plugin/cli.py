@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,7 +21,7 @@ from os_operator.core.waves import steps
 from os_operator.core.world import APPROVE_ANNOTATION, OSView
 from os_operator.plugin import reading, showing
 from warmroot.api.os import OSPhase
-from warmroot.cli import add_version, run
+from warmroot.cli import Output, add_version, run
 from warmroot.errors import UserError
 from warmroot.kube.cluster import OS, Cluster, Object, connect
 from warmroot.kube.transport import KubernetesTransport
@@ -34,13 +34,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 add_version(app)
-
-
-class Output(StrEnum):
-    """How results are printed."""
-
-    TEXT = "text"
-    JSON = "json"
 
 
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="How to print the result.")]
@@ -86,6 +79,8 @@ def plan(
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Say what an OS object would do now, in which waves, and what holds it. Nothing is written."""
+    if os is not None and file is not None:
+        raise UserError("an OS object is named, and a file with one", hint="leave out one of them")
     proposed = _read(file) if file is not None else None
     found = reading.world(_cluster(kubeconfig), proposed)
     name = proposed["metadata"]["name"] if proposed is not None else os
@@ -213,10 +208,11 @@ def _read(path: Path) -> Object:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is no YAML: {error}") from error
     found = [one for one in documents if isinstance(one, dict) and one.get("kind") == OS.kind]
-    if len(found) != 1 or not isinstance((found[0].get("metadata") or {}).get("name"), str):
-        raise UserError(
-            f"{path} has {len(found)} OS objects with a name", hint="name a file with exactly one"
-        )
+    if len(found) != 1:
+        raise UserError(f"{path} has {len(found)} OS objects", hint="name a file with exactly one")
+    meta = found[0].get("metadata")
+    if not isinstance(meta, dict) or not isinstance(meta.get("name"), str):
+        raise UserError(f"the OS object in {path} has no metadata.name")
     if not isinstance(found[0].get("spec"), dict):
         raise UserError(f"the OS object in {path} has no spec")
     return found[0]
@@ -226,7 +222,7 @@ def _cluster(kubeconfig: str | None) -> Cluster:
     return connect(KubernetesTransport, kubeconfig)
 
 
-def _show(told: Any, output: Output, text: Any) -> None:
+def _show(told: Any, output: Output, text: Callable[[], str]) -> None:
     typer.echo(json.dumps(told, indent=2) if output is Output.JSON else text())
 
 

@@ -6,20 +6,11 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 
 from os_operator.core.parse import os_view
+from os_operator.plugin.cli import app
 from warmroot.errors import WarmrootError
 from warmroot.kube.cluster import NODE, OS, Cluster, connect
 from warmroot.kube.transport import KubernetesTransport
 
-VERBS = {
-    "approve": "let a wave begin",
-    "history": "the last rollouts",
-    "pause": "begin nothing new",
-    "plan": "what an OS object would do",
-    "resume": "go on after a pause",
-    "rollback": "want an earlier release",
-    "status": "how far it is",
-    "why": "why a node is where it is",
-}
 NO_FILES, DEFAULT = 4, 0
 """cobra's ShellCompDirectives: these are all; complete as the shell would."""
 
@@ -36,15 +27,21 @@ def complete(words: Sequence[str], cluster: Callable[[], Cluster]) -> list[str]:
     if before and before[-1] in ("-f", "--file", "--kubeconfig"):
         return [f":{DEFAULT}"]
     if not plain:
-        return _lines([f"{verb}\t{about}" for verb, about in VERBS.items()], begun)
+        return _lines([f"{verb}\t{about}" for verb, about in _verbs().items()], begun)
     return _lines(_names(plain, cluster), begun)
+
+
+def _verbs() -> dict[str, str]:
+    """The verbs, each with the first sentence of what it says of itself."""
+    found = (command.callback for command in app.registered_commands)
+    return {one.__name__: (one.__doc__ or "").partition(".")[0] for one in found if one is not None}
 
 
 def _names(plain: Sequence[str], cluster: Callable[[], Cluster]) -> list[str]:
     verb, given = plain[0], plain[1:]
     if verb == "why" and not given:
         return [item["metadata"]["name"] for item in cluster().list(NODE).items]
-    if verb in VERBS and verb != "why" and not given:
+    if verb in _verbs() and verb != "why" and not given:
         return [item["metadata"]["name"] for item in cluster().list(OS).items]
     if verb == "approve" and len(given) == 1:
         spec = os_view(cluster().get(OS, given[0])).spec

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
-from os_operator.core.node_way import in_orders
+from os_operator.core.node_way import drained
 from os_operator.core.parse import instance_view, node_view, os_view, pod_view
-from os_operator.core.world import InstanceView, NodeView, OSView, World
+from os_operator.core.world import OSView, World
 from warmroot.errors import UserError
 from warmroot.kube.cluster import NODE, OS, OSINSTANCE, POD, Cluster, Object
 
@@ -27,17 +26,9 @@ def world(cluster: Cluster, proposed: Object | None = None) -> World:
     instances = {one.name: one for one in map(instance_view, cluster.list(OSINSTANCE).items)}
     pods = {
         name: tuple(pod_view(item) for item in cluster.list(POD, fields=f"spec.nodeName={name}").items)
-        for name in _drained(nodes, instances)
+        for name in drained(nodes, instances)
     }
     return World(oses, nodes, instances, pods)
-
-
-def _drained(nodes: Mapping[str, NodeView], instances: Mapping[str, InstanceView]) -> list[str]:
-    return [
-        name
-        for name, node in nodes.items()
-        if node.note is not None and node.unschedulable and not in_orders(instances.get(name))
-    ]
 
 
 def _as_proposed(proposed: Object, stored: OSView | None) -> OSView:

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 
-from os_operator.core.node_way import in_orders
+from os_operator.core.node_way import drained
 from os_operator.core.parse import pod_view
 from os_operator.core.world import OSView, PodView, Resolution, World
 from os_operator.shell.cache import Cache
@@ -109,12 +109,7 @@ class Gather:
             name: replace(os, resolution=self._resolve(os), status_at=self._written.get(name, 0.0))
             for name, os in oses.items()
         }
-        draining = [
-            name
-            for name, node in nodes.items()
-            if node.note is not None and node.unschedulable and not in_orders(instances.get(name))
-        ]
-        self._pods = {name: self._pods_of(name, now) for name in draining}
+        self._pods = {name: self._pods_of(name, now) for name in drained(nodes, instances)}
         alive = {pod.uid for _, pods in self._pods.values() for pod in pods}
         for uid in [uid for uid in self._cache.evictions if uid not in alive]:
             del self._cache.evictions[uid]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -12,14 +11,7 @@ import typer
 
 from testbed.controlplane.plane import NODE_GRACE, ControlPlane, Status
 from warmroot.cache import cache_dir
-
-
-class Output(StrEnum):
-    """How a result is printed."""
-
-    TEXT = "text"
-    JSON = "json"
-
+from warmroot.cli import Output
 
 Name = Annotated[str, typer.Option(help="Which control plane, if there are several.")]
 Directory = Annotated[

@@ -27,17 +27,11 @@ from testbed.demo.reporter import PLAIN_WIDTH, Reporter
 from testbed.demo.story import Bad, Story, Summary, judge
 from testbed.kubelet.simulated import Pace as NodePace
 from warmroot.cache import cache_dir
+from warmroot.cli import Output
 from warmroot.errors import WarmrootError
 
 BRISK = NodePace(node_ready=0.3, pod_start=0.2, pod_stop=0.2)
 """Pods that are small and whose images are there: nobody should wait for our simulation to sleep."""
-
-
-class Output(StrEnum):
-    """How the demo shows itself."""
-
-    TEXT = "text"
-    JSON = "json"
 
 
 class Half(StrEnum):

@@ -136,6 +136,8 @@ def test_a_plan_of_a_file_writes_nothing(ask, fleet):
     assert "is no YAML" in ask("plan", "-f", "-", text="a: [", fails=True)
     assert "has 0 OS objects" in ask("plan", "-f", "-", text="kind: Node", fails=True)
     assert "can't be read" in ask("plan", "-f", "/nowhere.yaml", fails=True)
+    assert "no metadata.name" in ask("plan", "-f", "-", text="kind: OS\nmetadata: x", fails=True)
+    assert "leave out one" in ask("plan", "plugin", "-f", "-", text="", fails=True)
     wrong = os_object(release={"version": "2"})
     assert "can't be followed" in ask("plan", "-f", "-", text=yaml.safe_dump(wrong), fails=True)
 

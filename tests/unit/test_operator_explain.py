@@ -4,8 +4,6 @@ import os as system
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from os_operator.core.explain import NEXT, explain
 from os_operator.core.forecast import forecast
 from os_operator.core.world import Config, Failure, Resolution
@@ -188,11 +186,6 @@ def test_the_chain_of_each_situation_is_the_one_that_a_person_read():
 def test_every_reason_has_something_to_do_or_says_that_there_is_nothing():
     assert set(NEXT) == set(WaitReason)
     assert all(NEXT.values())
-
-
-@pytest.mark.parametrize("name", SITUATIONS)
-def test_asking_why_writes_nothing_and_says_the_same_twice(name):
-    assert asked(*SITUATIONS[name]) == asked(*SITUATIONS[name])
 
 
 def test_a_plan_names_waves_what_begins_and_what_waits():

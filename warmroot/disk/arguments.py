@@ -16,6 +16,8 @@ from warmroot.nodeconfig import NONE, arguments_revision
 
 MARK = "wr.args="
 """The word in front of them on the kernel command line; their revision follows it."""
+DAMAGED = "0" * 16
+"""The revision of arguments of which something was lost."""
 _REVISION = re.compile(rb"[0-9a-f]{16}")
 
 
@@ -51,7 +53,3 @@ def in_force(command_line: str) -> str:
 def revision(sector: bytes) -> str:
     """The revision of the arguments in a sector, as a start with them would tell."""
     return in_force(words(sector))
-
-
-DAMAGED = "0" * 16
-"""Stands for arguments of which something was lost."""

@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from warmroot.cli import Output
 from warmroot.errors import UserError
 
 if TYPE_CHECKING:
     from warmroot.release.repository import Published, Repository, Signers
 
 app = typer.Typer(help="Sign, publish and check releases.", no_args_is_help=True)
-
-
-class Output(StrEnum):
-    """How results are printed."""
-
-    TEXT = "text"
-    JSON = "json"
 
 
 RepositoryArgument = Annotated[Path, typer.Argument(metavar="REPOSITORY", help="The repository's folder.")]
