@@ -32,6 +32,7 @@ app = typer.Typer(
     help="Watch, explain and steer rollouts of operating systems.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    add_completion=False,  # kubectl asks kubectl_complete-warmroot
 )
 add_version(app)
 
@@ -41,7 +42,7 @@ Kubeconfig = Annotated[
     str | None, typer.Option(help="kubeconfig file (default: KUBECONFIG, else ~/.kube/config).")
 ]
 Name = Annotated[
-    str | None, typer.Argument(metavar="[OS]", help="The OS object; may be left out if there is one.")
+    str | None, typer.Argument(metavar="OS", help="The OS object; may be left out if there is one.")
 ]
 
 
