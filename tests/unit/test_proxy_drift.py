@@ -33,9 +33,9 @@ def drifted(world):
 def test_what_somebody_changed_by_hand_is_told_by_path_and_line_and_not_undone():
     world = ordered(new_world(ONE), MOTD)
     assert drifted(world) == {}
-    world.edits = {"/etc/motd": Rendered(b"ours\nmine\n", 0o600), KUBELET: None}
+    world.edits = {"/etc/motd": Rendered(b"ours\nmine\n", 0o664), KUBELET: None}
     assert drifted(world) == {
-        "/etc/motd": "its mode is 0600, not 0644\n-all\n+mine",
+        "/etc/motd": "its mode is 0664, not 0644\n-all\n+mine",
         KUBELET: "it is gone, or no plain file",
     }
     assert world.phase == "Confirmed"
@@ -68,6 +68,14 @@ def test_drift_is_looked_for_once_in_a_while_and_not_where_nothing_was_ordered()
 def test_a_difference_is_said_in_a_line_or_two(found, said):
     wanted = {"/etc/x": Rendered(b"a\nb\n")}
     assert [one.diff for one in drift(wanted, {"/etc/x": Rendered(found)})] == [said]
+
+
+@pytest.mark.parametrize(("wanted", "found"), [(0o600, 0o600), (0o640, 0o644), (0o644, 0o600)])
+def test_what_not_everybody_may_read_is_not_told_to_everybody(wanted, found):
+    before = {"/etc/key": Rendered(b"old secret", wanted)}
+    (told,) = drift(before, {"/etc/key": Rendered(b"new secret", found)})
+    assert "its content differs" in told.diff
+    assert "secret" not in told.diff
 
 
 def test_what_can_not_be_told_is_not_called_drift_and_a_status_stays_small():
