@@ -380,7 +380,8 @@ class World:
 
     # -- the operator -------------------------------------------------------------------------------------
 
-    def order(self, goal, image=None, *, barred=(), deadline=600.0, bandwidth=None, config=""):
+    def order(self, goal, image=None, *, barred=(), deadline=600.0, bandwidth=None, config="", kept=None):
+        """`kept`: settings that the slot has already, by their revision alone."""
         self.orders_made += 1
         needs_reboot = goal in (Goal.ACTIVATE, Goal.ROLLBACK)
         self.instance.wanted = Orders(
@@ -389,7 +390,7 @@ class World:
             release=replace(image.release, arguments=arguments_of(config)) if image else None,
             barred=frozenset(barred),
             bandwidth=bandwidth,
-            config=Config(nodeconfig.revision(config), config),
+            config=Config(kept, "") if kept is not None else Config(nodeconfig.revision(config), config),
             reboot=RebootOrder(f"order-{self.orders_made}", self.clock.time + deadline)
             if needs_reboot
             else None,

@@ -13,6 +13,8 @@ from os_operator.core.actions import Cordon, DeleteInstance, EnsureInstance, Ord
 from os_operator.core.failures import halt
 from os_operator.core.finish import SOON
 from os_operator.core.node_way import WANTS_STAGE, Move, Way
+from os_operator.core.queue import Queue, by_turn, line_up
+from os_operator.core.returning import any_turn
 from os_operator.core.survey import Pair, Pass, stage_orders
 from os_operator.core.waves import Gate, Progress
 from os_operator.core.world import CordonNote, InstanceView, NodeView
@@ -37,13 +39,17 @@ def begin(state: Pass) -> None:
             state.actions.append(EnsureInstance(node.name, node.uid, Orders(state.os.name, Goal.NONE)))
     # A drain that has just failed may be the one too many: it stops this very pass.
     state.halted = state.halted or halt(state.ledger, state.rollout, state.wave, state.tally.refused)
+    if state.returning:
+        text = f"it stays on what it runs; {state.halted}"
+        stays = Way(Move.NOTHING, NodePhase.PENDING, WaitReason.HALTED, text)
+        state.tally.crowds.append((stays, state.tally.staying))
     shut = _shut(state)
     _begin_staging(state, shut)
     _admit(state, shut)
 
 
 def _shut(state: Pass) -> Shut | None:
-    if state.halted:
+    if state.halted and not state.returning:
         return Shut(WaitReason.HALTED, state.halted)
     if state.rollout.paused:
         return Shut(WaitReason.PAUSED, "spec.rollout.paused is true")
@@ -55,13 +61,16 @@ def _begin_staging(state: Pass, shut: Shut | None) -> None:
     if shut is None and state.rollout.stage_in_window and not state.window.open:
         shut = Shut(WaitReason.WINDOW, "stageInWindow: it downloads when a window opens")
     free = max(0, state.rollout.max_staging - tally.staging) if shut is None else 0
-    waiting = sorted(tally.to_stage, key=_by_name) if free else tally.to_stage
+    turn = by_turn(state, None if state.returning else state.wave)
+    waiting = sorted(tally.to_stage, key=lambda pair: turn(pair[0])) if free else tally.to_stage
     for _, instance in waiting[:free]:
         wanted = stage_orders(state, instance)
         assert wanted is not None
         if not wanted.stand(instance):
             state.actions.append(SetOrders(instance.name, instance.version, wanted))
     begun = WANTS_STAGE._replace(phase=NodePhase.STAGING, reason=WaitReason.STAGING)
+    if state.returning:
+        begun = begun._replace(message="it returns to what its other slot holds")
     tally.rows += [(node.name, begun) for node, _ in waiting[:free]]
     tally.staging += len(waiting[:free])
     text = f"{state.rollout.max_staging} download at once (rollout.maxStaging)"
@@ -72,20 +81,24 @@ def _begin_staging(state: Pass, shut: Shut | None) -> None:
 
 
 def _admit(state: Pass, shut: Shut | None) -> None:
-    """Grants slots. A node that is already down costs none, but keeps to wave and window like any other."""
+    """Grants slots. A node that is already down costs none, but keeps its turn like any other."""
     tally, wave = state.tally, state.wave
     if wave is None or state.target is None:
         return
+    if state.returning:
+        wave = any_turn(state, wave)
+    waiting = [*tally.to_configure, *tally.to_admit]
     shut = shut or _gate(state, wave)
-    room = wave.limit - tally.moved - tally.touched if shut is None else 0
+    if shut is not None:
+        _crowd(state, _shut_out(state, shut, wave), waiting)
+        return
+    room = wave.room(len(tally.moved) + tally.touched)
     free = state.budget.free
     left: list[Pair] = []
-    costly = False
-    waiting = [*tally.to_configure, *tally.to_admit]
-    for pair in sorted(waiting, key=_down_first) if room > 0 else waiting:
+    queue = line_up(state, wave, waiting) if room > 0 else Queue(waiting, [])
+    for pair in queue.next:
         free_ride = pair[0].unschedulable or (_configures(state, pair) and not pair[0].ready)
         if room <= 0 or not (free_ride or free > 0):
-            costly = costly or room > 0
             left.append(pair)
             continue
         room -= 1
@@ -95,16 +108,22 @@ def _admit(state: Pass, shut: Shut | None) -> None:
         if _configures(state, pair):
             _configure(state, *pair)
         else:
-            _cordon(state, pair[0])
-    held = _held(state, shut, wave, costly)
-    tally.crowds.append((held, [pair for pair in left if not _configures(state, pair)]))
-    held = held._replace(phase=NodePhase.PENDING)
-    tally.crowds.append((held, [pair for pair in left if _configures(state, pair)]))
+            _cordon(state, *pair)
+    _crowd(state, _no_room(state, wave, room), left)
+    for way, pairs in queue.held:
+        _crowd(state, way, pairs)
+
+
+def _crowd(state: Pass, way: Way, pairs: list[Pair]) -> None:
+    """Many that wait for the same: those with a download, and those that only want other settings."""
+    state.tally.crowds.append((way, [pair for pair in pairs if not _configures(state, pair)]))
+    way = way._replace(phase=NodePhase.PENDING)
+    state.tally.crowds.append((way, [pair for pair in pairs if _configures(state, pair)]))
 
 
 def _configures(state: Pass, pair: Pair) -> bool:
     """Whether a node runs the target and only has other settings: no pod has to leave for those."""
-    return pair[1].confirmed and pair[1].booted_digest == state.target
+    return not state.returning and pair[1].confirmed and pair[1].booted_digest == state.target
 
 
 def _configure(state: Pass, node: NodeView, instance: InstanceView) -> None:
@@ -117,10 +136,10 @@ def _configure(state: Pass, node: NodeView, instance: InstanceView) -> None:
     state.tally.rows.append((node.name, way))
 
 
-def _cordon(state: Pass, node: NodeView) -> None:
-    assert state.target is not None
-    note = CordonNote(state.os.name, state.target, float(int(state.now)), ours=not node.unschedulable)
-    happening = state.happening("Begun", "is cordoned and drained", node, state.target, node.boot_id)
+def _cordon(state: Pass, node: NodeView, instance: InstanceView) -> None:
+    assert instance.digest is not None
+    note = CordonNote(state.os.name, instance.digest, float(int(state.now)), ours=not node.unschedulable)
+    happening = state.happening("Begun", "is cordoned and drained", node, instance.digest, node.boot_id)
     state.actions.append(Cordon(node.name, node.version, note, happening))
     way = Way(Move.DRAIN, NodePhase.CORDONED, WaitReason.DRAINING, "", note.since)
     state.tally.rows.append((node.name, way))
@@ -133,28 +152,24 @@ def _gate(state: Pass, wave: Progress) -> Shut | None:
         return Shut(WaitReason.APPROVAL, f"{text} warmroot.io/approve={wave.step.name}@{state.target}")
     if wave.gate is Gate.SOAK:
         return Shut(WaitReason.SOAK, f"wave {wave.step.name} soaks")
-    if not state.window.open:
+    waived = state.returning and state.rollout.failure.ignore_windows
+    if not state.window.open and not waived:
         return Shut(WaitReason.WINDOW, "no window of rollout.windows is open")
     return None
 
 
-def _held(state: Pass, shut: Shut | None, wave: Progress, costly: bool) -> Way:
-    """Why the staged nodes that are left wait; one reason for all."""
-    if shut is not None:
-        again = wave.standing.soak_until if shut.reason is WaitReason.SOAK else None
-        if shut.reason is WaitReason.WINDOW:
-            again = state.window.look_again
-        return Way(Move.NOTHING, NodePhase.STAGED, shut.reason, shut.message, None, again)
-    if costly:
+def _shut_out(state: Pass, shut: Shut, wave: Progress) -> Way:
+    """Nothing begins: one reason for all."""
+    again = wave.standing.soak_until if shut.reason is WaitReason.SOAK else None
+    if shut.reason is WaitReason.WINDOW:
+        again = state.window.look_again
+    return Way(Move.NOTHING, NodePhase.STAGED, shut.reason, shut.message, None, again)
+
+
+def _no_room(state: Pass, wave: Progress, room: int) -> Way:
+    """Why those wait whose turn it would be."""
+    if room > 0:
         text = f"at most {state.budget.allowed} may be down at once (rollout.maxUnavailable)"
         return Way(Move.NOTHING, NodePhase.STAGED, WaitReason.BUDGET, text)
     text = f"wave {wave.step.name} takes nodes up to number {wave.step.target}"
     return Way(Move.NOTHING, NodePhase.STAGED, WaitReason.WAVE, text)
-
-
-def _by_name(pair: Pair) -> str:
-    return pair[0].name
-
-
-def _down_first(pair: Pair) -> tuple[bool, str]:
-    return (not pair[0].unschedulable, pair[0].name)

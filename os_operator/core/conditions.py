@@ -17,7 +17,7 @@ class Say(Protocol):
         """The condition of that kind; its time is that of the last change of `true`."""
 
 
-MOVING = frozenset({OSPhase.STAGING, OSPhase.ROLLING_OUT, OSPhase.SOAKING})
+MOVING = frozenset({OSPhase.STAGING, OSPhase.ROLLING_OUT, OSPhase.SOAKING, OSPhase.ROLLING_BACK})
 
 
 def conditions(done: Pass, phase: OSPhase, waiting: tuple[Waiting, ...]) -> tuple[Condition, ...]:
@@ -44,7 +44,7 @@ def conditions(done: Pass, phase: OSPhase, waiting: tuple[Waiting, ...]) -> tupl
     stalled = phase is OSPhase.HALTED or reason is OSReason.INVALID_SPEC
     return (
         say("Ready", phase is OSPhase.COMPLETE, reason, text),
-        say("Progressing", moving, OSReason.PROGRESSING if moving else reason, text),
+        say("Progressing", moving, reason, text),
         say(
             "Degraded",
             bool(failed) or stalled,
@@ -64,6 +64,8 @@ def _state(done: Pass, phase: OSPhase, waiting: tuple[Waiting, ...]) -> tuple[OS
         return OSReason.INVALID_SPEC, done.os.problem
     if phase is OSPhase.HALTED:
         return OSReason.HALTED, done.halted
+    if phase is OSPhase.ROLLING_BACK:
+        return OSReason.ROLLING_BACK, f"its nodes return to what they came from: {done.halted}"
     if phase is OSPhase.COMPLETE:
         return OSReason.COMPLETE, f"all {done.tally.total} nodes run the release"
     if done.tally.total == 0 and not done.tally.in_progress:

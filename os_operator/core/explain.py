@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from os_operator.core import instants
 from os_operator.core.node_way import CURRENT, Way, examine, in_orders
+from os_operator.core.returning import way_back
 from os_operator.core.rollout import run
 from os_operator.core.selection import mover_of, select
 from os_operator.core.survey import Pass
@@ -23,6 +24,8 @@ NEXT: dict[WaitReason, str] = {
     WaitReason.STAGING_PACED: "nothing, or raise rollout.maxStaging",
     WaitReason.BUDGET: "nothing; bring back nodes that are down, or raise rollout.maxUnavailable",
     WaitReason.WAVE: "nothing: the wave before it has to end",
+    WaitReason.ORDER: "nothing: the node that the message names comes first",
+    WaitReason.TOPOLOGY: "nothing: the zone that the message names comes first",
     WaitReason.SOAK: "nothing: the wave proves itself until then",
     WaitReason.WINDOW: "nothing, or add a window to rollout.windows",
     WaitReason.APPROVAL: "kubectl warmroot approve {os} {wave}",
@@ -44,6 +47,7 @@ NEXT: dict[WaitReason, str] = {
     WaitReason.FELL_BACK: "read why in the message; publish a new release",
     WaitReason.UNHEALTHY: "read which check failed; publish a new release",
     WaitReason.ROLLING_BACK: "nothing: it returns to its good slot",
+    WaitReason.NO_WAY_BACK: "nothing by itself: set spec.release to one that it shall run",
     WaitReason.PROXY_SILENT: "look at warmroot-proxy on the node, and at its way to the API server",
     WaitReason.ADMIN_CORDON: "kubectl uncordon {node}",
     WaitReason.RELEASE_UNRESOLVED: "read the message: the source has to answer, or pin release.digest",
@@ -119,6 +123,8 @@ def _way(done: Pass, node: NodeView, instance: InstanceView | None) -> Way:
     for way, pairs in done.tally.crowds:
         if any(one.name == node.name for one, _ in pairs):
             return way
+    if done.returning:
+        return way_back(done, node, instance)
     ready, config = float(done.rollout.health.ready_seconds), done.os.config.revision
     failed = done.ledger.entries
     return examine(node, instance, done.target, failed, ready, done.now, config)
@@ -191,13 +197,15 @@ def _gates(done: Pass) -> list[str]:
     links = []
     if done.os.deleting:
         links.append(f"OS {done.os.name} is being deleted: nothing new begins")
-    if done.halted:
+    if done.returning:
+        links.append(f"the release is taken back (failure.action: Rollback): {done.halted}")
+    elif done.halted:
         links.append(f"the rollout is halted: {done.halted}")
     if done.rollout.paused:
         links.append("the rollout is paused (rollout.paused)")
-    if done.wave is not None:
+    if done.wave is not None and not done.returning:
         step = done.wave.step
-        links.append(f"wave {step.name}: {done.tally.moved} of {step.target} nodes were moved")
+        links.append(f"wave {step.name}: {step.progress(done.tally.moved)} nodes were moved")
     taken = done.budget.allowed - done.budget.free
     links.append(f"{taken} of {done.budget.allowed} places for nodes that are down are taken")
     if not done.window.open:

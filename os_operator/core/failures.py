@@ -86,25 +86,31 @@ def settle(ledger: Ledger, node: NodeView) -> None:
         del ledger.entries[node.name]
 
 
+def release_failed(ledger: Ledger, rollout: Rollout, wave: Progress | None) -> str:
+    """Why the release is not good enough, or nothing."""
+    counted, allowed = ledger.counted(), rollout.failure.max_failed
+    if counted > allowed:
+        return f"{counted} failed, {allowed} may (failure.maxFailed)"
+    if wave is None or wave.step.max_failed is None:
+        return ""
+    here = sum(
+        1
+        for entry in ledger.entries.values()
+        if entry.reason not in NOT_THE_RELEASE
+        and (instants.parse(entry.at) or 0.0) >= int(wave.standing.since)
+    )
+    more = here > wave.step.max_failed
+    return f"{here} failed in wave {wave.step.name}, {wave.step.max_failed} may" if more else ""
+
+
 def halt(ledger: Ledger, rollout: Rollout, wave: Progress | None, refused: Sequence[str]) -> str:
     """Why nothing new may start, or nothing. `refused` are the nodes that refuse the settings."""
-    counted = ledger.counted()
-    allowed = rollout.failure.max_failed
     forgive = "look at status.failed, then set a new release or warmroot.io/clear-failed"
-    if counted > allowed:
-        return f"{counted} failed, {allowed} may (failure.maxFailed); {forgive}"
-    if len(refused) > allowed:
+    if failed := release_failed(ledger, rollout, wave):
+        return f"{failed}; {forgive}"
+    if len(refused) > rollout.failure.max_failed:
         more = f" and {len(refused) - 1} more" if len(refused) > 1 else ""
         return f"{min(refused)}{more} can't have these settings (failure.maxFailed); correct spec.config"
-    if wave is not None and wave.step.max_failed is not None:
-        here = sum(
-            1
-            for entry in ledger.entries.values()
-            if entry.reason not in NOT_THE_RELEASE
-            and (instants.parse(entry.at) or 0.0) >= int(wave.standing.since)
-        )
-        if here > wave.step.max_failed:
-            return f"{here} failed in wave {wave.step.name}, {wave.step.max_failed} may; {forgive}"
     aborted = [entry.node for entry in ledger.entries.values() if entry.reason is WaitReason.DRAIN_FAILED]
     if aborted and rollout.drain.on_timeout is OnTimeout.ABORT:
         return f"the drain of {aborted[0]} timed out (drain.onTimeout: Abort); {forgive}"

@@ -19,6 +19,8 @@ from warmroot.api.os import NodePhase, OnTimeout, WaitReason
 
 SOON = 1.0
 """Seconds after which a pass comes back for what it has just asked for."""
+GIVES_UP = (OnTimeout.SKIP, OnTimeout.ABORT)
+"""Not while a release is taken back: a node that still runs it has to be emptied, however long it takes."""
 BRISK, CALM, PATIENCE = 0.5, 10.0, 10.0
 """A draining node's pods are looked at after a tenth of the time that its drain took so far, in bounds."""
 
@@ -88,7 +90,7 @@ def _drain(state: Pass, node: NodeView, instance: InstanceView, way: Way) -> Way
     note = node.note
     assert note is not None
     away = state.os.deleting or state.os.spec is None or node.name in state.stray_names
-    if state.halted or away:
+    if (state.halted and note.digest == state.target) or away:
         release(state, node, way)
         return way._replace(reason=None)
     if state.target is None:
@@ -102,6 +104,8 @@ def _drain(state: Pass, node: NodeView, instance: InstanceView, way: Way) -> Way
         state.wake(state.now + SOON)
         return way
     rules = state.rollout.drain
+    if state.returning and rules.on_timeout in GIVES_UP:
+        rules = rules.model_copy(update={"on_timeout": OnTimeout.WAIT})
     outcome = assess(pods, state.world.evictions, rules, note.since, state.now)
     state.wake(outcome.look_again)
     state.wake(state.now + min(CALM, max(BRISK, (state.now - note.since) / PATIENCE)))

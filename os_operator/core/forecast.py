@@ -10,7 +10,7 @@ from os_operator.core.actions import Action, Cordon, DeleteInstance, EnsureInsta
 from os_operator.core.rollout import run
 from os_operator.core.selection import select
 from os_operator.core.survey import Pass
-from os_operator.core.waves import steps
+from os_operator.core.waves import Step, steps
 from os_operator.core.world import OSView, World
 from warmroot.api.os import OSPhase, WaitReason
 from warmroot.api.osinstance import Goal
@@ -20,12 +20,16 @@ _BEGINS = {Goal.STAGE: "downloads", Goal.CONFIGURE: "gets its settings", Goal.AC
 
 @dataclass(frozen=True)
 class WaveAhead:
-    """One wave. `nodes`: how many are moved when it ends, those of the waves before included."""
+    """One wave. `nodes`: how many are moved when it ends, those of the waves before included; for a wave by
+    `selector` how many it selects. `ended`: all of them were moved.
+    """
 
     name: str
     nodes: int
     approval: bool
     soak: float
+    selector: bool = False
+    ended: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,10 +68,7 @@ def forecast(os: OSView, world: World, now: float) -> Forecast:
     members, strays = selection.members[os.name], selection.strays.get(os.name, [])
     done = run(os, world, members, strays, selection.conflicts, now)
     tally, rollout = done.tally, done.rollout
-    waves = tuple(
-        WaveAhead(step.name, step.target, step.approval, step.soak)
-        for step in steps(rollout.waves, tally.total)
-    )
+    waves = tuple(_wave(step, tally.moved) for step in steps(rollout.waves, members))
     each, eta = _times(done, waves)
     return Forecast(
         os=os.name,
@@ -82,6 +83,12 @@ def forecast(os: OSView, world: World, now: float) -> Forecast:
         seconds_per_node=each,
         eta=eta,
     )
+
+
+def _wave(step: Step, moved: list[str]) -> WaveAhead:
+    named = step.members is not None
+    nodes = len(step.members) if step.members is not None else step.target
+    return WaveAhead(step.name, nodes, step.approval, step.soak, named, step.ended(moved))
 
 
 def _begins(actions: Iterable[Action]) -> Iterator[tuple[str, str]]:
@@ -118,6 +125,6 @@ def _times(done: Pass, waves: tuple[WaveAhead, ...]) -> tuple[float | None, floa
         if entry.result == OSPhase.COMPLETE and begun is not None and ended is not None and ended > begun:
             each = (ended - begun) / done.tally.total
             left = done.tally.total - done.tally.updated
-            soaks = sum(wave.soak for wave in waves if wave.nodes > done.tally.moved)
+            soaks = sum(wave.soak for wave in waves if not wave.ended)
             return each, each * left + (soaks if left else 0.0)
     return None, None

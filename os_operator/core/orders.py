@@ -39,6 +39,14 @@ def stage(
     return Orders(os, Goal.STAGE, digest, release.version, sources, bandwidth, barred, config=config)
 
 
+def stage_back(instance: InstanceView, os: str, release: ReleaseRef, bandwidth: int | None) -> Orders:
+    """Make what the inactive slot holds ready to run again, with the settings that it has there."""
+    sources = (release.source, *release.mirrors)
+    settings = Config(instance.kept_config)
+    about = (instance.verified_digest, instance.kept_version, sources, bandwidth, instance.barred)
+    return Orders(os, Goal.STAGE, *about, config=settings)
+
+
 def configure(os: str, release: ReleaseRef, digest: str, config: Config, barred: tuple[str, ...]) -> Orders:
     """Put these settings in force on a node that runs `digest`."""
     sources = (release.source, *release.mirrors)

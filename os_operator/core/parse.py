@@ -109,7 +109,7 @@ def instance_view(instance: Object) -> InstanceView:
     meta, spec, status = instance["metadata"], instance["spec"], instance.get("status") or {}
     release, booted = spec.get("release") or {}, status.get("booted") or {}
     phase = InstancePhase(status["phase"]) if status.get("phase") else None
-    heartbeat = instants.parse(status.get("heartbeat"))
+    heartbeat, kept = instants.parse(status.get("heartbeat")), _kept(status, booted.get("slot"))
     patience = HEARTBEAT_WORKING if phase in WORKING else HEARTBEAT_IDLE
     return InstanceView(
         name=meta["name"],
@@ -132,7 +132,9 @@ def instance_view(instance: Object) -> InstanceView:
         booted_digest=_target(booted),
         booted_at=instants.parse(booted.get("at")) or 0.0,
         confirmed=bool(booted) and status.get("good") == booted.get("slot"),
-        verified_digest=_verified(status, booted.get("slot")),
+        verified_digest=_target(kept),
+        kept_version=kept.get("version", ""),
+        kept_config=kept.get("configRevision", NONE),
         in_force=None if status.get("configPending") == _RELOAD else status.get("configRevision", NONE),
         drifted=tuple(one["path"] for one in status.get("configDrift") or ()),
         reboot_id=status.get("rebootID"),
@@ -149,11 +151,11 @@ def _failure(raw: Object | None) -> Failure | None:
     return Failure(raw["reason"], raw["message"], instants.parse(raw.get("retryAt"))) if raw else None
 
 
-def _verified(status: Object, booted: str | None) -> str | None:
-    """What the slot holds that is not booted, if it was verified."""
+def _kept(status: Object, booted: str | None) -> Object:
+    """The slot that is not booted, if what it holds was verified."""
     other = {"A": "B", "B": "A"}.get(booted or "")
-    slot = (status.get("slots") or {}).get(other) or {}
-    return _target(slot) if slot.get("state") == "Verified" else None
+    slot: Object = (status.get("slots") or {}).get(other) or {}
+    return slot if slot.get("state") == "Verified" else {}
 
 
 def _target(raw: Object) -> str | None:

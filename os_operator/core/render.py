@@ -8,6 +8,7 @@ figure that changes by itself. Conditions follow kstatus: `Ready`, `Reconciling`
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable
 
 from os_operator.core import instants
 from os_operator.core.actions import Happening
@@ -29,6 +30,12 @@ from warmroot.api.os import (
 
 SHOWN = 20
 KEPT = 10
+RESULTS = {
+    OSPhase.COMPLETE: "Complete",
+    OSPhase.HALTED: "Halted",
+    OSPhase.ROLLING_BACK: "RollingBack",
+}
+UNFINISHED = ("Running", "RollingBack")
 WORST_FIRST = (
     WaitReason.NEVER_CAME_BACK,
     WaitReason.UNHEALTHY,
@@ -36,6 +43,7 @@ WORST_FIRST = (
     WaitReason.ACTIVATION_FAILED,
     WaitReason.DRAIN_FAILED,
     WaitReason.ROLLING_BACK,
+    WaitReason.NO_WAY_BACK,
     WaitReason.CONFIG_REFUSED,
     WaitReason.BARRED,
     WaitReason.DRAIN_BLOCKED,
@@ -56,6 +64,8 @@ WORST_FIRST = (
     WaitReason.SOAK,
     WaitReason.BUDGET,
     WaitReason.WAVE,
+    WaitReason.ORDER,
+    WaitReason.TOPOLOGY,
     WaitReason.STAGING,
     WaitReason.STAGING_PACED,
     WaitReason.ADMIN_CORDON,
@@ -97,7 +107,7 @@ def _phase(done: Pass) -> OSPhase:
     if done.os.spec is None or (done.target is None and not tally.in_progress):
         return OSPhase.WAITING if done.os.problem or done.os.resolution.reason else OSPhase.IDLE
     if done.halted:
-        return OSPhase.HALTED
+        return OSPhase.ROLLING_BACK if _returns(done) else OSPhase.HALTED
     if tally.in_progress:
         return OSPhase.ROLLING_OUT
     if tally.total == 0:
@@ -107,6 +117,13 @@ def _phase(done: Pass) -> OSPhase:
     if done.wave is not None and done.wave.gate is Gate.SOAK:
         return OSPhase.SOAKING
     return OSPhase.STAGING if tally.staging else OSPhase.WAITING
+
+
+def _returns(done: Pass) -> bool:
+    """Whether nodes are on their way back, or will be. One that was lost before holds nothing up."""
+    lost = WaitReason.NEVER_CAME_BACK
+    moving = any(way.reason is not lost for _, _, way in done.tally.in_motion)
+    return done.returning and (moving or done.tally.to_return > 0)
 
 
 def _own_conflicts(done: Pass) -> bool:
@@ -181,7 +198,7 @@ def _waiting_on(waiting: tuple[Waiting, ...]) -> str:
 def _history(
     done: Pass, old: OSStatus, same: bool, started: str | None, phase: OSPhase
 ) -> tuple[HistoryEntry, ...]:
-    """Newest first. The running rollout is the first entry; it ends as Complete, Halted or Superseded."""
+    """Newest first. The running rollout is the first entry; what it ends as is its result."""
     entries = list(old.history)
     now = instants.text(done.now)
     if done.target is None or done.os.spec is None or started is None:
@@ -193,9 +210,11 @@ def _history(
         entries.insert(
             0, HistoryEntry(digest=done.target, version=version, started=started, result="Running")
         )
-    result = {OSPhase.COMPLETE: "Complete", OSPhase.HALTED: "Halted"}.get(phase, "Running")
+    result = RESULTS.get(phase, "Running")
+    if phase is OSPhase.HALTED and done.returning and not done.tally.updated:
+        result = "RolledBack"
     if entries[0].result != result and not (entries[0].result == "Complete" and result == "Running"):
-        finished = None if result == "Running" else now
+        finished = None if result in UNFINISHED else now
         entries[0] = entries[0].model_copy(update={"finished": finished, "result": result})
     return tuple(entries[:KEPT])
 
@@ -227,16 +246,25 @@ def _happenings(done: Pass, old: OSStatus, new: OSStatus) -> tuple[Happening, ..
         if (entry.node, entry.reason) not in before:
             say(entry.reason.value, _failure_text(entry), entry.node, entry.at, warning=True, node=entry.node)
     if new.phase is not old.phase or new.started != old.started:
-        if new.phase is OSPhase.HALTED:
-            say("Halted", done.halted, str(new.started), str(len(new.failed)), warning=True)
-        elif new.phase is OSPhase.COMPLETE:
-            say("Complete", f"{new.ready} nodes run {new.target_digest}", str(new.started), new.ready)
+        _say_the_phase(done, old, new, say)
     if new.wave and not new.wave.approved and (old.wave is None or old.wave.approved):
         say("ApprovalNeeded", f"wave {new.wave.name} waits for a person", new.wave.name, new.wave.since)
     unresolved = OSReason.RELEASE_UNRESOLVED
     if done.os.resolution.reason and all(one.reason != unresolved.value for one in old.conditions):
         say(unresolved.value, done.os.resolution.message, str(done.os.generation), warning=True)
     return tuple(events)
+
+
+def _say_the_phase(done: Pass, old: OSStatus, new: OSStatus, say: Callable[..., None]) -> None:
+    match new.phase:
+        case OSPhase.ROLLING_BACK:
+            say("RollingBack", done.halted, str(new.started), str(len(new.failed)), warning=True)
+        case OSPhase.HALTED if old.phase is OSPhase.ROLLING_BACK:
+            say("RolledBack", f"{new.ready} still run {new.target_digest}", str(new.started), new.ready)
+        case OSPhase.HALTED:
+            say("Halted", done.halted, str(new.started), str(len(new.failed)), warning=True)
+        case OSPhase.COMPLETE:
+            say("Complete", f"{new.ready} nodes run {new.target_digest}", str(new.started), new.ready)
 
 
 def _failure_text(entry: FailedNode) -> str:

@@ -11,6 +11,7 @@ from os_operator.core.begin import begin
 from os_operator.core.failures import open_ledger
 from os_operator.core.finish import finish, unbar
 from os_operator.core.node_way import in_orders
+from os_operator.core.returning import look_back, taken_back
 from os_operator.core.survey import DEFAULTS, Pass, gauge, look, target_of
 from os_operator.core.world import InstanceView, NodeView, OSView, World
 from warmroot.api.osinstance import Goal
@@ -29,7 +30,8 @@ def run(
     state = Pass(os, world, now, target_of(os), conflicts, members, strays, rollout)
     if state.target is not None:
         state.ledger = open_ledger(os, state.target, world.instances)
-    look(state)
+    state.returning = taken_back(state)
+    (look_back if state.returning else look)(state)
     gauge(state)
     for node, instance, way in state.tally.in_motion:
         finish(state, node, instance, way)

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 
 from os_operator.core.node_way import in_orders
 from os_operator.core.world import InstanceView, NodeView, OSView, World
-from warmroot.api.base import LabelSelector
 from warmroot.api.osinstance import Goal
 
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
@@ -79,13 +78,4 @@ def _chooser(os: OSView) -> Callable[[Mapping[str, str]], bool]:
     if os.spec is None:
         return lambda _: False
     selector = os.spec.node_selector
-    if selector is None:
-        return lambda labels: CONTROL_PLANE not in labels
-    if len(selector.match_labels) == 1 and not selector.match_expressions:
-        ((key, value),) = selector.match_labels.items()
-        return lambda labels: labels.get(key) == value
-    return _matcher(selector)
-
-
-def _matcher(selector: LabelSelector) -> Callable[[Mapping[str, str]], bool]:
-    return lambda labels: selector.matches(dict(labels))
+    return selector.chooser() if selector is not None else lambda labels: CONTROL_PLANE not in labels

@@ -49,6 +49,8 @@ MOTION = frozenset(
         Move.SETTLE,
     }
 )
+RECORDED = 1.0
+"""Seconds after which a failure stands in the status, so that a release may be taken back for it."""
 DEFAULTS = Rollout()
 """How nodes are finished whose OS object is gone or can't be read."""
 
@@ -57,7 +59,8 @@ DEFAULTS = Rollout()
 class Tally:
     """What one pass over an OS object's nodes found.
 
-    `touched`: nodes that this target has begun to move. `rows`: who waits for a reason of its own; `crowds`:
+    `touched`: nodes that this target has begun to move. `to_return`: nodes that run a target which is taken
+    back; `staying`: those that never did. `rows`: who waits for a reason of its own; `crowds`:
     many that wait for the same, kept together because a status shows few of them.
     """
 
@@ -66,9 +69,12 @@ class Tally:
     staged: int = 0
     in_progress: int = 0
     unavailable: int = 0
-    moved: int = 0
+    moved: list[str] = field(default_factory=list)
     touched: int = 0
+    to_return: int = 0
+    staying: list[Pair] = field(default_factory=list)
     staging: int = 0
+    downloading: list[NodeView] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
     crowds: list[tuple[Way, list[Pair]]] = field(default_factory=list)
     to_stage: list[tuple[NodeView, InstanceView]] = field(default_factory=list)
@@ -81,7 +87,10 @@ class Tally:
 
 @dataclass(slots=True)
 class Pass:
-    """One pass over one OS object; what it ends with is what `render` makes the status of."""
+    """One pass over one OS object; what it ends with is what `render` makes the status of.
+
+    `returning`: the target is taken back, so its nodes go the other way (`returning`).
+    """
 
     os: OSView
     world: World
@@ -96,6 +105,7 @@ class Pass:
     wave: Progress | None = None
     window: Opening = ALWAYS
     halted: str = ""
+    returning: bool = False
     budget: Budget = field(default_factory=lambda: Budget(0, 0))
     actions: list[Action] = field(default_factory=list)
     deadlines: list[float] = field(default_factory=list)
@@ -147,7 +157,6 @@ def look(state: Pass) -> None:
     tally, world, conflicts, ledger = state.tally, state.world, state.conflicts, state.ledger
     entries, instances, target, now = ledger.entries, world.instances, state.target, state.now
     ready_seconds, config = float(state.rollout.health.ready_seconds), state.os.config.revision
-    strays = state.stray_names
     soaking = _soak_since(state)
     tally.total = len(state.members)
     for node in state.members:
@@ -156,13 +165,13 @@ def look(state: Pass) -> None:
         down = node.unschedulable or not node.ready
         if way is CURRENT or way is CURRENT_SILENT:
             tally.updated += way is CURRENT
-            tally.moved += 1
+            tally.moved.append(node.name)
             if soaking is not None and not node.ready and not node.unschedulable:
                 _soak_failure(state, node, soaking)
             if entries:
                 settle(ledger, node)
         elif (conflicts and node.name in conflicts) or way.move in MOTION:
-            down = _look_closer(state, node, instance, way, strays) or down
+            down = look_closer(state, node, instance, way) or down
         elif way is ADMISSIBLE:
             assert instance is not None
             tally.staged += 1
@@ -178,12 +187,12 @@ def look(state: Pass) -> None:
         tally.unavailable += down
         if way.reason is not None and way is not WANTS_STAGE and way.move not in MOTION:
             tally.rows.append((node.name, way))
-    _look_at_strays(state, ready_seconds)
+    look_at_strays(state)
 
 
-def _look_at_strays(state: Pass, ready_seconds: float) -> None:
+def look_at_strays(state: Pass) -> None:
     """Nodes that this object moves and does not, or not alone, select: they are down because of us, too."""
-    tally, instances = state.tally, state.world.instances
+    tally, instances, ready_seconds = state.tally, state.world.instances, state.rollout.health.ready_seconds
     for node in state.strays:
         instance = instances.get(node.name)
         way = examine(node, instance, state.target, state.ledger.entries, ready_seconds, state.now)
@@ -198,6 +207,7 @@ def _look_aside(state: Pass, node: NodeView, instance: InstanceView | None, way:
     if way.move is Move.STAGING:
         tally.staging += 1
         if way is STAGING and instance is not None:
+            tally.downloading.append(node)
             _restate(state, instance)
     elif way.phase is NodePhase.STAGED:
         tally.staged += 1
@@ -209,19 +219,18 @@ def _look_aside(state: Pass, node: NodeView, instance: InstanceView | None, way:
             reason = WaitReason.FELL_BACK if fell else WaitReason.BARRED
             at = instance.since if fell and instance.since is not None else state.now
             state.ledger.record(node.name, reason, "its OSInstance bars the release", at)
-        tally.moved += _tried(state.ledger, node.name)
+        if _tried(state.ledger, node.name):
+            tally.moved.append(node.name)
     elif way.move in (Move.ENSURE, Move.REPLACE):
         tally.absent.append((node, instance, way))
     if way.reason is WaitReason.STAGING_FAILED:
         state.wake(way.deadline)
 
 
-def _look_closer(
-    state: Pass, node: NodeView, instance: InstanceView | None, way: Way, strays: frozenset[str]
-) -> bool:
+def look_closer(state: Pass, node: NodeView, instance: InstanceView | None, way: Way) -> bool:
     """A node in motion, or one that another object wants too. Returns whether it is in motion."""
     moving = node.note is not None or in_orders(instance)
-    if node.name in strays:
+    if node.name in state.stray_names:
         return True  # ours to finish, counted there
     others = [name for name in state.conflicts.get(node.name, ()) if name != state.os.name]
     if others:
@@ -243,13 +252,13 @@ def _motion(state: Pass, node: NodeView, instance: InstanceView | None, way: Way
     about = node.note.digest if node.note is not None else instance.digest if instance else None
     if way is UPDATED and about == state.target:
         tally.updated += 1
-        tally.moved += 1
+        tally.moved.append(node.name)
         settle(state.ledger, node)
         return
     if way.failed is not None and about == state.target:
         state.ledger.record(node.name, way.failed, way.message, state.now)
     if _tried(state.ledger, node.name):
-        tally.moved += 1
+        tally.moved.append(node.name)
     elif about == state.target and way.move is not Move.RELEASE:
         tally.touched += 1
 
@@ -292,9 +301,10 @@ def stage_orders(state: Pass, instance: InstanceView) -> Orders | None:
     limit = state.rollout.staging_bandwidth
     places = max(1, min(state.rollout.max_staging, state.tally.total))
     bandwidth = max(1, quantity(limit) // places) if limit is not None else None
-    return make.stage(
-        state.os.name, state.os.spec.release, state.target, state.os.config, bandwidth, instance.barred
-    )
+    os, release = state.os.name, state.os.spec.release
+    if state.returning:
+        return make.stage_back(instance, os, release, bandwidth)
+    return make.stage(os, release, state.target, state.os.config, bandwidth, instance.barred)
 
 
 def gauge(state: Pass) -> None:
@@ -305,18 +315,25 @@ def gauge(state: Pass) -> None:
     state.wake(state.window.look_again)
     if state.target is None:
         return
-    standing = _standing(state)
-    plan = steps(state.rollout.waves, tally.total)
-    index = min(standing.index, len(plan) - 1)
-    state.wave = Progress(plan[index], replace(standing, index=index), Gate.OPEN, index == len(plan) - 1)
+    state.wave = running_wave(state)
     state.halted = halt(state.ledger, state.rollout, state.wave, state.tally.refused)
     if state.halted:
+        if not state.ledger.persisted.issuperset(state.ledger.entries):
+            state.wake(now + RECORDED)
         return
+    plan = steps(state.rollout.waves, state.members)
     approved = frozenset(
         wave for wave, _, digest in (one.partition("@") for one in os.approvals) if digest == state.target
     )
-    state.wave = advance(plan, standing, tally.moved, approved, now)
+    state.wave = advance(plan, state.wave.standing, tally.moved, approved, now)
     state.wake(state.wave.standing.soak_until)
+
+
+def running_wave(state: Pass) -> Progress:
+    """The wave that the stored status names; whether it goes on is not asked."""
+    standing, plan = _standing(state), steps(state.rollout.waves, state.members)
+    index = min(standing.index, len(plan) - 1)
+    return Progress(plan[index], replace(standing, index=index), Gate.OPEN, index == len(plan) - 1)
 
 
 def _standing(state: Pass) -> Standing:

@@ -107,9 +107,10 @@ class InstanceView:
     """An OSInstance: our orders, then the proxy's word.
 
     `observed`: the proxy has acted on the orders that stand. `confirmed`: the booted slot is the good one.
-    `verified_digest`: the release that the inactive slot holds, read back whole. `stale_at`: when this
-    status stops being believed. `config`: the settings of our orders; `in_force`: what the node has, None
-    while they change; `drifted`: files of them that somebody changed by hand.
+    `verified_digest`: the release that the inactive slot holds, read back whole; `kept_version` and
+    `kept_config`: its version and settings. `stale_at`: when this status stops being believed. `config`: the
+    settings of our orders; `in_force`: what the node has, None while they change; `drifted`: files of them
+    that somebody changed by hand.
     """
 
     name: str
@@ -133,6 +134,8 @@ class InstanceView:
     booted_at: float = 0.0
     confirmed: bool = False
     verified_digest: str | None = None
+    kept_version: str = ""
+    kept_config: str = NONE
     in_force: str | None = NONE
     drifted: tuple[str, ...] = ()
     reboot_id: str | None = None

@@ -105,7 +105,7 @@ def approve(
         raise UserError(
             f"OS {os} has no release that could be approved: {chosen.problem or 'not resolved yet'}"
         )
-    planned = steps(chosen.spec.rollout.waves, len(select(found).members[os]))
+    planned = steps(chosen.spec.rollout.waves, select(found).members[os])
     waiting = [step.name for step in planned if step.approval]
     if wave not in waiting:
         known = ", ".join(waiting) or "none of them does"

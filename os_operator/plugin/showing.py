@@ -32,7 +32,8 @@ def plan(told: Forecast) -> str:
     target = told.target or "a release that is not resolved yet"
     lines = [f"OS {told.os}: {told.updated} of {told.total} nodes run {target}"]
     lines += [
-        f"  wave {wave.name}: up to node {wave.nodes}{_terms(wave.approval, wave.soak)}"
+        f"  wave {wave.name}: {'the nodes it names, ' if wave.selector else 'up to node '}{wave.nodes}"
+        f"{_terms(wave.approval, wave.soak)}"
         for wave in told.waves
     ]
     if told.halted:

@@ -278,4 +278,4 @@ def _about(action: Action) -> tuple[Kind, str]:
 
 def _selects(budget: Object, pod: PodView) -> bool:
     selector = budget.get("spec", {}).get("selector")
-    return selector is not None and LabelSelector.model_validate(selector).matches(dict(pod.labels))
+    return selector is not None and LabelSelector.model_validate(selector).matches(pod.labels)

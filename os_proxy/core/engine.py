@@ -333,6 +333,9 @@ def _configure(seen: Seen, orders: Orders, release: Release) -> Decision:
 
 
 def _unreadable(config: Config, release: Release) -> Decision | None:
+    if not config.at_hand:
+        gone = f"the slot has no settings {config.revision}, and the order names them without their text"
+        return _refuse(errors.ConfigRefused(gone, hint="make the release wanted again with spec.release"))
     try:
         found = nodeconfig.parse(config.text)
     except ValueError as error:
@@ -356,10 +359,28 @@ def _refused_here(seen: Seen, orders: Orders, release: Release) -> Decision | No
         return _refuse(errors.Barred(f"{release.version} ({release.target}) is barred on this node"))
     if note := seen.gave_up(release.target):
         return Decision(Nothing(), Phase.FELL_BACK, _gave_up(note))
+    if too_old := _below_what_runs(seen, release):
+        return too_old
     if release.arguments and seen.booted.signed:
         signed = "under Secure Boot the kernel arguments are signed with the kernel, so none can be added"
         return _refuse(errors.ConfigRefused(signed, hint="put them into kernelArguments of the recipe"))
     return None
+
+
+def _below_what_runs(seen: Seen, release: Release) -> Decision | None:
+    """A release that still lies in the other slot is written by nobody, and must not come back either."""
+    running = seen.manifests.get(seen.booted_digest or "")
+    held = seen.receipts.get(seen.booted.slot.other)
+    if running is None or held is None or held.digest != release.digest:
+        return None
+    if held.release_seq >= running.min_seq:
+        return None
+    return _refuse(
+        errors.Replayed(
+            f"{held.version} has sequence {held.release_seq}; what runs bars all below {running.min_seq}",
+            hint="publish its content again as a release with a higher sequence",
+        )
+    )
 
 
 def _nothing_on_trial(seen: Seen, orders: Orders) -> Decision:

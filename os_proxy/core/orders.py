@@ -59,10 +59,18 @@ class RebootOrder:
 
 @dataclass(frozen=True)
 class Config:
-    """The settings that belong to the release: their text and its digest. Both empty: the image's own."""
+    """The settings that belong to the release: their text and its digest. Both empty: the image's own.
+
+    A revision without a text names settings that the slot has already, as where a node returns to it.
+    """
 
     revision: str = nodeconfig.NONE
     text: str = ""
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether the order has the text, so that it can be written to a slot."""
+        return nodeconfig.revision(self.text) == self.revision
 
 
 @dataclass(frozen=True)
@@ -133,7 +141,7 @@ def _reboot(value: Mapping[str, Any]) -> RebootOrder:
 
 def _config(spec: Mapping[str, Any]) -> Config:
     text, revision = _text(spec, "config", default=""), _text(spec, "configRevision", default=nodeconfig.NONE)
-    if nodeconfig.revision(text) != revision:
+    if text and nodeconfig.revision(text) != revision:
         raise ValueError("spec.configRevision is not the digest of spec.config")
     return Config(revision, text)
 

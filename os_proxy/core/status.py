@@ -114,6 +114,8 @@ def _slot(seen: Seen, slot: Slot) -> Json:
     digest = seen.booted_digest if seen.booted.slot is slot else receipt.digest if receipt else None
     booted = seen.booted.slot is slot
     status = {"state": state} | _arguments(seen.booted.arguments if booted else seen.arguments_of(slot))
+    if settings := seen.config_of(slot):
+        status["configRevision"] = settings
     manifest = seen.manifests.get(digest) if digest else None
     named = manifest or (receipt if receipt and receipt.digest == digest else None)
     if named is None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from os_operator.core.budget import budget
 from os_operator.core.waves import Gate, Standing, advance, steps
 from os_operator.core.windows import opening
+from tests.unit.operator_worlds import node
 from warmroot.api.os import Wave, Window
 
 SHARE = st.one_of(st.integers(1, 500), st.integers(1, 100).map(lambda n: f"{n}%"))
@@ -46,7 +47,7 @@ def wave_lists(draw):
 @settings(max_examples=50)
 @given(wave_lists(), st.integers(1, 3000))
 def test_waves_end_with_the_whole_fleet_and_round_up(waves, total):
-    plan = steps(waves, total)
+    plan = steps(waves, [node()] * total)
     assert plan[-1].target == total
     reached = 0
     for wave, step in zip(waves, plan, strict=False):
@@ -58,18 +59,19 @@ def test_waves_end_with_the_whole_fleet_and_round_up(waves, total):
 @settings(max_examples=50)
 @given(wave_lists(), st.integers(1, 300), st.integers(0, 5), st.integers(0, 300), st.booleans())
 def test_a_wave_only_goes_forward_and_never_past_a_gate(waves, total, index, moved, all_approved):
-    plan = steps(waves, total)
+    plan = steps(waves, [node()] * total)
+    names = [f"node-{number}" for number in range(min(moved, total))]
     approved = frozenset(step.name for step in plan) if all_approved else frozenset()
     start = Standing(min(index, len(plan) - 1), 1000.0)
-    now = advance(plan, start, min(moved, total), approved, 2000.0)
+    now = advance(plan, start, names, approved, 2000.0)
     assert now.standing.index >= start.index
-    assert now.limit <= plan[now.standing.index].target
+    assert now.room(moved) <= max(0, plan[now.standing.index].target - moved)
     for passed in plan[start.index : now.standing.index]:
         assert passed.target <= moved
         assert not passed.soak
     if now.step.approval and not all_approved and moved < total:
         assert now.gate is not Gate.OPEN
-    again = advance(plan, now.standing, min(moved, total), approved, 2000.0)
+    again = advance(plan, now.standing, names, approved, 2000.0)
     assert (again.standing, again.gate) == (now.standing, now.gate)
 
 

@@ -136,6 +136,8 @@ class Judge:
     def _wave(self, os: Object, rollout: Object, node: Object) -> None:
         waves = rollout.get("waves", [])
         target = os["spec"]["release"]["digest"]
+        if json.loads(node["metadata"]["annotations"][CORDON_ANNOTATION])["digest"] != target:
+            return  # it returns to what it came from, in no wave
         members = [one["metadata"]["name"] for one in self.seen.values() if _selected(os, one)]
         begun = sum(1 for name in members if self._begun(name, target))
         limits = [_target(wave, len(members)) for wave in waves]

@@ -43,7 +43,10 @@ class Scenario:
             "maxStaging": self.random.choice([1, 3]),
             "health": {"readySeconds": self.random.choice([0, 20]), "timeout": "10m"},
             "drain": {"timeout": "2m", "onTimeout": self.random.choice(["Wait", "Skip", "Force", "Abort"])},
-            "failure": {"maxFailed": self.random.choice([0, 1, 2]), "action": "Halt"},
+            "failure": {
+                "maxFailed": self.random.choice([0, 1, 2]),
+                "action": self.random.choice(["Halt", "Rollback"]),
+            },
         }
         self.fleet.api.create(
             OS,
@@ -247,6 +250,11 @@ class Scenario:
             wrong.append(f"R6: a pass over an unchanged world wrote {writes} times")
         return wrong
 
+    @property
+    def returned(self) -> bool:
+        """Whether a release that failed was taken back from every node that could leave it."""
+        return self.os is not None and _taken_back(self.os.get("status", {}))
+
     def _waits(self, node: str) -> bool:
         statuses = [os.get("status", {}) for os in self.fleet.store.of(OS).values()]
         return any(row["node"] == node for status in statuses for row in status.get("waiting", ()))
@@ -259,13 +267,19 @@ class Scenario:
             node = self.fleet.store.of(NODE)["", name]
             if node["metadata"]["labels"]["pool"] != "workers":
                 continue
-            if machine.running == wanted and not machine.on_trial:
+            back = status.get("phase") == "RollingBack" or _taken_back(status)
+            if machine.running == wanted and not machine.on_trial and not back:
                 continue
             if not self._waits(name):
                 wrong.append(
                     f"R5: {name} does not run the target, and nothing says why ({status.get('phase')})"
                 )
         return wrong
+
+
+def _taken_back(status: Any) -> bool:
+    history = status.get("history") or [{}]
+    return status.get("phase") == "Halted" and history[0].get("result") == "RolledBack"
 
 
 __all__ = ["OS", "Scenario"]

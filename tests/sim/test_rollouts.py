@@ -26,16 +26,18 @@ def told(seed: int) -> Scenario:
 @pytest.mark.parametrize("part", range(SHARES))
 def test_no_fault_breaks_an_invariant_and_every_rollout_ends_or_says_why_not(part, tally):
     size = ROLLOUTS // SHARES
-    wrong, passes, cordons, restarts = [], 0, 0, 0
+    wrong, passes, cordons, restarts, returns = [], 0, 0, 0, 0
     for seed in range(FIRST + part * size, FIRST + (part + 1) * size):
         scenario = told(seed)
         passes += scenario.operator.passes
         cordons += scenario.judge.cordons
         restarts += scenario.operator.restarts
+        returns += scenario.returned
         wrong += [f"seed {seed} ({', '.join(scenario.faults)}): {one}" for one in scenario.verdict()]
     tally("randomly faulted rollouts in virtual time", size)
     tally("cordons judged in them", cordons)
     tally("operator restarts in them", restarts)
+    tally("releases that were taken back in them", returns)
     tally("passes of the operator in them", passes)
     assert wrong == []
 
@@ -46,6 +48,20 @@ def test_a_fleet_without_faults_is_updated_whole():
     scenario.run()
     assert scenario.verdict() == []
     assert scenario.os["status"]["phase"] == "Complete"
+
+
+def test_a_release_that_fails_late_is_taken_back_from_every_node_that_ran_it():
+    scenario = Scenario(11)
+    names = sorted(scenario.fleet.machines)
+    scenario.fleet.machines[names[-1]].fate[digest(2)] = Fate.PANICS
+    scenario.apply(maxUnavailable=1, failure={"maxFailed": 0, "action": "Rollback"})
+    scenario.run()
+    assert scenario.verdict() == []
+    assert scenario.returned
+    assert {machine.running for machine in scenario.fleet.machines.values()} == {digest(1)}
+    boots = {name: scenario.fleet.machines[name].boot for name in names}
+    assert boots.pop(names[-1]) == 2, "its firmware took it back by itself"
+    assert set(boots.values()) == {3}, "there and back, once each"
 
 
 # -- the judge is no rubber stamp: an operator with one rule taken out is caught ---------------------------

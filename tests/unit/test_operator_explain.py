@@ -11,6 +11,7 @@ from os_operator.plugin import showing
 from tests.unit.operator_worlds import (
     NEW,
     NOW,
+    OLD,
     cordoned,
     current,
     failure,
@@ -68,6 +69,7 @@ def lost():
     return replace(made, reboot_id=made.order.id)
 
 
+TAKEN_BACK = OSStatus(observed_generation=1, target_digest=NEW, failed=(failure("node-2"),))
 SITUATIONS = {
     "it runs what is wanted": (os(), [(node(), current())], {}),
     "nobody selects it": (os(), [(node(labels={"pool": "other"}), idle())], {}),
@@ -163,6 +165,34 @@ SITUATIONS = {
                 current(in_force=nodeconfig.revision(SETTINGS), drifted=("/etc/sysctl.d/90-warmroot.conf",)),
             )
         ],
+        {},
+    ),
+    "a node that comes before it downloads": (
+        os(order=[{"matchLabels": {"tier": "canary"}}]),
+        [(node(), staged()), (node("node-2", labels={"pool": "workers", "tier": "canary"}), idle("node-2"))],
+        {},
+    ),
+    "another zone is being moved": (
+        os(maxUnavailable=2, topologyKey="zone"),
+        [
+            (node(labels={"pool": "workers", "zone": "a"}), staged()),
+            (cordoned("node-2", labels={"pool": "workers", "zone": "b"}), ordered("node-2")),
+        ],
+        {},
+    ),
+    "its wave names other nodes": (
+        os(waves=[{"name": "canary", "selector": {"matchLabels": {"tier": "canary"}}}]),
+        [(node(), staged()), (node("node-2", labels={"pool": "workers", "tier": "canary"}), idle("node-2"))],
+        {},
+    ),
+    "its release is taken back": (
+        os(status=TAKEN_BACK, failure={"action": "Rollback"}),
+        [(node(), current(verified_digest=OLD)), (node("node-2"), idle("node-2", barred=(NEW,)))],
+        {},
+    ),
+    "its release is taken back, and its other slot is empty": (
+        os(status=TAKEN_BACK, failure={"action": "Rollback"}),
+        [(node(), current()), (node("node-2"), idle("node-2", barred=(NEW,)))],
         {},
     ),
     "its OS object is gone": ([], [(cordoned(labels={}), staged())], {}),

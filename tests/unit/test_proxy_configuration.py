@@ -385,6 +385,50 @@ def test_a_release_that_falls_back_takes_its_settings_with_it():
     assert world.all_took_notice()
 
 
+def to_two(world, config):
+    for goal in (Goal.STAGE, Goal.ACTIVATE, Goal.CONFIRM):
+        world.order(goal, TWO, config=config)
+        world.settle()
+    return world
+
+
+def test_a_release_that_is_returned_to_has_the_settings_that_its_slot_kept():
+    world = to_two(ordered(new_world(ONE, TWO), GOOD), OTHER)
+    kept = world.instance.state["slots"]["A"]["configRevision"]
+    fetched = len(world.source.served)
+    for goal in (Goal.STAGE, Goal.ACTIVATE, Goal.CONFIRM):
+        world.order(goal, ONE, kept=kept)
+        world.settle()
+    assert state(world) == ("Confirmed", nodeconfig.revision(GOOD), "None", None)
+    assert len(world.source.served) == fetched, "both slots have what they had"
+    assert world.instance.state["slots"]["B"]["configRevision"] == nodeconfig.revision(OTHER)
+
+
+def test_settings_that_no_slot_has_are_refused_where_they_come_without_their_text():
+    world = to_two(ordered(new_world(ONE, TWO), GOOD), OTHER)
+    world.order(Goal.STAGE, ONE, kept=nodeconfig.revision(BAD))
+    world.settle()
+    assert (world.phase, world.error) == ("Failed", "ConfigRefused")
+    assert configuring.text_of(world.files, Slot.A) == GOOD
+
+
+@pytest.mark.parametrize("lowest", [1, 2])
+def test_what_runs_bars_an_older_release_that_still_lies_in_the_other_slot(lowest):
+    """`minSeq`: nothing below it comes back, and nothing has to be written for that."""
+    strict = make_image(2, min_seq=lowest)
+    world = new_world(ONE, strict)
+    for goal in (Goal.STAGE, Goal.ACTIVATE, Goal.CONFIRM):
+        world.order(goal, strict)
+        world.settle()
+    for goal in (Goal.STAGE, Goal.ACTIVATE):
+        world.order(goal, ONE)
+        world.settle()
+    if lowest > 1:
+        assert (world.phase, world.error, world.booted_slot) == ("Failed", "Replayed", Slot.B)
+    else:
+        assert (world.phase, world.booted_slot) == ("Trial", Slot.A)
+
+
 def test_settings_that_change_after_staging_are_placed_without_another_download():
     world = new_world(ONE, TWO)
     world.order(Goal.STAGE, TWO, config=GOOD)

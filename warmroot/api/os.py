@@ -88,14 +88,26 @@ class Approval(StrEnum):
 
 
 class Wave(Model):
-    """A share of the nodes, taken in order. Shares are cumulative and round up."""
+    """A share of the nodes, or those with certain labels. Shares are cumulative and round up."""
+
+    model_config = _rules(
+        (
+            "!(has(self.nodes) && has(self.selector))",
+            "a wave has nodes (a number or a percentage) or a selector, not both",
+        )
+    )
 
     name: str = Field(
         description="Name of the wave, unique in the object.", pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
     )
-    nodes: IntOrPercent = Field(
-        default="100%",
-        description="How many nodes have been moved when this wave ends, counted from the first wave.",
+    nodes: IntOrPercent | None = Field(
+        default=None,
+        description="How many nodes have been moved when this wave ends, counted from the first wave."
+        " Absent, and no selector: all.",
+    )
+    selector: LabelSelector | None = Field(
+        default=None,
+        description="The nodes of this wave, by their labels. It ends when each of them was moved.",
     )
     soak: Duration = Field(
         default="0s", description="How long the wave must stay healthy before the next one starts."
@@ -185,6 +197,7 @@ class FailureAction(StrEnum):
     """What the rollout does when too many nodes failed."""
 
     HALT = "Halt"
+    ROLLBACK = "Rollback"
 
 
 class Failure(Model):
@@ -192,7 +205,12 @@ class Failure(Model):
 
     max_failed: int = Field(default=0, ge=0, description="How many nodes may fail in the whole rollout.")
     action: FailureAction = Field(
-        default=FailureAction.HALT, description="Halt: nothing new starts; running nodes finish or fall back."
+        default=FailureAction.HALT,
+        description="Halt: nothing new starts; running nodes finish or fall back. Rollback: each node that"
+        " runs the release returns to the one that it came from, within maxUnavailable.",
+    )
+    ignore_windows: bool = Field(
+        default=False, description="true: nodes return outside rollout.windows, too (action Rollback)."
     )
 
 
@@ -209,6 +227,19 @@ class Rollout(Model):
     )
     staging_bandwidth: Quantity | None = Field(
         default=None, description="Bytes per second for all nodes that download, shared out evenly."
+    )
+    topology_key: str | None = Field(
+        default=None,
+        max_length=317,
+        pattern=r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$",
+        description="Label of a node's zone. Nodes of one zone move at a time, and a zone that is begun is"
+        " ended before the next one, as far as the wave goes. Absent: zones don't matter.",
+    )
+    order: tuple[LabelSelector, ...] = Field(
+        default=(),
+        max_length=16,
+        description="Which nodes come first: those that the first selector selects, then the second, then"
+        " the others; by name among equals. Nodes that can't come by themselves are passed over.",
     )
     waves: tuple[Wave, ...] = Field(
         default=(), max_length=16, description="Waves in order; what they leave over forms a last one."
@@ -259,6 +290,7 @@ class OSPhase(StrEnum):
     SOAKING = "Soaking"
     WAITING = "Waiting"
     HALTED = "Halted"
+    ROLLING_BACK = "RollingBack"
     COMPLETE = "Complete"
 
 
@@ -286,6 +318,8 @@ class WaitReason(StrEnum):
     STAGING_PACED = "StagingPaced"
     BUDGET = "Budget"
     WAVE = "Wave"
+    ORDER = "Order"
+    TOPOLOGY = "Topology"
     SOAK = "Soak"
     WINDOW = "Window"
     APPROVAL = "Approval"
@@ -307,6 +341,7 @@ class WaitReason(StrEnum):
     FELL_BACK = "FellBack"
     UNHEALTHY = "Unhealthy"
     ROLLING_BACK = "RollingBack"
+    NO_WAY_BACK = "NoWayBack"
     PROXY_SILENT = "ProxySilent"
     ADMIN_CORDON = "AdminCordon"
     RELEASE_UNRESOLVED = "ReleaseUnresolved"
@@ -320,6 +355,7 @@ class OSReason(StrEnum):
     WAITING = "Waiting"
     PAUSED = "Paused"
     HALTED = "Halted"
+    ROLLING_BACK = "RollingBack"
     NODE_FAILED = "NodeFailed"
     CONFLICTING = "Conflicting"
     NO_CONFLICT = "NoConflict"
@@ -379,7 +415,7 @@ class HistoryEntry(Model):
     version: str = Field(description="Its version.")
     started: str = Field(description="When it began.")
     finished: str | None = Field(default=None, description="When it ended.")
-    result: str = Field(description="Running, Complete, Halted or Superseded.")
+    result: str = Field(description="Running, Complete, Halted, RollingBack, RolledBack or Superseded.")
 
 
 class OSStatus(Model):

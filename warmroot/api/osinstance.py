@@ -78,7 +78,9 @@ class OSInstanceSpec(Model):
         description="The settings that belong to the release, as canonical JSON of OS.spec.config.",
     )
     config_revision: Digest | None = Field(
-        default=None, description="sha256 of `config`. Absent: those of the image."
+        default=None,
+        description="sha256 of `config`. Absent: those of the image. Without `config`: those that the slot"
+        " of the release has already.",
     )
     barred: tuple[Target, ...] = Field(
         default=(),
@@ -108,6 +110,9 @@ class SlotStatus(Model):
     release_seq: int | None = Field(default=None, description="The release's place in its product's order.")
     arguments_revision: ArgumentsRevision | None = Field(
         default=None, description="The further kernel arguments that it is started with. Absent: none."
+    )
+    config_revision: Digest | None = Field(
+        default=None, description="The settings that it is started with. Absent: those of the image."
     )
 
 
