@@ -78,6 +78,7 @@ class Pace:
     ready_seconds: int = 1
     health_timeout: str = "25s"
     drain_timeout: str = "2m"
+    on_failure: str = "Halt"
 
 
 def installation(run: Run) -> list[Object]:
@@ -137,7 +138,7 @@ def os_object(
                 "maxUnavailable": pace.max_unavailable,
                 "drain": {"timeout": pace.drain_timeout},
                 "health": {"readySeconds": pace.ready_seconds, "timeout": pace.health_timeout},
-                "failure": {"maxFailed": 0},
+                "failure": {"maxFailed": 0, "action": pace.on_failure},
             },
         },
     }

@@ -63,6 +63,13 @@ WINDOW = {"cron": "0 1 * * 6", "duration": "4h"}
         ({"maxUnavailable": 0}, "spec.rollout.maxUnavailable", "1 or more"),
         ({"waves": [{"name": "a", "nodes": "200%"}]}, "spec.rollout.waves", "percentage from 1% to 100%"),
         ({"waves": [{"name": "a"}, {"name": "a"}]}, "spec.rollout.waves[1]", "Duplicate"),
+        (
+            {"waves": [{"name": "a", "nodes": 1, "selector": {"matchLabels": {"tier": "canary"}}}]},
+            "spec.rollout.waves[0]",
+            "not both",
+        ),
+        ({"topologyKey": "a zone"}, "spec.rollout.topologyKey", "should match"),
+        ({"failure": {"action": "Hope"}}, "spec.rollout.failure.action", '"Halt", "Rollback"'),
         ({"windows": [WINDOW | {"cron": "0 25 * * 6"}]}, "spec.rollout.windows[0]", "five fields"),
         ({"windows": [WINDOW | {"cron": "0 1 31 2 *"}]}, "spec.rollout.windows[0]", "never open"),
         ({"windows": [WINDOW | {"duration": "0h"}]}, "spec.rollout.windows[0]", "longer than nothing"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from testbed.demo import verdict
@@ -9,6 +11,7 @@ from testbed.demo.timeline import Mark, Step
 from testbed.machine.faults import Fault
 from testbed.releases.server import Manner
 from tests.e2e.driver import PACE, Driver, broken
+from warmroot.kube.cluster import OS
 from warmroot.nodeconfig import of_target
 
 pytestmark = pytest.mark.e2e
@@ -93,6 +96,28 @@ def test_settings_arrive_everywhere_without_a_boot_and_stay_with_their_slot(driv
 
     assert driver.roll(release).phase == "Complete"
     assert [path for machine in fleet for path in (machine.paths.root / "etc").rglob("90-warmroot*")] == []
+
+
+def test_a_release_that_fails_on_one_machine_is_taken_back_from_the_others_with_its_settings(driver: Driver):
+    fleet, cluster = driver.bed.fleet, driver.bed.cluster
+    assert driver.roll(driver.current, config=settings("before")).phase == "Complete"
+    last = max(fleet, key=lambda machine: machine.name)
+    last.faults.add(Fault.ROT)
+    release, seen = driver.make(), len(driver.bed.scene.marks)
+    driver.apply(release, replace(PACE, on_failure="Rollback"), config=settings("of the failed release"))
+
+    def taken_back() -> bool:
+        told = cluster.get(OS, driver.bed.run.os)["status"]
+        entry = told["history"][0]
+        return (entry["digest"], entry["result"]) == (release.digest, "RolledBack")
+
+    driver.wait(taken_back, "every machine on what it came from", 180)
+    driver.settle()
+    assert broken(driver.all_serve(driver.current)) == []
+    assert messages(driver) == {"before"}
+    assert [row.node for row in driver.system.failed] == [last.name]
+    assert most_cordoned_at_once(driver.bed.scene.marks[seen:]) <= PACE.max_unavailable
+    driver.roll(driver.current)
 
 
 def command_lines(driver: Driver) -> set[str]:
