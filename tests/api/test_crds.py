@@ -178,10 +178,12 @@ def test_a_section_that_does_not_exist_is_refused_by_name(kinds):
         kinds.apply(OS, _configured(grub=["quiet"]), manager="test")
 
 
-def test_orders_name_settings_and_their_revision_or_neither(kinds):
+def test_orders_name_the_revision_of_their_settings_and_may_name_it_alone(kinds):
     item = {"apiVersion": OSINSTANCE.api_version, "kind": "OSInstance", "metadata": {"name": "settings"}}
 
     with pytest.raises(errors.Invalid) as refused:
         kinds.create(OSINSTANCE, item | {"spec": {"os": "workers", "config": "{}"}})
 
-    assert "belong together" in refused.value.message
+    assert "needs spec.configRevision" in refused.value.message
+    kept = {"os": "workers", "configRevision": "sha256:" + "5" * 64}
+    assert kinds.create(OSINSTANCE, item | {"spec": kept})["spec"]["configRevision"] == kept["configRevision"]

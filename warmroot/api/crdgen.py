@@ -105,8 +105,8 @@ DEFINITIONS = (
                 "spec.release is needed for the goals Stage, Activate, Rollback and Configure",
             ),
             (
-                "has(self.spec.config) == has(self.spec.configRevision)",
-                "spec.config and spec.configRevision belong together",
+                "!has(self.spec.config) || has(self.spec.configRevision)",
+                "spec.config needs spec.configRevision, its digest",
             ),
             (
                 "!(self.spec.goal in ['Activate', 'Rollback']) || has(self.spec.reboot)",
