@@ -35,6 +35,8 @@ NEXT: dict[WaitReason, str] = {
     WaitReason.CONFLICT: "change one nodeSelector, so that one object selects the node",
     WaitReason.DRAIN_BLOCKED: "make room for the pods that the message names, or change their budget",
     WaitReason.DRAINING: "nothing: its pods are asked to go",
+    WaitReason.PODS_RUNNING: "nothing: the pods that the message names may finish; or delete them",
+    WaitReason.VOLUMES_ATTACHED: "kubectl get volumeattachments; the storage driver has to detach them",
     WaitReason.DRAIN_FAILED: f"look at the pods that the message names, {_FORGIVE}",
     WaitReason.ACTIVATION_FAILED: f"read the journal of the node's proxy, {_FORGIVE}",
     WaitReason.REBOOTING: "nothing until the deadline",
@@ -53,7 +55,14 @@ NEXT: dict[WaitReason, str] = {
     WaitReason.RELEASE_UNRESOLVED: "read the message: the source has to answer, or pin release.digest",
 }
 """What a person can do, or that there is nothing to do."""
-DRAINS = frozenset({WaitReason.DRAINING, WaitReason.DRAIN_BLOCKED})
+DRAINS = frozenset(
+    {
+        WaitReason.DRAINING,
+        WaitReason.DRAIN_BLOCKED,
+        WaitReason.PODS_RUNNING,
+        WaitReason.VOLUMES_ATTACHED,
+    }
+)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,13 @@ GIVES_UP = (OnTimeout.SKIP, OnTimeout.ABORT)
 """Not while a release is taken back: a node that still runs it has to be emptied, however long it takes."""
 BRISK, CALM, PATIENCE = 0.5, 10.0, 10.0
 """A draining node's pods are looked at after a tenth of the time that its drain took so far, in bounds."""
+DRAIN_WAITS = {
+    DrainState.BLOCKED: WaitReason.DRAIN_BLOCKED,
+    DrainState.COMPLETING: WaitReason.PODS_RUNNING,
+    DrainState.DETACHING: WaitReason.VOLUMES_ATTACHED,
+    DrainState.EMPTIED: WaitReason.VOLUMES_ATTACHED,
+}
+"""What a drain waits for; in its other states: Draining."""
 
 
 def finish(state: Pass, node: NodeView, instance: InstanceView | None, way: Way) -> None:
@@ -103,10 +110,10 @@ def _drain(state: Pass, node: NodeView, instance: InstanceView, way: Way) -> Way
     if pods is None:
         state.wake(state.now + SOON)
         return way
-    rules = state.rollout.drain
+    rules, attached = state.rollout.drain, state.world.attachments.get(node.name)
     if state.returning and rules.on_timeout in GIVES_UP:
         rules = rules.model_copy(update={"on_timeout": OnTimeout.WAIT})
-    outcome = assess(pods, state.world.evictions, rules, note.since, state.now)
+    outcome = assess(pods, attached, state.world.evictions, rules, note.since, state.now)
     state.wake(outcome.look_again)
     state.wake(state.now + min(CALM, max(BRISK, (state.now - note.since) / PATIENCE)))
     if outcome.state is DrainState.DRAINED:
@@ -118,15 +125,18 @@ def _drain(state: Pass, node: NodeView, instance: InstanceView, way: Way) -> Way
         return way._replace(phase=NodePhase.DRAINING, reason=WaitReason.DRAIN_FAILED, message=text)
     state.actions += [Evict(node.name, pod) for pod in outcome.evict]
     state.actions += [DeletePod(node.name, pod) for pod in outcome.delete]
-    return _draining(way, outcome, note.since + seconds(rules.timeout), rules.on_timeout, state.now)
+    way = _draining(way, outcome, note.since + seconds(rules.timeout), rules.on_timeout, state.now)
+    if not node.ready and outcome.state is not DrainState.BLOCKED:
+        text = "its Node is not Ready, so no pod ends there and no volume is given back"
+        return way._replace(reason=WaitReason.NOT_READY, message=f"{text}; {way.message}")
+    return way
 
 
 def _draining(way: Way, outcome: DrainOutcome, deadline: float, then: OnTimeout, now: float) -> Way:
     late = f"past drain.timeout, and drain.onTimeout is {then.value}; " if now >= deadline else ""
-    blocked = outcome.state is DrainState.BLOCKED
     return way._replace(
         phase=NodePhase.DRAINING,
-        reason=WaitReason.DRAIN_BLOCKED if blocked else WaitReason.DRAINING,
+        reason=DRAIN_WAITS.get(outcome.state, WaitReason.DRAINING),
         message=late + outcome.text(),
         deadline=deadline,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -20,6 +20,7 @@ from os_operator.core.world import (
     HEARTBEAT_WORKING,
     OF_THE_IMAGE,
     WORKING,
+    AttachmentView,
     Config,
     CordonNote,
     Failure,
@@ -240,5 +241,28 @@ def pod_view(pod: Object) -> PodView:
         empty_dir=any("emptyDir" in volume for volume in spec.get("volumes") or ()),
         finished=status.get("phase") in ("Succeeded", "Failed"),
         deleted_at=instants.parse(meta.get("deletionTimestamp")),
+        claims=tuple(_claims(meta["name"], spec.get("volumes") or ())),
         labels=meta.get("labels") or {},
     )
+
+
+def _claims(pod: str, volumes: Iterable[Object]) -> Iterator[str]:
+    for volume in volumes:
+        if "persistentVolumeClaim" in volume:
+            yield volume["persistentVolumeClaim"]["claimName"]
+        elif "ephemeral" in volume:
+            yield f"{pod}-{volume['name']}"  # the name that Kubernetes gives the claim that it makes
+
+
+def attachment_view(attachment: Object, claim: str = "") -> AttachmentView:
+    """A VolumeAttachment; `claim` is `claim_of` its PersistentVolume."""
+    source = attachment["spec"].get("source") or {}
+    attached = bool((attachment.get("status") or {}).get("attached"))
+    name = attachment["metadata"]["name"]
+    return AttachmentView(name, source.get("persistentVolumeName") or "", claim, attached)
+
+
+def claim_of(volume: Object) -> str:
+    """`namespace/name` of the claim that a PersistentVolume is bound to; empty if it is to none."""
+    claim = (volume.get("spec") or {}).get("claimRef") or {}
+    return f"{claim['namespace']}/{claim['name']}" if claim else ""

@@ -145,7 +145,10 @@ class InstanceView:
 
 @dataclass(frozen=True, slots=True)
 class PodView:
-    """A pod of a node in motion. `deleted_at`: when the grace of its deletion ends (Unix seconds)."""
+    """A pod of a node in motion. `deleted_at`: when the grace of its deletion ends (Unix seconds).
+
+    `claims`: the PersistentVolumeClaims that it uses, by their names in its namespace.
+    """
 
     namespace: str
     name: str
@@ -156,6 +159,7 @@ class PodView:
     empty_dir: bool = False
     finished: bool = False
     deleted_at: float | None = None
+    claims: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
@@ -164,12 +168,34 @@ class PodView:
         return f"{self.namespace}/{self.name}"
 
 
+@dataclass(frozen=True, slots=True)
+class AttachmentView:
+    """A VolumeAttachment of a node in motion.
+
+    `volume`: its PersistentVolume, empty for a volume that a pod's spec describes itself. `claim`:
+    `namespace/name` of the claim to which that is bound, empty where it is not known.
+    """
+
+    name: str
+    volume: str = ""
+    claim: str = ""
+    attached: bool = True
+
+    @property
+    def title(self) -> str:
+        """The claim, by which people know a volume, and the volume; else the attachment."""
+        if not self.volume:
+            return f"VolumeAttachment {self.name}"
+        return f"{self.claim} ({self.volume})" if self.claim else self.volume
+
+
 class EvictionAnswer(Enum):
     """How the API server answered an eviction."""
 
     ACCEPTED = "Accepted"
     BLOCKED = "Blocked"
     THROTTLED = "Throttled"
+    NAMESPACE_ENDS = "NamespaceEnds"
     FAILED = "Failed"
 
 
@@ -224,6 +250,7 @@ class World:
     """Everything that one pass decides on.
 
     `pods` has an entry for each node in motion whose pods were listed after its cordon.
+    `attachments` has one for each node of which nothing but volumes can hold the drain (`drain.emptied`).
     `evictions` is by pod UID; losing it in a restart costs one repeated request a pod.
     """
 
@@ -232,3 +259,4 @@ class World:
     instances: Mapping[str, InstanceView]
     pods: Mapping[str, tuple[PodView, ...]] = field(default_factory=dict)
     evictions: Mapping[str, EvictionResult] = field(default_factory=dict)
+    attachments: Mapping[str, tuple[AttachmentView, ...]] = field(default_factory=dict)

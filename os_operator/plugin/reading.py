@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
+from os_operator.core.drain import emptied
 from os_operator.core.node_way import drained
 from os_operator.core.parse import instance_view, node_view, os_view, pod_view
 from os_operator.core.world import OSView, World
+from os_operator.shell.volumes import Volumes
 from warmroot.errors import UserError
 from warmroot.kube.cluster import NODE, OS, OSINSTANCE, POD, Cluster, Object
 
@@ -28,7 +31,8 @@ def world(cluster: Cluster, proposed: Object | None = None) -> World:
         name: tuple(pod_view(item) for item in cluster.list(POD, fields=f"spec.nodeName={name}").items)
         for name in drained(nodes, instances)
     }
-    return World(oses, nodes, instances, pods)
+    found, now = World(oses, nodes, instances, pods), time.time()
+    return replace(found, attachments=Volumes(cluster).of(emptied(found, now), now))
 
 
 def _as_proposed(proposed: Object, stored: OSView | None) -> OSView:

@@ -34,6 +34,7 @@ from warmroot.errors import (
     Bug,
     ClusterError,
     Conflict,
+    Forbidden,
     NetworkError,
     NotFound,
     TooManyRequests,
@@ -164,6 +165,10 @@ class Actor:
             blocked = error.cause == "DisruptionBudget"
             answer = EvictionAnswer.BLOCKED if blocked else EvictionAnswer.THROTTLED
             detail = self._budgets_of(pod) if blocked else error.message
+        except Forbidden as error:
+            ends = error.cause == "NamespaceTerminating"
+            answer = EvictionAnswer.NAMESPACE_ENDS if ends else EvictionAnswer.FAILED
+            detail = error.message
         except ClusterError as error:
             answer, detail = EvictionAnswer.FAILED, error.message
         same = before is not None and before.answer is answer

@@ -12,10 +12,12 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 
+from os_operator.core.drain import emptied
 from os_operator.core.node_way import drained
 from os_operator.core.parse import pod_view
 from os_operator.core.world import OSView, PodView, Resolution, World
 from os_operator.shell.cache import Cache
+from os_operator.shell.volumes import Volumes
 from warmroot.errors import ClusterError, Gone, NetworkError, NotFound
 from warmroot.kube.cluster import NODE, OS, OSINSTANCE, POD, Cluster, Kind
 
@@ -90,6 +92,7 @@ class Gather:
     def __init__(self, cluster: Cluster, cache: Cache, resolve: Callable[[OSView], Resolution]) -> None:
         self._cluster, self._cache, self._resolve = cluster, cache, resolve
         self._pods: dict[str, tuple[float, tuple[PodView, ...]]] = {}
+        self._volumes = Volumes(cluster)
         self._written: dict[str, float] = {}
 
     def status_written(self, os: str, now: float) -> None:
@@ -100,7 +103,7 @@ class Gather:
         """What is, at `now` (Unix seconds).
 
         Raises:
-            ClusterError: the API server refuses to list the pods of a draining node.
+            ClusterError: the API server refuses to list the pods or the volumes of a draining node.
             NetworkError: it can't be reached.
         """
         self._cache.read_doubted(self._cluster)
@@ -114,7 +117,8 @@ class Gather:
         for uid in [uid for uid in self._cache.evictions if uid not in alive]:
             del self._cache.evictions[uid]
         pods = {name: listed for name, (_, listed) in self._pods.items()}
-        return World(oses, nodes, instances, pods, dict(self._cache.evictions))
+        world = World(oses, nodes, instances, pods, dict(self._cache.evictions))
+        return replace(world, attachments=self._volumes.of(emptied(world, now), now))
 
     def _pods_of(self, node: str, now: float) -> tuple[float, tuple[PodView, ...]]:
         listed = self._pods.get(node)

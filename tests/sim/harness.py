@@ -200,7 +200,10 @@ class Judge:
         self.since |= {key: row["since"] for key, row in rows.items()}
 
 
-LASTING = ("Budget", "Wave", "Paused", "Halted", "Approval", "Window", "DrainBlocked", "Draining")
+LASTING = (
+    "Budget", "Wave", "Paused", "Halted", "Approval", "Window", "DrainBlocked", "Draining", "PodsRunning",
+    "VolumesAttached",
+)  # fmt: skip
 """Reasons that hold without a break between two statuses that both name them."""
 
 

@@ -97,6 +97,8 @@ def pod(name: str, **changes: Any) -> PodView:
 
 
 def world(oses: Any, pairs: Any, **more: Any) -> World:
+    """Nodes whose pods are given have no volumes attached, if nothing else is said."""
+    more.setdefault("attachments", dict.fromkeys(more.get("pods", {}), ()))
     listed = oses if isinstance(oses, list) else [oses]
     return World(
         {one.name: one for one in listed},

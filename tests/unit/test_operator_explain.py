@@ -6,7 +6,7 @@ from pathlib import Path
 
 from os_operator.core.explain import NEXT, explain
 from os_operator.core.forecast import forecast
-from os_operator.core.world import Config, Failure, Resolution
+from os_operator.core.world import AttachmentView, Config, Failure, Resolution
 from os_operator.plugin import showing
 from tests.unit.operator_worlds import (
     NEW,
@@ -118,6 +118,29 @@ SITUATIONS = {
         os(status=waiting(WaitReason.DRAIN_BLOCKED, "shop/web-1: PodDisruptionBudget shop/web")),
         [(cordoned(), staged())],
         {"pods": {"node-1": (pod("web-1"),)}},
+    ),
+    "a pod of it may finish": (
+        os(drain={"podRules": [{"selector": {"matchLabels": {"app": "batch"}}, "action": "WaitCompleted"}]}),
+        [(cordoned(), staged())],
+        {"pods": {"node-1": (pod("batch-1", labels={"app": "batch"}),)}},
+    ),
+    "a volume stays attached to it": (
+        os(),
+        [(cordoned(), staged())],
+        {
+            "pods": {"node-1": (pod("logs", controller="DaemonSet", claims=("spool",)),)},
+            "attachments": {
+                "node-1": (
+                    AttachmentView("csi-1", "pvc-1", "shop/data"),
+                    AttachmentView("csi-2", "pvc-2", "shop/spool"),
+                )
+            },
+        },
+    ),
+    "it is not Ready while it is drained": (
+        os(),
+        [(cordoned(ready=False), staged())],
+        {"pods": {"node-1": (pod("web-1", deleted_at=NOW - 60),)}},
     ),
     "it reboots": (os(), [(cordoned(), ordered(phase=InstancePhase.ACTIVATING))], {}),
     "it did not begin its reboot": (os(), [(cordoned(), ordered(deadline=NOW - 60, stale_at=NOW - 30))], {}),

@@ -17,7 +17,7 @@ from os_operator.shell.resolve import Resolver
 from tests.sim.memory_cluster import NODE, OS, OSINSTANCE, PDB, MemoryCluster, Store
 from tests.unit.operator_worlds import NEW, NOW, os, pod
 from warmroot.api.os import OSStatus, ReleaseRef
-from warmroot.errors import Conflict, NetworkError, WrongKey
+from warmroot.errors import Conflict, Forbidden, NetworkError, WrongKey
 from warmroot.kube.cluster import POD
 
 
@@ -150,6 +150,17 @@ def test_a_refused_eviction_becomes_a_value_that_names_the_budget(api, cache):
     assert outcome.error is None
     result = cache.evictions[target.uid]
     assert (result.answer, result.detail) == (EvictionAnswer.BLOCKED, "PodDisruptionBudget shop/web")
+
+
+def test_an_eviction_in_a_namespace_that_ends_is_a_value_of_its_own(api, cache):
+    """What the real API server answers is in tests/api/test_operator.py."""
+
+    class Ending(MemoryCluster):
+        def create(self, *args, **options):
+            raise Forbidden("because it is being terminated", status=403, cause="NamespaceTerminating")
+
+    actor(Ending(api.store), cache).carry_out([Evict("n1", pod("web-1"))], NOW)
+    assert cache.evictions["uid-web-1"].answer is EvictionAnswer.NAMESPACE_ENDS
 
 
 def test_orders_take_away_what_they_do_not_name(api, cache):

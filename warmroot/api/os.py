@@ -13,6 +13,7 @@ from warmroot.api.base import (
     Duration,
     IntOrPercent,
     LabelSelector,
+    LabelSelectorRequirement,
     Model,
     Quantity,
     Target,
@@ -163,21 +164,86 @@ class OnTimeout(StrEnum):
     ABORT = "Abort"
 
 
+class PodAction(StrEnum):
+    """What happens to a pod of a node that is emptied."""
+
+    DRAIN = "Drain"
+    SKIP = "Skip"
+    WAIT_COMPLETED = "WaitCompleted"
+
+
+class PodRequirement(LabelSelectorRequirement):
+    """One expression of a pod rule's selector."""
+
+    model_config = _rules(
+        (
+            "(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)",
+            "In and NotIn need values, Exists and DoesNotExist take none",
+        ),
+    )
+
+    values: tuple[str, ...] = Field(default=(), max_length=64, description="Values for In and NotIn.")
+
+
+class PodSelector(LabelSelector):
+    """Which pods a rule is about: all of it must match. An empty one selects every pod."""
+
+    match_labels: dict[str, str] = Field(
+        default_factory=dict, max_length=32, description="Labels that must be equal."
+    )
+    match_expressions: tuple[PodRequirement, ...] = Field(
+        default=(), max_length=16, description="Expressions that must hold."
+    )
+
+
+class PodRule(Model):
+    """What happens to some pods of a node that is emptied."""
+
+    selector: PodSelector = Field(description="Which pods, by their labels.")
+    action: PodAction = Field(
+        description="Drain: evict them, as without a rule. Skip: leave them alone and do not wait for them."
+        " WaitCompleted: do not evict them, and wait until they have finished or are gone."
+    )
+
+
 class Drain(Model):
     """How a node is emptied before it restarts."""
 
-    timeout: Duration = Field(default="15m", description="How long evictions are tried.")
+    model_config = _rules(
+        (
+            "!has(self.podRules) || self.podRules.map(r,"
+            " (!has(r.selector.matchLabels) || size(r.selector.matchLabels) == 0)"
+            " && (!has(r.selector.matchExpressions) || size(r.selector.matchExpressions) == 0)"
+            ").indexOf(true) in [-1, size(self.podRules) - 1]",
+            "the first rule that matches counts, so only the last one may have an empty selector",
+        ),
+    )
+
+    timeout: Duration = Field(
+        default="15m",
+        description="How long it may take from the cordon until the pods are gone"
+        " and their volumes are detached.",
+    )
     on_timeout: OnTimeout = Field(
         default=OnTimeout.WAIT,
         description="Wait: go on trying. Skip: uncordon, leave the node on its release, go on with others."
-        " Force: delete the pods that are left. Abort: uncordon and halt the rollout.",
+        " Force: delete the pods that are left, and restart with their volumes attached if need be."
+        " Abort: uncordon and halt the rollout.",
+    )
+    pod_rules: tuple[PodRule, ...] = Field(
+        default=(),
+        max_length=32,
+        description="What happens to which pods; the first rule that matches counts. Pods that none matches"
+        " are evicted. Pods of DaemonSets and static pods stay, whatever a rule says.",
     )
     delete_empty_dir: bool = Field(
-        default=True, description="false: a pod with emptyDir data blocks the drain, by name."
+        default=True,
+        description="false: a pod with emptyDir data blocks the drain, by name, and is not deleted by Force.",
     )
     unmanaged_pods: str = Field(
         default="Evict",
-        description="Pods that no controller will create again: Evict or Refuse.",
+        description="Pods that no controller will create again. Evict, or Refuse: they block the drain,"
+        " by name, and are not deleted by Force.",
         json_schema_extra={"enum": ["Evict", "Refuse"]},
     )
 
@@ -329,6 +395,8 @@ class WaitReason(StrEnum):
     CONFLICT = "Conflict"
     DRAIN_BLOCKED = "DrainBlocked"
     DRAINING = "Draining"
+    PODS_RUNNING = "PodsRunning"
+    VOLUMES_ATTACHED = "VolumesAttached"
     DRAIN_FAILED = "DrainFailed"
     ACTIVATION_FAILED = "ActivationFailed"
     REBOOTING = "Rebooting"
