@@ -52,6 +52,10 @@ def _os(name: str = "bad-input", *, release: dict | None = None, **rollout) -> d
     }
 
 
+def rule(**expression) -> dict:
+    return {"selector": {"matchExpressions": [expression]}, "action": "Skip"}
+
+
 WINDOW = {"cron": "0 1 * * 6", "duration": "4h"}
 
 
@@ -79,6 +83,31 @@ WINDOW = {"cron": "0 1 * * 6", "duration": "4h"}
             {"drain": {"onTimeout": "Shout"}},
             "spec.rollout.drain.onTimeout",
             '"Wait", "Skip", "Force", "Abort"',
+        ),
+        (
+            {"drain": {"podRules": [{"selector": {}, "action": "Keep"}]}},
+            "spec.rollout.drain.podRules[0].action",
+            '"Drain", "Skip", "WaitCompleted"',
+        ),
+        (
+            {"drain": {"podRules": [{"action": "Skip"}]}},
+            "spec.rollout.drain.podRules[0].selector",
+            "Required",
+        ),
+        (
+            {"drain": {"podRules": [rule(key="app", operator="In")]}},
+            "spec.rollout.drain.podRules[0].selector.matchExpressions[0]",
+            "In and NotIn need values",
+        ),
+        (
+            {"drain": {"podRules": [rule(key="app", operator="Exists", values=["a"])]}},
+            "spec.rollout.drain.podRules[0].selector.matchExpressions[0]",
+            "Exists and DoesNotExist take none",
+        ),
+        (
+            {"drain": {"podRules": [{"selector": {}, "action": "Skip"}, rule(key="a", operator="Exists")]}},
+            "spec.rollout.drain",
+            "only the last one may have an empty selector",
         ),
     ],
 )
@@ -187,3 +216,18 @@ def test_orders_name_the_revision_of_their_settings_and_may_name_it_alone(kinds)
     assert "needs spec.configRevision" in refused.value.message
     kept = {"os": "workers", "configRevision": "sha256:" + "5" * 64}
     assert kinds.create(OSINSTANCE, item | {"spec": kept})["spec"]["configRevision"] == kept["configRevision"]
+
+
+def test_pod_rules_of_every_form_are_taken_as_they_are_written(kinds):
+    rules = [
+        {"selector": {"matchLabels": {"app": "batch"}}, "action": "WaitCompleted"},
+        rule(key="tier", operator="NotIn", values=["spare", "canary"]),
+        rule(key="keep", operator="DoesNotExist"),
+        {"selector": {}, "action": "Drain"},
+    ]
+    stored = kinds.create(OS, _os("pod-rules", drain={"podRules": rules}))
+    kinds.delete(OS, "pod-rules")
+    assert [one["action"] for one in stored["spec"]["rollout"]["drain"]["podRules"]] == [
+        "WaitCompleted", "Skip", "Skip", "Drain",
+    ]  # fmt: skip
+    assert os_view(stored).problem == ""
