@@ -9,7 +9,17 @@ from dataclasses import replace
 from bench.report import Row
 from os_operator.core.orders import reboot_id
 from os_operator.core.plan import plan
-from os_operator.core.world import CordonNote, InstanceView, NodeView, Order, OSView, PodView, World
+from os_operator.core.world import (
+    AVOIDED,
+    NOT_CURRENT,
+    CordonNote,
+    InstanceView,
+    NodeView,
+    Order,
+    OSView,
+    PodView,
+    World,
+)
 from warmroot.api.os import OSSpec, OSStatus
 from warmroot.api.osinstance import Goal, InstancePhase
 
@@ -49,6 +59,8 @@ def _pair(number: int, size: int) -> tuple[NodeView, InstanceView]:
         phase=InstancePhase.STAGED, since=NOW - 60, observed=True, boot_id=node.boot_id, booted_digest=OLD,
         booted_at=NOW - 9000, confirmed=True, verified_digest=NEW, stale_at=NOW + 60,
     )  # fmt: skip
+    if number >= size // 3:
+        node = replace(node, taints=({"key": NOT_CURRENT, "effect": AVOIDED},))
     if number < IN_MOTION:
         return _moving(node, instance, number)
     if number < size // 3:

@@ -5,7 +5,9 @@ Every action can be repeated: a restart between two of them repeats at most what
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from os_operator.core.world import OF_THE_IMAGE, Config, CordonNote, InstanceView, Order, PodView
 from warmroot.api.os import OSStatus
@@ -64,12 +66,13 @@ def orders_of(instance: InstanceView) -> Orders:
 
 @dataclass(frozen=True, slots=True)
 class Cordon:
-    """Mark the node unschedulable and note why."""
+    """Mark the node unschedulable and note why. `taints`: its taints from then on; None leaves them."""
 
     node: str
     version: str
     note: CordonNote
     happening: Happening | None = None
+    taints: tuple[Mapping[str, Any], ...] | None = field(default=None, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,15 @@ class Uncordon:
     version: str
     lift: bool
     happening: Happening | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SetTaints:
+    """Write the whole list of a node's taints."""
+
+    node: str
+    version: str
+    taints: tuple[Mapping[str, Any], ...] = field(hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +159,7 @@ class SetFinalizer:
 Action = (
     Cordon
     | Uncordon
+    | SetTaints
     | EnsureInstance
     | DeleteInstance
     | SetOrders

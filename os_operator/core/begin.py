@@ -17,7 +17,7 @@ from os_operator.core.queue import Queue, by_turn, line_up
 from os_operator.core.returning import any_turn
 from os_operator.core.survey import Pair, Pass, stage_orders
 from os_operator.core.waves import Gate, Progress
-from os_operator.core.world import CordonNote, InstanceView, NodeView
+from os_operator.core.world import AVOIDED, CordonNote, InstanceView, NodeView
 from warmroot.api.os import NodePhase, WaitReason
 from warmroot.api.osinstance import Goal
 
@@ -61,7 +61,7 @@ def _begin_staging(state: Pass, shut: Shut | None) -> None:
     if shut is None and state.rollout.stage_in_window and not state.window.open:
         shut = Shut(WaitReason.WINDOW, "stageInWindow: it downloads when a window opens")
     free = max(0, state.rollout.max_staging - tally.staging) if shut is None else 0
-    turn = by_turn(state, None if state.returning else state.wave)
+    turn = by_turn(state, None if state.returning else state.wave, last=True)
     waiting = sorted(tally.to_stage, key=lambda pair: turn(pair[0])) if free else tally.to_stage
     for _, instance in waiting[:free]:
         wanted = stage_orders(state, instance)
@@ -89,6 +89,7 @@ def _admit(state: Pass, shut: Shut | None) -> None:
         wave = any_turn(state, wave)
     waiting = [*tally.to_configure, *tally.to_admit]
     shut = shut or _gate(state, wave)
+    state.moves_on = shut is None and wave.last and not state.returning
     if shut is not None:
         _crowd(state, _shut_out(state, shut, wave), waiting)
         return
@@ -97,7 +98,8 @@ def _admit(state: Pass, shut: Shut | None) -> None:
     left: list[Pair] = []
     queue = line_up(state, wave, waiting) if room > 0 else Queue(waiting, [])
     for pair in queue.next:
-        free_ride = pair[0].unschedulable or (_configures(state, pair) and not pair[0].ready)
+        empty = pair[0].name in state.world.empty
+        free_ride = empty or pair[0].unschedulable or (_configures(state, pair) and not pair[0].ready)
         if room <= 0 or not (free_ride or free > 0):
             left.append(pair)
             continue
@@ -108,7 +110,7 @@ def _admit(state: Pass, shut: Shut | None) -> None:
         if _configures(state, pair):
             _configure(state, *pair)
         else:
-            _cordon(state, *pair)
+            _cordon(state, *pair, empty=empty)
     _crowd(state, _no_room(state, wave, room), left)
     for way, pairs in queue.held:
         _crowd(state, way, pairs)
@@ -136,11 +138,13 @@ def _configure(state: Pass, node: NodeView, instance: InstanceView) -> None:
     state.tally.rows.append((node.name, way))
 
 
-def _cordon(state: Pass, node: NodeView, instance: InstanceView) -> None:
+def _cordon(state: Pass, node: NodeView, instance: InstanceView, *, empty: bool) -> None:
     assert instance.digest is not None
-    note = CordonNote(state.os.name, instance.digest, float(int(state.now)), ours=not node.unschedulable)
+    since = float(int(state.now))
+    note = CordonNote(state.os.name, instance.digest, since, ours=not node.unschedulable, empty=empty)
     happening = state.happening("Begun", "is cordoned and drained", node, instance.digest, node.boot_id)
-    state.actions.append(Cordon(node.name, node.version, note, happening))
+    taints = node.without_taint(AVOIDED) if node.not_current(AVOIDED) else None  # one write for both
+    state.actions.append(Cordon(node.name, node.version, note, happening, taints))
     way = Way(Move.DRAIN, NodePhase.CORDONED, WaitReason.DRAINING, "", note.since)
     state.tally.rows.append((node.name, way))
     state.wake(state.now + SOON)

@@ -13,7 +13,7 @@ from os_operator.core.returning import way_back
 from os_operator.core.rollout import run
 from os_operator.core.selection import mover_of, select
 from os_operator.core.survey import Pass
-from os_operator.core.world import InstanceView, NodeView, OSView, World
+from os_operator.core.world import AVOIDED, CLOSED, NOT_CURRENT, InstanceView, NodeView, OSView, World
 from warmroot.api.os import NodePhase, Waiting, WaitReason
 from warmroot.nodeconfig import of_target
 
@@ -97,7 +97,7 @@ def explain(name: str, world: World, now: float) -> Explanation:
     os = world.oses[owner]
     done = run(os, world, selection.members[owner], selection.strays.get(owner, []), selection.conflicts, now)
     way = _as_the_operator_saw(os, name, _way(done, node, instance))
-    links = (*_wanted(os, done), *_runs(instance, done, now), *_gates(done))
+    links = (*_wanted(os, done), *_runs(instance, done, now), *_taints(node), *_gates(done))
     # What the message says already is said once.
     links = tuple(link for link in links if not way.message or way.message not in link)
     chain = (_claim(name, claims, mover), *links)
@@ -120,6 +120,8 @@ def _unclaimed(node: NodeView, instance: InstanceView | None, mover: str) -> Exp
         links.append(f"OS {mover}, which is gone, was moving it: it is brought to its end")
     runs = instance.booted_digest if instance else None
     links.append(f"it runs {_short(runs)}" if runs else "nothing is known of what it runs")
+    if node.not_current(CLOSED):
+        links.append(f"it is closed to workloads ({NOT_CURRENT}:{CLOSED}): nothing says what is current")
     what = "label the node, or change a nodeSelector, if it should be moved"
     return Explanation(node.name, "", None, None, "", None, None, tuple(links), what)
 
@@ -198,6 +200,15 @@ def _runs(instance: InstanceView | None, done: Pass, now: float) -> list[str]:
         links.append(f"somebody changed by hand what its settings say: {', '.join(instance.drifted)}")
     if now >= instance.stale_at:
         links.append("its proxy is silent: what is said here of the node is what it last said")
+    return links
+
+
+def _taints(node: NodeView) -> list[str]:
+    links = []
+    if node.not_current(CLOSED):
+        links.append(f"it is closed to workloads until it is current ({NOT_CURRENT}:{CLOSED})")
+    if node.not_current(AVOIDED):
+        links.append(f"pods prefer other nodes: it is still to be moved ({NOT_CURRENT}:{AVOIDED})")
     return links
 
 

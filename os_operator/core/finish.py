@@ -13,7 +13,7 @@ from os_operator.core.actions import Cordon, DeletePod, Evict, SetOrders, Uncord
 from os_operator.core.drain import DrainOutcome, DrainState, assess
 from os_operator.core.node_way import UPDATED, Move, Way, in_orders
 from os_operator.core.survey import Pass
-from os_operator.core.world import CordonNote, InstanceView, NodeView
+from os_operator.core.world import InstanceView, NodeView
 from warmroot.api.base import seconds
 from warmroot.api.os import NodePhase, OnTimeout, WaitReason
 
@@ -103,8 +103,7 @@ def _drain(state: Pass, node: NodeView, instance: InstanceView, way: Way) -> Way
     if state.target is None:
         return way._replace(reason=WaitReason.RELEASE_UNRESOLVED)
     if not node.unschedulable:
-        again = CordonNote(note.os, note.digest, note.since, ours=True)
-        state.actions.append(Cordon(node.name, node.version, again))
+        state.actions.append(Cordon(node.name, node.version, replace(note, ours=True)))
         return way
     pods = state.world.pods.get(node.name)
     if pods is None:

@@ -69,7 +69,7 @@ def forecast(os: OSView, world: World, now: float) -> Forecast:
     done = run(os, world, members, strays, selection.conflicts, now)
     tally, rollout = done.tally, done.rollout
     waves = tuple(_wave(step, tally.moved) for step in steps(rollout.waves, members))
-    each, eta = _times(done, waves)
+    each, eta = expected(done)
     return Forecast(
         os=os.name,
         target=done.target,
@@ -116,8 +116,8 @@ def _waits(done: Pass) -> tuple[Waits, ...]:
     return tuple(sorted(rows, key=lambda row: (-len(row.nodes), row.reason)))
 
 
-def _times(done: Pass, waves: tuple[WaveAhead, ...]) -> tuple[float | None, float | None]:
-    """Seconds a node and for the rest, from the newest rollout that came to its end."""
+def expected(done: Pass) -> tuple[float | None, float | None]:
+    """Seconds a node and for the rest, from the newest rollout that came to its end; None where none did."""
     if done.tally.total == 0:
         return None, None
     for entry in done.os.status.history:
@@ -125,6 +125,7 @@ def _times(done: Pass, waves: tuple[WaveAhead, ...]) -> tuple[float | None, floa
         if entry.result == OSPhase.COMPLETE and begun is not None and ended is not None and ended > begun:
             each = (ended - begun) / done.tally.total
             left = done.tally.total - done.tally.updated
-            soaks = sum(wave.soak for wave in waves if not wave.ended)
+            ahead = steps(done.rollout.waves, done.members)
+            soaks = sum(step.soak for step in ahead if not step.ended(done.tally.moved))
             return each, each * left + (soaks if left else 0.0)
     return None, None

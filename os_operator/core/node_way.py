@@ -12,7 +12,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from os_operator.core.orders import ordered_in
-from os_operator.core.world import InstanceView, NodeView
+from os_operator.core.world import CLOSED, InstanceView, NodeView
 from warmroot.api.os import NodePhase, WaitReason
 from warmroot.api.osinstance import Goal, InstancePhase
 from warmroot.nodeconfig import NONE
@@ -118,6 +118,22 @@ def drained(nodes: Mapping[str, NodeView], instances: Mapping[str, InstanceView]
         name
         for name, node in nodes.items()
         if node.note is not None and node.unschedulable and not in_orders(instances.get(name))
+    ]
+
+
+def late(nodes: Mapping[str, NodeView], instances: Mapping[str, InstanceView]) -> list[str]:
+    """The nodes that joined on another release, closed to workloads, and hold another one: a pass needs to
+    know whether pods run on them.
+    """
+    return [
+        name
+        for name, node in nodes.items()
+        if node.taints
+        and node.note is None
+        and node.not_current(CLOSED)
+        and (instance := instances.get(name)) is not None
+        and instance.phase is InstancePhase.STAGED
+        and instance.digest != instance.booted_digest
     ]
 
 

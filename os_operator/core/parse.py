@@ -45,7 +45,8 @@ def node_view(node: Object) -> NodeView:
     meta, status = node["metadata"], node.get("status") or {}
     ready, since = _ready(status)
     note = cordon_note((meta.get("annotations") or {}).get(CORDON_ANNOTATION))
-    unschedulable = bool((node.get("spec") or {}).get("unschedulable"))
+    spec = node.get("spec") or {}
+    unschedulable = bool(spec.get("unschedulable"))
     return NodeView(
         name=meta["name"],
         uid=meta["uid"],
@@ -57,6 +58,7 @@ def node_view(node: Object) -> NodeView:
         boot_id=(status.get("nodeInfo") or {}).get("bootID", ""),
         note=note,
         foreign_cordon=note is not None and unschedulable and _foreign(meta),
+        taints=tuple(spec.get("taints") or ()),
     )
 
 
@@ -87,7 +89,8 @@ def cordon_note(text: str | None) -> CordonNote | None:
     try:
         raw = json.loads(text)
         since = instants.parse(raw["since"]) or 0.0
-        return CordonNote(str(raw["os"]), str(raw["digest"]), since, bool(raw["ours"]))
+        empty = bool(raw.get("empty", False))
+        return CordonNote(str(raw["os"]), str(raw["digest"]), since, bool(raw["ours"]), empty)
     except (ValueError, KeyError, TypeError):
         return CordonNote("", "", 0.0, ours=False)
 
@@ -100,6 +103,7 @@ def cordon_text(note: CordonNote) -> str:
             "digest": note.digest,
             "since": instants.text(note.since),
             "ours": note.ours,
+            **({"empty": True} if note.empty else {}),
             "why": f"OS {note.os} moves this node to {note.digest[:19]}",
         }
     )
@@ -109,6 +113,7 @@ def instance_view(instance: Object) -> InstanceView:
     """An OSInstance."""
     meta, spec, status = instance["metadata"], instance["spec"], instance.get("status") or {}
     release, booted = spec.get("release") or {}, status.get("booted") or {}
+    staging = status.get("staging") or {}
     phase = InstancePhase(status["phase"]) if status.get("phase") else None
     heartbeat, kept = instants.parse(status.get("heartbeat")), _kept(status, booted.get("slot"))
     patience = HEARTBEAT_WORKING if phase in WORKING else HEARTBEAT_IDLE
@@ -140,6 +145,8 @@ def instance_view(instance: Object) -> InstanceView:
         drifted=tuple(one["path"] for one in status.get("configDrift") or ()),
         reboot_id=status.get("rebootID"),
         failure=_failure(status.get("lastError")),
+        fetched=staging.get("bytesFetched", 0),
+        reused=staging.get("bytesReused", 0),
         stale_at=float("-inf") if heartbeat is None else heartbeat + patience,
     )
 

@@ -6,15 +6,24 @@ would have decided.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from os_operator.core.actions import Action, SetFinalizer, WriteStatus
+from os_operator.core.forecast import expected
 from os_operator.core.render import render
 from os_operator.core.rollout import run, run_orphans, withdraw_all
 from os_operator.core.selection import select
+from os_operator.core.taints import Wanted, settle
 from os_operator.core.world import OSView, World
-from warmroot.api.os import OSStatus
+from warmroot.api.os import NodePhase, OSPhase, OSStatus
 
+UNDER_WAY = frozenset(NodePhase) - {
+    NodePhase.CURRENT,
+    NodePhase.PENDING,
+    NodePhase.STAGED,
+    NodePhase.FAILED,
+}
+"""Phases in which something is done with a node."""
 PACE = 10.0
 """Seconds between two status writes that only report progress; what must survive a restart never waits."""
 
@@ -23,12 +32,15 @@ PACE = 10.0
 class Decision:
     """Actions in the order to do them; `next_deadline` (Unix seconds) is when to look again at the latest.
 
-    `statuses` is what each object's status says now, written or not yet.
+    `statuses` is what each object's status says now, written or not yet; `phases` where nodes are that are
+    under way, by object and node; `etas` the seconds that objects are expected to need, where that is known.
     """
 
     actions: tuple[Action, ...]
     statuses: dict[str, OSStatus]
     next_deadline: float | None
+    phases: dict[str, dict[str, NodePhase]] = field(default_factory=dict)
+    etas: dict[str, float] = field(default_factory=dict)
 
 
 def plan(world: World, now: float) -> Decision:
@@ -41,13 +53,20 @@ def plan(world: World, now: float) -> Decision:
     actions: list[Action] = []
     statuses: dict[str, OSStatus] = {}
     deadlines: list[float] = []
+    phases: dict[str, dict[str, NodePhase]] = {}
+    etas: dict[str, float] = {}
+    wanted = Wanted()
     for name, os in sorted(world.oses.items()):
         strays = selection.strays.get(name, [])
         done = run(os, world, selection.members[name], strays, selection.conflicts, now)
         status, happenings, urgent = render(done)
         statuses[name] = status
+        phases[name] = {node: way.phase for node, way in done.tally.rows if way.phase in UNDER_WAY}
+        if status.phase is not OSPhase.COMPLETE and (eta := expected(done)[1]) is not None:
+            etas[name] = eta
         actions += done.actions
         deadlines += done.deadlines
+        wanted.take_in(done)
         if status != os.status and not any(isinstance(action, SetFinalizer) for action in done.actions):
             if urgent or now >= os.status_at + PACE:
                 actions.append(WriteStatus(name, os.version, status, happenings))
@@ -61,7 +80,8 @@ def plan(world: World, now: float) -> Decision:
             deadlines += done.deadlines
     adrift = [world.instances[node.name] for node in selection.adrift]
     actions += withdraw_all(instance for instance in adrift if _nobody_withdraws(world, instance.os))
-    return Decision(tuple(actions), statuses, min(deadlines, default=None))
+    actions += settle(world, wanted, actions)
+    return Decision(tuple(actions), statuses, min(deadlines, default=None), phases, etas)
 
 
 def _nobody_withdraws(world: World, os: str) -> bool:

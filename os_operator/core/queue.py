@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from os_operator.core.node_way import Move, Way
 from os_operator.core.survey import Pair, Pass
 from os_operator.core.waves import Progress
-from os_operator.core.world import NodeView
+from os_operator.core.world import CLOSED, NodeView
 from warmroot.api.os import NodePhase, WaitReason
 
-Key = Callable[[NodeView], tuple[bool, int, bool, str]]
+Key = Callable[[NodeView], tuple[bool, int, bool, bool, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +26,19 @@ class Queue:
     held: list[tuple[Way, list[Pair]]]
 
 
-def by_turn(state: Pass, wave: Progress | None) -> Key:
-    """Sorts nodes: those that the running wave names, then by `rollout.order`; within it those that are down
-    already, then by name.
+def by_turn(state: Pass, wave: Progress | None, *, last: bool) -> Key:
+    """Sorts nodes: those that the wave names, then by `rollout.order`; within it nodes that joined late, then
+    those that are down already, then by name.
+
+    Where others follow, a node that joined late comes late: without workloads it proves little to those.
     """
     order = state.rollout.order
     named = wave.step.members if wave is not None else None
 
-    def key(node: NodeView) -> tuple[bool, int, bool, str]:
+    def key(node: NodeView) -> tuple[bool, int, bool, bool, str]:
         rank = next((at for at, one in enumerate(order) if one.matches(node.labels)), len(order))
-        return (named is not None and node.name not in named, rank, not node.unschedulable, node.name)
+        other = named is not None and node.name not in named
+        return (other, rank, node.not_current(CLOSED) is not last, not node.unschedulable, node.name)
 
     return key
 
@@ -44,7 +47,7 @@ def line_up(state: Pass, wave: Progress, waiting: Sequence[Pair]) -> Queue:
     """Orders those that could begin, and holds back those whose turn it is not."""
     if not waiting:
         return Queue([], [])
-    turn = by_turn(state, wave)
+    turn = by_turn(state, wave, last=wave.last)
     queue = Queue(sorted(waiting, key=lambda pair: turn(pair[0])), [])
     if wave.step.members is not None:
         _only_the_wave(queue, wave, wave.step.members)

@@ -17,7 +17,14 @@ from os_operator.core.node_way import (
     Way,
     examine,
 )
-from os_operator.core.survey import MOTION, Pass, look_at_strays, look_closer, running_wave
+from os_operator.core.survey import (
+    MOTION,
+    Pass,
+    look_at_strays,
+    look_closer,
+    missed_by_nobody,
+    running_wave,
+)
 from os_operator.core.waves import Gate, Progress, Step
 from os_operator.core.world import InstanceView, NodeView
 from warmroot.api.os import FailureAction, NodePhase, WaitReason
@@ -76,7 +83,7 @@ def look_back(state: Pass) -> None:
         tally.to_return += runs and way is not NO_WAY_BACK
         down = node.unschedulable or not node.ready
         if node.name in state.conflicts or way.move in MOTION:
-            down = look_closer(state, node, instance, way) or down
+            down = (look_closer(state, node, instance, way) or down) and not missed_by_nobody(node)
         elif instance is not None and way.move is Move.ADMIT:
             tally.to_admit.append((node, instance))
         elif instance is not None and way.move is Move.STAGE:

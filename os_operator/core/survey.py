@@ -17,6 +17,7 @@ from os_operator.core.node_way import (
     ADMISSIBLE,
     CURRENT,
     CURRENT_SILENT,
+    FORGIVEN_IN_VAIN,
     STAGING,
     UPDATED,
     WANTS_CONFIG,
@@ -29,10 +30,10 @@ from os_operator.core.node_way import (
 from os_operator.core.selection import mover_of
 from os_operator.core.waves import Gate, Progress, Standing, advance, steps
 from os_operator.core.windows import ALWAYS, Opening, opening
-from os_operator.core.world import InstanceView, NodeView, OSView, World
+from os_operator.core.world import CLOSED, InstanceView, NodeView, OSView, World
 from warmroot import nodeconfig
 from warmroot.api.base import quantity
-from warmroot.api.os import NodePhase, Rollout, WaitReason
+from warmroot.api.os import NodePhase, OSReason, Rollout, WaitReason
 from warmroot.api.osinstance import InstancePhase
 
 Row = tuple[str, Way]
@@ -51,6 +52,8 @@ MOTION = frozenset(
 )
 RECORDED = 1.0
 """Seconds after which a failure stands in the status, so that a release may be taken back for it."""
+BEHIND = frozenset({NodePhase.PENDING, NodePhase.STAGING, NodePhase.STAGED})
+"""Phases of a node that is still to be moved."""
 DEFAULTS = Rollout()
 """How nodes are finished whose OS object is gone or can't be read."""
 
@@ -60,8 +63,10 @@ class Tally:
     """What one pass over an OS object's nodes found.
 
     `touched`: nodes that this target has begun to move. `to_return`: nodes that run a target which is taken
-    back; `staying`: those that never did. `rows`: who waits for a reason of its own; `crowds`:
-    many that wait for the same, kept together because a status shows few of them.
+    back; `staying`: those that never did. `rows`: who waits for a reason of its own; `crowds`: many that wait
+    for the same, kept together because a status shows few of them. `behind`: nodes that are still to be
+    moved, and neither to be staged nor to be admitted in this pass. `arrived`: current nodes that are still
+    closed to workloads.
     """
 
     total: int = 0
@@ -83,6 +88,8 @@ class Tally:
     refused: list[str] = field(default_factory=list)
     in_motion: list[tuple[NodeView, InstanceView | None, Way]] = field(default_factory=list)
     absent: list[tuple[NodeView, InstanceView | None, Way]] = field(default_factory=list)
+    behind: list[NodeView] = field(default_factory=list)
+    arrived: list[NodeView] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -109,6 +116,8 @@ class Pass:
     budget: Budget = field(default_factory=lambda: Budget(0, 0))
     actions: list[Action] = field(default_factory=list)
     deadlines: list[float] = field(default_factory=list)
+    moves_on: bool = False
+    """Whether the last wave may take nodes now: nothing but the budget holds it."""
     _stray_names: frozenset[str] = frozenset()
 
     @property
@@ -149,7 +158,9 @@ def target_of(os: OSView) -> str | None:
     digest = os.spec.release.digest or os.resolution.digest
     if digest is not None:
         return nodeconfig.target(digest, os.config.arguments)
-    return os.status.target_digest if os.status.observed_generation == os.generation else None
+    status = os.status
+    followed = all(one.reason != OSReason.INVALID_SPEC.value for one in status.conditions)
+    return status.target_digest if followed and status.observed_generation == os.generation else None
 
 
 def look(state: Pass) -> None:
@@ -168,10 +179,10 @@ def look(state: Pass) -> None:
             tally.moved.append(node.name)
             if soaking is not None and not node.ready and not node.unschedulable:
                 _soak_failure(state, node, soaking)
-            if entries:
-                settle(ledger, node)
+            if entries or node.taints:
+                _settled(state, node, way)
         elif (conflicts and node.name in conflicts) or way.move in MOTION:
-            down = look_closer(state, node, instance, way) or down
+            down = (look_closer(state, node, instance, way) or down) and not missed_by_nobody(node)
         elif way is ADMISSIBLE:
             assert instance is not None
             tally.staged += 1
@@ -190,6 +201,17 @@ def look(state: Pass) -> None:
     look_at_strays(state)
 
 
+def _settled(state: Pass, node: NodeView, way: Way) -> None:
+    settle(state.ledger, node)
+    if way is CURRENT and node.not_current(CLOSED):
+        state.tally.arrived.append(node)
+
+
+def missed_by_nobody(node: NodeView) -> bool:
+    """Whether it moves before any workload was let onto it: nothing is missing meanwhile (rule 13)."""
+    return node.note is not None and node.note.empty
+
+
 def look_at_strays(state: Pass) -> None:
     """Nodes that this object moves and does not, or not alone, select: they are down because of us, too."""
     tally, instances, ready_seconds = state.tally, state.world.instances, state.rollout.health.ready_seconds
@@ -204,6 +226,8 @@ def look_at_strays(state: Pass) -> None:
 def _look_aside(state: Pass, node: NodeView, instance: InstanceView | None, way: Way) -> None:
     """A node that neither moves nor may begin."""
     tally = state.tally
+    if instance is not None and _is_behind(way, instance, state.target):
+        tally.behind.append(node)
     if way.move is Move.STAGING:
         tally.staging += 1
         if way is STAGING and instance is not None:
@@ -214,17 +238,29 @@ def _look_aside(state: Pass, node: NodeView, instance: InstanceView | None, way:
     elif way.reason is WaitReason.CONFIG_REFUSED:
         tally.refused.append(node.name)
     elif way.phase is NodePhase.FAILED:
-        if node.name not in state.ledger.entries and instance is not None and state.target in instance.barred:
-            fell = instance.phase is InstancePhase.FELL_BACK
-            reason = WaitReason.FELL_BACK if fell else WaitReason.BARRED
-            at = instance.since if fell and instance.since is not None else state.now
-            state.ledger.record(node.name, reason, "its OSInstance bars the release", at)
+        _recall(state, node, instance)
         if _tried(state.ledger, node.name):
             tally.moved.append(node.name)
     elif way.move in (Move.ENSURE, Move.REPLACE):
         tally.absent.append((node, instance, way))
     if way.reason is WaitReason.STAGING_FAILED:
         state.wake(way.deadline)
+
+
+def _recall(state: Pass, node: NodeView, instance: InstanceView | None) -> None:
+    """A bar without its record, as a restart between the two leaves it: the failure is noted again."""
+    if instance is None or node.name in state.ledger.entries or state.target not in instance.barred:
+        return
+    fell = instance.phase is InstancePhase.FELL_BACK
+    reason = WaitReason.FELL_BACK if fell else WaitReason.BARRED
+    at = instance.since if fell and instance.since is not None else state.now
+    state.ledger.record(node.name, reason, "its OSInstance bars the release", at)
+
+
+def _is_behind(way: Way, instance: InstanceView, target: str | None) -> bool:
+    """Whether the node is still to be moved, now or when what it waits for has come."""
+    waits = way.move is Move.STAGING or (way.move is Move.NOTHING and way is not FORGIVEN_IN_VAIN)
+    return waits and way.phase in BEHIND and instance.booted_digest != target
 
 
 def look_closer(state: Pass, node: NodeView, instance: InstanceView | None, way: Way) -> bool:

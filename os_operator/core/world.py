@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 from warmroot.api.os import OSSpec, OSStatus
 from warmroot.api.osinstance import Goal, InstancePhase
@@ -18,6 +19,12 @@ CORDON_ANNOTATION = "warmroot.io/cordon"
 APPROVE_ANNOTATION = "warmroot.io/approve"
 CLEAR_ANNOTATION = "warmroot.io/clear-failed"
 FINALIZER = "warmroot.io/release-nodes"
+NOT_CURRENT = "warmroot.io/not-current"
+"""Key of two taints of a node that does not run its target: `PreferNoSchedule` is ours, while others are
+drained; `NoSchedule` is the administrator's, and we take it off (docs/node-signals.md).
+"""
+AVOIDED, CLOSED = "PreferNoSchedule", "NoSchedule"
+"""Their effects."""
 FIELD_MANAGER = "warmroot"
 """The field manager under which our writes are recorded: the head of the client's User-Agent."""
 
@@ -34,20 +41,23 @@ HEARTBEAT_IDLE = 450.0
 class CordonNote:
     """The annotation on a node that we work on: for which OS and release, since when.
 
-    `ours` is False where an administrator had cordoned the node before we came.
+    `ours` is False where an administrator had cordoned the node before we came. `empty`: no workload had ever
+    been let onto it, so nothing is missing while it moves.
     """
 
     os: str
     digest: str
     since: float
     ours: bool
+    empty: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class NodeView:
     """A Node. `ready_since` is the last transition of its Ready condition.
 
-    `foreign_cordon`: somebody else wrote `unschedulable` last, so the cordon is not ours any more.
+    `foreign_cordon`: somebody else wrote `unschedulable` last, so the cordon is not ours any more. `taints`
+    are kept as they came, so that writing the list loses nothing of somebody else's.
     """
 
     name: str
@@ -60,6 +70,21 @@ class NodeView:
     boot_id: str
     note: CordonNote | None = None
     foreign_cordon: bool = False
+    taints: tuple[Mapping[str, Any], ...] = field(default=(), hash=False)
+
+    def not_current(self, effect: str) -> bool:
+        """Whether it carries the taint `warmroot.io/not-current` with this effect."""
+        return any(taint["key"] == NOT_CURRENT and taint["effect"] == effect for taint in self.taints)
+
+    def with_taint(self, effect: str) -> tuple[Mapping[str, Any], ...]:
+        """Its taints and `warmroot.io/not-current` with this effect."""
+        return (*self.without_taint(effect), {"key": NOT_CURRENT, "effect": effect})
+
+    def without_taint(self, effect: str) -> tuple[Mapping[str, Any], ...]:
+        """Its taints but for `warmroot.io/not-current` with this effect."""
+        return tuple(
+            taint for taint in self.taints if (taint["key"], taint["effect"]) != (NOT_CURRENT, effect)
+        )
 
     @property
     def cordon_is_ours(self) -> bool:
@@ -110,7 +135,8 @@ class InstanceView:
     `verified_digest`: the release that the inactive slot holds, read back whole; `kept_version` and
     `kept_config`: its version and settings. `stale_at`: when this status stops being believed. `config`: the
     settings of our orders; `in_force`: what the node has, None while they change; `drifted`: files of them
-    that somebody changed by hand.
+    that somebody changed by hand. `fetched`, `reused`: bytes that its present download has brought, over the
+    network and from its own slot.
     """
 
     name: str
@@ -140,6 +166,8 @@ class InstanceView:
     drifted: tuple[str, ...] = ()
     reboot_id: str | None = None
     failure: Failure | None = None
+    fetched: int = 0
+    reused: int = 0
     stale_at: float = float("-inf")
 
 
@@ -251,7 +279,8 @@ class World:
 
     `pods` has an entry for each node in motion whose pods were listed after its cordon.
     `attachments` has one for each node of which nothing but volumes can hold the drain (`drain.emptied`).
-    `evictions` is by pod UID; losing it in a restart costs one repeated request a pod.
+    `evictions` is by pod UID; losing it in a restart costs one repeated request a pod. `empty` are the late
+    nodes (`node_way.late`) on which no pod that counts was found when they were last looked at.
     """
 
     oses: Mapping[str, OSView]
@@ -260,3 +289,4 @@ class World:
     pods: Mapping[str, tuple[PodView, ...]] = field(default_factory=dict)
     evictions: Mapping[str, EvictionResult] = field(default_factory=dict)
     attachments: Mapping[str, tuple[AttachmentView, ...]] = field(default_factory=dict)
+    empty: frozenset[str] = frozenset()

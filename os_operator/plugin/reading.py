@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from os_operator.core.drain import emptied
-from os_operator.core.node_way import drained
+from os_operator.core.drain import counts, emptied
+from os_operator.core.node_way import drained, late
 from os_operator.core.parse import instance_view, node_view, os_view, pod_view
-from os_operator.core.world import OSView, World
+from os_operator.core.world import OSView, PodView, World
 from os_operator.shell.volumes import Volumes
 from warmroot.errors import UserError
 from warmroot.kube.cluster import NODE, OS, OSINSTANCE, POD, Cluster, Object
@@ -27,12 +27,14 @@ def world(cluster: Cluster, proposed: Object | None = None) -> World:
         oses[name] = _as_proposed(proposed, oses.get(name))
     nodes = {one.name: one for one in map(node_view, cluster.list(NODE).items)}
     instances = {one.name: one for one in map(instance_view, cluster.list(OSINSTANCE).items)}
-    pods = {
-        name: tuple(pod_view(item) for item in cluster.list(POD, fields=f"spec.nodeName={name}").items)
-        for name in drained(nodes, instances)
-    }
-    found, now = World(oses, nodes, instances, pods), time.time()
+    pods = {name: _pods(cluster, name) for name in drained(nodes, instances)}
+    empty = (name for name in late(nodes, instances) if not any(map(counts, _pods(cluster, name))))
+    found, now = World(oses, nodes, instances, pods, empty=frozenset(empty)), time.time()
     return replace(found, attachments=Volumes(cluster).of(emptied(found, now), now))
+
+
+def _pods(cluster: Cluster, node: str) -> tuple[PodView, ...]:
+    return tuple(pod_view(item) for item in cluster.list(POD, fields=f"spec.nodeName={node}").items)
 
 
 def _as_proposed(proposed: Object, stored: OSView | None) -> OSView:

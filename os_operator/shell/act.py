@@ -6,7 +6,7 @@ conflict is no error: the next pass decides anew on what is true then.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from os_operator.core.actions import (
     Orders,
     SetFinalizer,
     SetOrders,
+    SetTaints,
     Uncordon,
     WriteStatus,
 )
@@ -69,6 +70,7 @@ class Actor:
         self._do: dict[type[Any], Callable[[Any], None]] = {
             Cordon: self._cordon,
             Uncordon: self._uncordon,
+            SetTaints: self._set_taints,
             EnsureInstance: self._ensure,
             DeleteInstance: self._delete_instance,
             SetOrders: self._set_orders,
@@ -105,7 +107,7 @@ class Actor:
         note = {CORDON_ANNOTATION: cordon_text(action.note)}
         patch: Object = {
             "metadata": {"resourceVersion": action.version, "annotations": note},
-            "spec": {"unschedulable": True},
+            "spec": {"unschedulable": True} | ({} if action.taints is None else _taints(action.taints)),
         }
         self._cache.put(NODE, self._cluster.patch(NODE, action.node, patch))
         self._tell(action.happening)
@@ -118,6 +120,11 @@ class Actor:
             patch["spec"] = {"unschedulable": None}
         self._cache.put(NODE, self._cluster.patch(NODE, action.node, patch))
         self._tell(action.happening)
+
+    def _set_taints(self, action: SetTaints) -> None:
+        # The API takes this list as a whole; the version keeps a change of somebody else's from being lost.
+        patch: Object = {"metadata": {"resourceVersion": action.version}, "spec": _taints(action.taints)}
+        self._cache.put(NODE, self._cluster.patch(NODE, action.node, patch))
 
     # -- instances -----------------------------------------------------------------------------------------
 
@@ -267,9 +274,13 @@ def spec_of(orders: Orders) -> Object:
     }
 
 
+def _taints(taints: Iterable[Mapping[str, Any]]) -> Object:
+    return {"taints": [dict(taint) for taint in taints] or None}
+
+
 def _about(action: Action) -> tuple[Kind, str]:
     match action:
-        case Cordon() | Uncordon():
+        case Cordon() | Uncordon() | SetTaints():
             return NODE, action.node
         case SetOrders() | DeleteInstance():
             return OSINSTANCE, action.name

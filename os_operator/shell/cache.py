@@ -30,6 +30,7 @@ class Cache:
         self._oses: dict[str, Object] = {}
         self._doubted: set[tuple[Kind, str]] = set()
         self.evictions: dict[str, EvictionResult] = {}
+        self._staged = {"fetched": 0, "reused": 0}
 
     def put(self, kind: Kind, item: Object) -> bool:
         """Takes an object in. Returns whether a decision could depend on what changed."""
@@ -44,6 +45,9 @@ class Cache:
             self._views[kind][name] = view
             if kind == OS:
                 self._oses[name] = item
+            if isinstance(view, InstanceView) and old is not None:
+                self._staged["fetched"] += _growth(old.fetched, view.fetched)
+                self._staged["reused"] += _growth(old.reused, view.reused)
         return old is None or _differ(old, view)
 
     def remove(self, kind: Kind, name: str, version: int) -> None:
@@ -92,6 +96,11 @@ class Cache:
             with self._lock:
                 self._doubted.discard((kind, name))
 
+    def staged_bytes(self) -> dict[str, int]:
+        """Bytes that nodes were seen to stage since this process began, by where they came from."""
+        with self._lock:
+            return dict(self._staged)
+
     def os_object(self, name: str) -> Object | None:
         """The whole OS object, for writing its status or finalizers."""
         with self._lock:
@@ -104,8 +113,14 @@ def _view(kind: Kind, item: Object) -> View:
     return parse.instance_view(item) if kind == OSINSTANCE else parse.os_view(item)
 
 
+def _growth(before: int, after: int) -> int:
+    """A download that begins anew counts from nothing."""
+    return after - before if after >= before else after
+
+
+_ASIDE = ("version", "stale_at", "fetched", "reused")
 _MATTER = {
-    kind: tuple(one.name for one in fields(kind) if one.name not in ("version", "stale_at"))
+    kind: tuple(one.name for one in fields(kind) if one.name not in _ASIDE)
     for kind in (NodeView, InstanceView, OSView)
 }
 """What of a view a decision depends on; the rest changes with every heartbeat."""

@@ -5,11 +5,13 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from os_operator.core.actions import Cordon, SetOrders, WriteStatus
+from os_operator.core.actions import Cordon, SetOrders, SetTaints, Uncordon, WriteStatus
 from os_operator.core.budget import budget
 from os_operator.core.explain import explain
 from os_operator.core.forecast import forecast
+from os_operator.core.node_way import late
 from os_operator.core.plan import plan
+from os_operator.core.world import NOT_CURRENT
 from tests.unit.operator_worlds import (
     NEW,
     NOW,
@@ -28,6 +30,9 @@ from tests.unit.operator_worlds import (
 from warmroot.api.os import WaitReason
 from warmroot.api.osinstance import Goal
 
+FOREIGN = {"key": "dedicated", "value": "db", "effect": "NoSchedule"}
+AVOID = {"key": NOT_CURRENT, "effect": "PreferNoSchedule"}
+CLOSED = {"key": NOT_CURRENT, "effect": "NoSchedule"}
 MAKERS = [
     lambda name: (node(name), idle(name)),
     lambda name: (node(name), staged(name)),
@@ -46,6 +51,11 @@ MAKERS = [
     lambda name: (cordoned(name), trial(name, goal=Goal.CONFIRM)),
     lambda name: (cordoned(name), fell_back(name)),
     lambda name: (node(name, uid="new machine"), staged(name)),
+    lambda name: (node(name, taints=(FOREIGN, AVOID)), staged(name)),
+    lambda name: (node(name, taints=(AVOID,)), current(name)),
+    lambda name: (node(name, taints=(CLOSED,)), staged(name)),
+    lambda name: (node(name, taints=(FOREIGN, CLOSED)), current(name)),
+    lambda name: (cordoned(name, taints=(AVOID, FOREIGN)), staged(name)),
 ]
 SHARE = st.one_of(st.integers(1, 9), st.integers(1, 100).map(lambda n: f"{n}%"))
 
@@ -80,6 +90,49 @@ def test_r1_no_pass_takes_more_nodes_than_the_budget_has_left(fleet):
     }
     allowed = budget(chosen.spec.rollout.max_unavailable, len(pairs), len(down)).allowed
     assert not (begun - down) or len(begun | down) <= allowed
+
+
+@settings(max_examples=60)
+@given(fleets(), st.data())
+def test_only_nodes_without_workloads_are_taken_past_the_budget(fleet, data):
+    chosen, pairs, pods = fleet
+    seen = world(chosen, pairs, pods=pods)
+    empty = frozenset(data.draw(st.sets(st.sampled_from([*late(seen.nodes, seen.instances), "none"]))))
+    free = {action.node for action in plan(replace(seen, empty=empty), NOW).actions if _begins(action)}
+    paid = {action.node for action in plan(seen, NOW).actions if _begins(action)}
+    assert len(free - empty) <= len(paid)
+    notes = [action.note for action in plan(replace(seen, empty=empty), NOW).actions if _begins(action)]
+    assert sum(note.empty for note in notes) == len(free & empty)
+
+
+def _begins(action):
+    return isinstance(action, Cordon) and action.happening is not None
+
+
+@settings(max_examples=60)
+@given(fleets())
+def test_no_pass_touches_a_taint_of_somebody_else_or_writes_a_node_twice(fleet):
+    chosen, pairs, pods = fleet
+    nodes = {one.name: one for one, _ in pairs}
+    decision = plan(world(chosen, pairs, pods=pods), NOW)
+    writes = [action for action in decision.actions if isinstance(action, Cordon | Uncordon | SetTaints)]
+    assert len({action.node for action in writes}) == len(writes)
+    for action in writes:
+        left = getattr(action, "taints", None)
+        if left is not None:
+            before = [one for one in nodes[action.node].taints if one["key"] != NOT_CURRENT]
+            assert [one for one in left if one["key"] != NOT_CURRENT] == before
+
+
+@settings(max_examples=60)
+@given(fleets())
+def test_r6_taints_that_were_written_are_written_no_more(fleet):
+    chosen, pairs, pods = fleet
+    seen = world(chosen, pairs, pods=pods)
+    changes = {one.node: one.taints for one in plan(seen, NOW).actions if isinstance(one, SetTaints)}
+    nodes = {name: replace(one, taints=changes.get(name, one.taints)) for name, one in seen.nodes.items()}
+    again = plan(replace(seen, nodes=nodes), NOW)
+    assert not any(isinstance(action, SetTaints) for action in again.actions)
 
 
 @settings(max_examples=60)

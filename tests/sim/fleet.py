@@ -17,10 +17,15 @@ from warmroot.kube.cluster import Kind, Object
 KUBELET_GRACE = 40.0
 BOOT_GUARD = 600.0
 OTHER = {"A": "B", "B": "A"}
+NOT_CURRENT = "warmroot.io/not-current"
 
 
 def digest(version: int) -> str:
     return "sha256:" + hashlib.sha256(str(version).encode()).hexdigest()
+
+
+def taints(node: Object) -> list[Object]:
+    return node["spec"].get("taints") or []
 
 
 class Fate(Enum):
@@ -312,13 +317,16 @@ class Fleet:
         )
         time.after(60, self._beat)
 
-    def join(self, name: str, release: int) -> Machine:
-        """A machine that runs `release` comes into the cluster."""
+    def join(self, name: str, release: int, closed: bool = False) -> Machine:
+        """A machine that runs `release` comes into the cluster; `closed`: its kubelet registers a taint."""
+        theirs = {"key": "dedicated", "effect": "NoSchedule", "value": name}
+        ours = {"key": NOT_CURRENT, "effect": "NoSchedule"}
+        standing = [theirs] * (name[-1] in "13579") + [ours] * closed
         node = self.api.create(
             NODE,
             {
                 "metadata": {"name": name, "labels": {"pool": "workers"}},
-                "spec": {},
+                "spec": {"taints": standing} if standing else {},
                 "status": {
                     "conditions": [
                         {"type": "Ready", "status": "True", "lastTransitionTime": stamp(self.time.now)}
@@ -332,7 +340,8 @@ class Fleet:
         self.machines[name] = machine
         machine.set_ready(True)
         self._pod(name, "logs", "DaemonSet", {})
-        self._pod(name, "web", "ReplicaSet", {"app": "web"})
+        if not closed:
+            self._pod(name, "web", "ReplicaSet", {"app": "web"})
         return machine
 
     def _pod(self, node: str, app: str, owner: str, labels: dict[str, str]) -> None:
@@ -367,6 +376,9 @@ class Fleet:
             node["metadata"]["name"]
             for node in self.store.of(NODE).values()
             if not node["spec"].get("unschedulable")
+            and not any(
+                taint["key"] == NOT_CURRENT and taint["effect"] == "NoSchedule" for taint in taints(node)
+            )
         ]
         if fit:
             self._pod(self.random.choice(fit), "web", "ReplicaSet", {"app": "web"})
@@ -384,6 +396,11 @@ class Fleet:
                 machine.report()
         self.time.after(60, self._beat)
 
+    def works(self, node: str) -> bool:
+        """Whether a workload runs there."""
+        pods = (pod for pod in self.store.of(POD).values() if pod["spec"]["nodeName"] == node)
+        return any(pod["metadata"]["labels"].get("app") == "web" for pod in pods)
+
     def wrote(self, machine: Machine, wanted: str) -> None:
         """A proxy begins to write a release: never one that fell back there (R3)."""
         self.written.append((machine.name, wanted))
@@ -397,4 +414,4 @@ class Fleet:
             self.breaches.append(f"R3: {machine.name} activates {wanted[:15]} again")
 
 
-__all__ = ["OS", "Fate", "Fleet", "Machine", "digest"]
+__all__ = ["NOT_CURRENT", "OS", "Fate", "Fleet", "Machine", "digest", "taints"]

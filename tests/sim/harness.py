@@ -14,7 +14,7 @@ from os_operator.shell.act import Actor, Outcome
 from os_operator.shell.cache import Cache
 from os_operator.shell.gather import Gather
 from os_operator.shell.loop import ASIDE, Engine
-from tests.sim.fleet import Fleet
+from tests.sim.fleet import NOT_CURRENT, Fleet, digest, taints
 from tests.sim.memory_cluster import NODE, OS, OSINSTANCE, MemoryCluster, stamp
 from warmroot.errors import ClusterError, NetworkError
 from warmroot.kube.cluster import Kind, Object
@@ -82,6 +82,7 @@ class Judge:
         self.reached: dict[tuple[str, int], float] = {}
         self.static_size = True
         self.cordons = 0
+        self.missed_by_nobody: set[str] = set()
 
     def deliver(self, kind: Kind, event: str, item: Object) -> None:
         """The operator has been told of this."""
@@ -104,23 +105,41 @@ class Judge:
                 self._cordoned(new)
             if was and not is_now and args[0] in self.admin_cordoned:
                 self.breaches.append(f"R2: {args[0]} was cordoned by a person and is uncordoned by us")
+            if not is_now:
+                self.missed_by_nobody.discard(args[0])
+            self._taints(old, new)
             self.seen[args[0]] = new
         if kind == OS and verb == "replace":
             self.tick()
             self._status(result)
 
+    def _taints(self, old: Object, new: Object) -> None:
+        name = old["metadata"]["name"]
+        if [one for one in taints(old) if one["key"] != NOT_CURRENT] != [
+            one for one in taints(new) if one["key"] != NOT_CURRENT
+        ]:
+            self.breaches.append(f"taints: {name} lost or got one that is not ours")
+        opened = [one for one in taints(old) if one["effect"] == "NoSchedule" and one not in taints(new)]
+        machine = self.fleet.machines.get(name)
+        if opened and (machine is None or machine.on_trial or machine.running == digest(1)):
+            self.breaches.append(f"taints: {name} is opened before it is current")
+
     def _cordoned(self, node: Object) -> None:
         self.cordons += 1
         name = node["metadata"]["name"]
+        closed = any(one["key"] == NOT_CURRENT and one["effect"] == "NoSchedule" for one in taints(node))
+        if closed and not self.fleet.works(name):
+            self.missed_by_nobody.add(name)
         os = self._owner(node)
         if os is None:
             return
         rollout = os["spec"].get("rollout", {})
         members = {key: one for key, one in self.seen.items() if _selected(os, one)}
-        down = sum(1 for key, one in members.items() if key != name and _down(one))
+        free = self.missed_by_nobody
+        down = sum(1 for key, one in members.items() if key != name and _down(one) and key not in free)
         value = rollout.get("maxUnavailable", 1)
         allowed = value if isinstance(value, int) else max(1, len(members) * int(value[:-1]) // 100)
-        if down + 1 > allowed:
+        if down + 1 > allowed and name not in free:
             self.breaches.append(f"R1: {name} is the node {down + 1} that is down, {allowed} may")
         if rollout.get("paused"):
             self.breaches.append(f"R4: {name} is begun while paused")

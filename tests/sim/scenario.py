@@ -5,7 +5,7 @@ from random import Random
 from typing import Any
 
 from os_operator.core.world import CORDON_ANNOTATION
-from tests.sim.fleet import Fate, Fleet, Machine, digest
+from tests.sim.fleet import NOT_CURRENT, Fate, Fleet, Machine, digest, taints
 from tests.sim.harness import Judge, Operator
 from tests.sim.memory_cluster import NODE, OS, MemoryCluster, stamp
 from tests.sim.virtual import Time
@@ -91,6 +91,7 @@ class Scenario:
             self._kill, self._kill, self._lossy, self._admin_cordon, self._admin_uncordon, self._recordon,
             self._not_ready, self._crash, self._block, self._pause, self._retarget, self._forgive,
             self._silence, self._budget, self._conflict, self._replace, self._delete, self._deselect,
+            self._late, self._late,
         ]  # fmt: skip
         for _ in range(random.randint(0, 5)):
             what = random.choice(menu)
@@ -203,7 +204,13 @@ class Scenario:
         self.fleet.api.delete(NODE, machine.name)
         del self.fleet.machines[machine.name]
         machine.up = False
-        self.fleet.join(machine.name, release=1)
+        self.fleet.join(machine.name, release=1, closed=self.random.random() < 0.5)
+
+    def _late(self) -> None:
+        """New machines join on the old release; their kubelets keep workloads off."""
+        self.judge.static_size = False
+        for _ in range(self.random.randint(1, 3)):
+            self.fleet.join(f"late-{len(self.fleet.machines):02}", release=1, closed=True)
 
     def _delete(self) -> None:
         if self.os is not None:
@@ -246,6 +253,7 @@ class Scenario:
                 wrong.append("the deleted OS object is still there")
         elif os is not None:
             wrong += self._unexplained(os)
+        wrong += [one for node in self.fleet.store.of(NODE).values() for one in self._tainted(node)]
         if writes := self.operator.quiet_writes():
             wrong.append(f"R6: a pass over an unchanged world wrote {writes} times")
         return wrong
@@ -254,6 +262,22 @@ class Scenario:
     def returned(self) -> bool:
         """Whether a release that failed was taken back from every node that could leave it."""
         return self.os is not None and _taken_back(self.os.get("status", {}))
+
+    def _tainted(self, node: Any) -> list[str]:
+        """What is wrong with a node's taints in the end."""
+        name, os = node["metadata"]["name"], self.os
+        machine = self.fleet.machines[name]
+        selected = node["metadata"]["labels"]["pool"] == "workers" and os is not None
+        selected = selected and "deletionTimestamp" not in os["metadata"]
+        current = selected and machine.running == os["spec"]["release"]["digest"] and not machine.on_trial
+        found = {one["effect"] for one in taints(node) if one["key"] == NOT_CURRENT}
+        halted = selected and os.get("status", {}).get("phase") == "Halted"
+        wrong = []
+        if "PreferNoSchedule" in found and (current or not selected or halted):
+            wrong.append(f"taints: {name} is still avoided, and nobody will move it")
+        if "NoSchedule" in found and current and machine.up:
+            wrong.append(f"taints: {name} is current and closed to workloads")
+        return wrong
 
     def _waits(self, node: str) -> bool:
         statuses = [os.get("status", {}) for os in self.fleet.store.of(OS).values()]

@@ -8,6 +8,7 @@ import pytest
 from os_operator.core import begin, finish, render, survey
 from os_operator.core.actions import Uncordon
 from os_operator.core.budget import Budget
+from os_operator.core.world import NOT_CURRENT, NodeView
 from tests.sim.fleet import Fate, digest
 from tests.sim.scenario import Scenario
 
@@ -97,6 +98,11 @@ def test_the_judge_catches_an_operator_that_does_not_wait_for_gates(monkeypatch)
     monkeypatch.setattr(begin, "_gate", lambda state, wave: None)
     monkeypatch.setattr("os_operator.core.waves.Progress.limit", property(lambda self: 1000))
     assert caught("R4")
+
+
+def test_the_judge_catches_an_operator_that_writes_over_somebody_else_s_taints(monkeypatch):
+    monkeypatch.setattr(NodeView, "with_taint", lambda _, effect: ({"key": NOT_CURRENT, "effect": effect},))
+    assert caught("taints")
 
 
 def test_the_judge_catches_a_status_that_forgets_since_when(monkeypatch):

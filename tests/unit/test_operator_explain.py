@@ -6,7 +6,7 @@ from pathlib import Path
 
 from os_operator.core.explain import NEXT, explain
 from os_operator.core.forecast import forecast
-from os_operator.core.world import AttachmentView, Config, Failure, Resolution
+from os_operator.core.world import NOT_CURRENT, AttachmentView, Config, Failure, Resolution
 from os_operator.plugin import showing
 from tests.unit.operator_worlds import (
     NEW,
@@ -70,6 +70,7 @@ def lost():
 
 
 TAKEN_BACK = OSStatus(observed_generation=1, target_digest=NEW, failed=(failure("node-2"),))
+MOVING = (cordoned("node-2"), staged("node-2"))
 SITUATIONS = {
     "it runs what is wanted": (os(), [(node(), current())], {}),
     "nobody selects it": (os(), [(node(labels={"pool": "other"}), idle())], {}),
@@ -216,6 +217,24 @@ SITUATIONS = {
     "its release is taken back, and its other slot is empty": (
         os(status=TAKEN_BACK, failure={"action": "Rollback"}),
         [(node(), current()), (node("node-2"), idle("node-2", barred=(NEW,)))],
+        {},
+    ),
+    "it joined late and is closed to workloads": (
+        os(),
+        [
+            (node(taints=({"key": NOT_CURRENT, "effect": "NoSchedule"},)), idle(phase=InstancePhase.STAGING)),
+            MOVING,
+        ],
+        {},
+    ),
+    "others are drained before it": (
+        os(),
+        [(node(taints=({"key": NOT_CURRENT, "effect": "PreferNoSchedule"},)), staged()), MOVING],
+        {},
+    ),
+    "it is closed to workloads, and nobody selects it": (
+        os(),
+        [(node(labels={"pool": "other"}, taints=({"key": NOT_CURRENT, "effect": "NoSchedule"},)), idle())],
         {},
     ),
     "its OS object is gone": ([], [(cordoned(labels={}), staged())], {}),

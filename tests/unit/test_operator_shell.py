@@ -6,16 +6,24 @@ from pathlib import Path
 
 import pytest
 
-from os_operator.core.actions import Cordon, Evict, SetOrders, Uncordon, WriteStatus
+from os_operator.core.actions import Cordon, Evict, SetOrders, SetTaints, Uncordon, WriteStatus
 from os_operator.core.orders import stage
 from os_operator.core.parse import cordon_note, cordon_text, instance_view, node_view, os_view
-from os_operator.core.world import Config, CordonNote, EvictionAnswer, OSView, Resolution
+from os_operator.core.world import (
+    CLOSED,
+    NOT_CURRENT,
+    Config,
+    CordonNote,
+    EvictionAnswer,
+    OSView,
+    Resolution,
+)
 from os_operator.shell.act import Actor, spec_of
 from os_operator.shell.cache import Cache
 from os_operator.shell.gather import Gather
 from os_operator.shell.resolve import Resolver
 from tests.sim.memory_cluster import NODE, OS, OSINSTANCE, PDB, MemoryCluster, Store
-from tests.unit.operator_worlds import NEW, NOW, os, pod
+from tests.unit.operator_worlds import NEW, NOW, OLD, os, pod
 from warmroot.api.os import OSStatus, ReleaseRef
 from warmroot.errors import Conflict, Forbidden, NetworkError, WrongKey
 from warmroot.kube.cluster import POD
@@ -74,6 +82,95 @@ def test_a_heartbeat_wakes_nobody(api, cache):
     cache.put(NODE, node)
     assert not cache.put(NODE, api.patch(NODE, "n1", {"metadata": {"annotations": {"x": "y"}}}))
     assert cache.put(NODE, api.patch(NODE, "n1", {"spec": {"unschedulable": True}}))
+
+
+FOREIGN = {"key": "dedicated", "value": "db", "effect": "NoSchedule"}
+CLOSED_TAINT = {"key": NOT_CURRENT, "effect": CLOSED}
+
+
+def test_a_taint_that_somebody_sets_in_between_is_not_lost(api, cache):
+    node = make_node(api, taints=[CLOSED_TAINT])
+    api.patch(NODE, "n1", {"spec": {"taints": [CLOSED_TAINT, FOREIGN]}})
+    view = node_view(node)
+    [outcome] = actor(api, cache).carry_out([SetTaints("n1", view.version, view.without_taint(CLOSED))], NOW)
+    assert isinstance(outcome.error, Conflict)
+    view = node_view(api.get(NODE, "n1"))
+    [outcome] = actor(api, cache).carry_out([SetTaints("n1", view.version, view.without_taint(CLOSED))], NOW)
+    assert outcome.error is None
+    assert api.get(NODE, "n1")["spec"]["taints"] == [FOREIGN]
+    assert cache.views()[1]["n1"].taints == (FOREIGN,)
+
+
+def test_the_last_taint_leaves_no_empty_list(api, cache):
+    node = make_node(api, taints=[CLOSED_TAINT])
+    actor(api, cache).carry_out([SetTaints("n1", node["metadata"]["resourceVersion"], ())], NOW)
+    assert "taints" not in api.get(NODE, "n1")["spec"]
+
+
+def test_a_cordon_writes_taints_only_where_it_is_told_to(api, cache):
+    node = make_node(api, taints=[FOREIGN])
+    act = actor(api, cache)
+    act.carry_out([Cordon("n1", node["metadata"]["resourceVersion"], NOTE)], NOW)
+    assert api.get(NODE, "n1")["spec"]["taints"] == [FOREIGN]
+    version = api.get(NODE, "n1")["metadata"]["resourceVersion"]
+    act.carry_out([Cordon("n1", version, NOTE, taints=())], NOW)
+    assert api.get(NODE, "n1")["spec"] == {"unschedulable": True}
+
+
+def late_world(api, cache, count):
+    """Nodes that joined late and hold another release, in the API and in the cache."""
+    for number in range(count):
+        name = f"late-{number:02}"
+        status = {"conditions": [{"type": "Ready", "status": "True"}]}
+        spec = {"taints": [CLOSED_TAINT]}
+        node = api.create(NODE, {"metadata": {"name": name}, "spec": spec, "status": status})
+        owner = [{"kind": "Node", "name": name, "uid": node["metadata"]["uid"]}]
+        booted = {"slot": "A", "digest": OLD, "bootID": "b"}
+        body = {
+            "metadata": {"name": name, "ownerReferences": owner},
+            "spec": {"os": "workers", "goal": "Stage", "release": {"version": "2", "digest": NEW}},
+            "status": {"phase": "Staged", "booted": booted, "good": "A"},
+        }
+        cache.put(NODE, node)
+        cache.put(OSINSTANCE, api.create(OSINSTANCE, body))
+
+
+def pod_on(api, node, owner="ReplicaSet"):
+    api.store.uids += 1
+    meta = {
+        "name": f"pod-{api.store.uids}",
+        "namespace": "shop",
+        "ownerReferences": [{"kind": owner, "controller": True, "name": "x", "uid": "x"}],
+    }
+    api.create(POD, {"metadata": meta, "spec": {"nodeName": node}})
+
+
+def test_a_late_node_is_empty_while_only_pods_run_there_that_do_not_count(api, cache):
+    late_world(api, cache, 2)
+    pod_on(api, "late-00", "DaemonSet")
+    pod_on(api, "late-01")
+    gather = Gather(api, cache, lambda _: Resolution())
+    assert gather.world(NOW).empty == {"late-00"}
+    pod_on(api, "late-00")
+    assert gather.world(NOW + 100).empty == {"late-00"}, "a quiet pass asks nothing"
+    assert gather.world(NOW + 400).empty == frozenset()
+
+
+def test_hundreds_of_late_nodes_are_looked_at_some_at_a_time(api, cache):
+    late_world(api, cache, 50)
+    gather = Gather(api, cache, lambda _: Resolution())
+    assert [len(gather.world(NOW + later).empty) for later in range(4)] == [20, 40, 50, 50]
+
+
+def test_pods_of_before_the_cordon_are_never_taken_for_those_of_a_drain(api, cache):
+    late_world(api, cache, 1)
+    gather = Gather(api, cache, lambda _: Resolution())
+    version = gather.world(NOW).nodes["late-00"].version
+    pod_on(api, "late-00")
+    actor(api, cache).carry_out([Cordon("late-00", version, NOTE)], NOW)
+    seen = gather.world(NOW + 0.1)
+    assert len(seen.pods["late-00"]) == 1
+    assert seen.empty == frozenset()
 
 
 def test_an_administrator_who_cordons_in_between_wins(api, cache):
