@@ -13,8 +13,9 @@ import hypothesis
 import pytest
 
 from testbed.controlplane import build
-from testbed.setup import debian, newer_debian, s3server
+from testbed.setup import debian, newer_debian
 from testbed.setup.debian import Tier
+from testbed.setup.gotool import KSTATUS, S3_SERVER, GoTool
 from tests.java_world import Java
 from warmroot.cache import cache_dir
 from warmroot.errors import NotInstalled
@@ -54,7 +55,9 @@ def _lacking(marker: str) -> str:
     if marker == "jvm":
         return _tools(lambda package: package.used_for.startswith("Java"))
     if marker == "s3":
-        return _s3_server()
+        return _go_tool(S3_SERVER)
+    if marker == "kstatus":
+        return _go_tool(KSTATUS)
     if marker == "e2e":
         return _control_plane() or _tools(_of_images)
     return ""
@@ -83,9 +86,9 @@ def _control_plane() -> str:
     return ""
 
 
-def _s3_server() -> str:
-    there = s3server.program(cache_dir()).exists()
-    return "" if there else f"versitygw {s3server.VERSION} is not built (run `make setup`)"
+def _go_tool(tool: GoTool) -> str:
+    there = tool.program(cache_dir()).exists()
+    return "" if there else f"{tool.name} {tool.version} is not built (run `make setup`)"
 
 
 def pytest_configure(config: pytest.Config) -> None:

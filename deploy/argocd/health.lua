@@ -9,13 +9,6 @@ if status == nil or status.conditions == nil then
   return result("Progressing", "the operator has not looked at it yet")
 end
 if obj.metadata.generation ~= nil and (status.observedGeneration or 0) < obj.metadata.generation then
-  -- A spec that can't be followed is observed by its conditions alone.
-  for _, condition in ipairs(status.conditions) do
-    if condition.type == "Stalled" and condition.status == "True"
-      and condition.observedGeneration == obj.metadata.generation then
-      return result("Degraded", condition.message)
-    end
-  end
   return result("Progressing", "the operator has not looked at this change yet")
 end
 

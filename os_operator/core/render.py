@@ -87,7 +87,8 @@ def render(done: Pass) -> tuple[OSStatus, tuple[Happening, ...], bool]:
     waiting = _waiting(done)
     tally = done.tally
     status = OSStatus(
-        observed_generation=done.os.generation if known else old.observed_generation,
+        # A spec that can't be followed was looked at, too: who waits for it is to be told at once.
+        observed_generation=done.os.generation if known or done.os.spec is None else old.observed_generation,
         target_digest=done.target if known else old.target_digest,
         config_revision=done.os.config.revision or None if known else old.config_revision,
         phase=phase,

@@ -11,7 +11,7 @@ import time
 from images import kubelet_modules
 from testbed.apps import prepare
 from testbed.controlplane import build
-from testbed.setup import debian, jdk_install, s3server, uv
+from testbed.setup import debian, jdk_install, uv
 from testbed.setup.debian import Tier
 from testbed.setup.plan import Plan, survey
 from testbed.setup.process import run
@@ -50,8 +50,8 @@ def carry_out(plan: Plan, tier: Tier, progress: Progress) -> None:
     if tier >= Tier.DEMO:
         go = _go(plan, progress)
         build.build(go, plan.cache, progress)
-        if plan.s3_server:
-            s3server.compile_it(go, plan.cache, progress)
+        for tool in plan.tools:
+            tool.compile_it(go, plan.cache, progress)
         if plan.kubelet:
             _kubelet(plan, progress)
         _java(plan, tier, progress)

@@ -8,8 +8,9 @@ from pathlib import Path
 from images import kubelet_modules
 from testbed.apps import prepare
 from testbed.controlplane import build
-from testbed.setup import debian, jdk, jdk_install, newer_debian, s3server, uv
+from testbed.setup import debian, gotool, jdk, jdk_install, newer_debian, uv
 from testbed.setup.debian import Package, Tier
+from testbed.setup.gotool import GoTool
 from testbed.setup.jdk_install import Runtime
 from testbed.setup.repository import REPOSITORY
 from warmroot import golang
@@ -27,7 +28,7 @@ class Plan:
     apt: list[str] | None
     """The prefix with which apt-get may run; None if set-up may not install packages of the system."""
     kubernetes: bool
-    s3_server: bool
+    tools: tuple[GoTool, ...]
     kubelet: bool
     runtimes: tuple[Runtime, ...]
     """Java runtimes that neither the machine nor the cache has."""
@@ -54,11 +55,9 @@ class Plan:
                 f"Kubernetes {build.VERSION} ({', '.join(build.PROGRAMS)}), compiled from Go modules,"
                 f" into {self.cache / 'kube'}: the long step, once"
             )
-        if self.s3_server:
-            lines.append(
-                f"versitygw {s3server.VERSION}, an S3 server, compiled from Go modules,"
-                f" into {self.cache / 'versitygw'}"
-            )
+        for tool in self.tools:
+            what = f"{tool.name} {tool.version}, {tool.what}"
+            lines.append(f"{what}, compiled from Go modules, into {self.cache / tool.name}")
         if self.kubelet:
             lines.append(
                 f"the kubelet {kubelet_modules.VERSION} of machine images, compiled from Go modules,"
@@ -113,7 +112,7 @@ def survey(tier: Tier, cache: Path) -> Plan:
         packages=packages,
         apt=debian.administrator() if packages else None,
         kubernetes=tier >= Tier.DEMO and not (found and (build.home(found, cache) / "kube").exists()),
-        s3_server=tier >= Tier.TEST and not s3server.program(cache).exists(),
+        tools=gotool.missing(cache) if tier >= Tier.TEST else (),
         kubelet=tier >= Tier.TEST and not (found and kubelet_modules.program(found, cache).exists()),
         runtimes=runtimes,
         no_runtimes=newer_debian.lacking() if runtimes else "",

@@ -19,7 +19,7 @@ from botocore.config import Config
 from jboost_server.store.directory import DirectoryStore
 from jboost_server.store.port import ObjectStore
 from jboost_server.store.s3 import S3Store
-from testbed.setup import s3server
+from testbed.setup.gotool import S3_SERVER
 from tests.jboost.agent_pod import classes, home, offered, pod, runtime, server, trained
 from tests.jboost.application import agent, jar, jdk17, jdk25, service
 from tests.waiting import until
@@ -28,7 +28,7 @@ from warmroot.cache import cache_dir
 __all__ = ["agent", "jar", "jdk17", "jdk25", "service"]  # fixtures of what it does besides `fetch`
 __all__ += ["classes", "home", "offered", "pod", "runtime", "server", "trained"]  # fixtures of the pod agent
 
-VERSITYGW = s3server.program(cache_dir())
+VERSITYGW = S3_SERVER.program(cache_dir())
 
 
 def s3_client(url: str, key: str = "warmroot", secret: str = "secret", attempts: int = 1) -> Any:

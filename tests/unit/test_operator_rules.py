@@ -440,6 +440,15 @@ def test_a_restart_with_the_source_down_goes_on_with_the_digest_of_this_generati
     assert done(decide(os(digest=None, status=stale), *fleet(2)), Cordon) == []
 
 
+def test_a_digest_of_the_spec_before_is_not_taken_for_that_of_one_that_could_not_be_followed():
+    resolved = OSStatus(target_digest=OLD, observed_generation=1)
+    broken = replace(os(digest=None, status=resolved), spec=None, generation=2, problem="no such time zone")
+    status = decide(broken, (node(), staged())).statuses["workers"]
+    assert (status.observed_generation, status.target_digest) == (2, OLD)
+    followed = replace(os(digest=None, status=status), generation=2)
+    assert decide(followed, (node(), idle())).statuses["workers"].waiting[0].reason == "ReleaseUnresolved"
+
+
 def test_two_objects_that_want_one_node_leave_it_alone_and_both_say_so():
     decision = decide([os(), os("other")], (node(), staged()))
     assert done(decision, (Cordon, SetOrders)) == []

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.setup import debian, progress, s3server, uv
+from testbed.setup import debian, gotool, progress, uv
 from testbed.setup.debian import PACKAGES, Tier
 from testbed.setup.jdk_install import RUNTIMES
 from testbed.setup.plan import Plan
@@ -29,7 +29,7 @@ NOTHING = Plan(
     packages=(),
     apt=None,
     kubernetes=False,
-    s3_server=False,
+    tools=(),
     kubelet=False,
     runtimes=(),
     no_runtimes="",
@@ -44,7 +44,7 @@ ALL = Plan(
     packages=PACKAGES,
     apt=[],
     kubernetes=True,
-    s3_server=True,
+    tools=gotool.TOOLS,
     kubelet=True,
     runtimes=RUNTIMES,
     no_runtimes="",
@@ -275,17 +275,20 @@ def test_each_line_of_a_program_is_seen_when_it_comes():
     assert seen == ["one", "two"]
 
 
-def test_an_s3_server_that_is_built_is_not_built_again(tmp_path):
-    binary = s3server.program(tmp_path)
+@pytest.mark.parametrize("tool", gotool.TOOLS, ids=lambda tool: tool.name)
+def test_a_go_tool_that_is_built_is_not_built_again(tool, tmp_path):
+    binary = tool.program(tmp_path)
     binary.parent.mkdir(parents=True)
     binary.write_text("built")
     nobody = golang.Go(Path("/nowhere/go"), "go version go1.99.0 linux/amd64")
-    assert s3server.compile_it(nobody, tmp_path, progress.Progress(io.StringIO())) == binary
+    assert tool.compile_it(nobody, tmp_path, progress.Progress(io.StringIO())) == binary
     assert binary.read_text() == "built"
 
 
-def test_an_s3_server_that_does_not_compile_leaves_none(tmp_path):
+@pytest.mark.parametrize("tool", gotool.TOOLS, ids=lambda tool: tool.name)
+def test_a_go_tool_that_does_not_compile_leaves_none(tool, tmp_path):
     broken = golang.Go(Path("/bin/false"), "go version go1.99.0 linux/amd64")
     with pytest.raises(StepFailed, match="false"):
-        s3server.compile_it(broken, tmp_path, progress.Progress(io.StringIO()))
-    assert not s3server.program(tmp_path).exists()
+        tool.compile_it(broken, tmp_path, progress.Progress(io.StringIO()))
+    assert not tool.program(tmp_path).exists()
+    assert gotool.missing(tmp_path) == gotool.TOOLS

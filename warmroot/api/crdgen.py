@@ -58,6 +58,8 @@ class Definition:
     status: type[Model]
     columns: tuple[Column, ...]
     rules: tuple[tuple[str, str], ...] = ()
+    unseen: Schema | None = None
+    """The status of an object that nobody has looked at: kstatus takes one without conditions for current."""
 
 
 DEFINITIONS = (
@@ -78,6 +80,7 @@ DEFINITIONS = (
             Column("Waiting-On", ".status.waitingOn"),
             Column("Age", ".metadata.creationTimestamp", "date"),
         ),
+        unseen={"observedGeneration": -1},
     ),
     Definition(
         kind="OSInstance",
@@ -190,7 +193,8 @@ def crd(definition: Definition) -> Schema:
             "kind": {"type": "string"},
             "metadata": {"type": "object"},
             "spec": schema(definition.spec),
-            "status": schema(definition.status),
+            "status": schema(definition.status)
+            | ({"default": definition.unseen} if definition.unseen else {}),
         },
     }
     if definition.rules:
