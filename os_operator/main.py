@@ -25,6 +25,7 @@ from os_operator.shell.framework import Framework, registry
 from os_operator.shell.gather import KINDS, Gather, Informer
 from os_operator.shell.loop import LONGEST, Engine, Loop
 from os_operator.shell.metrics import Metrics
+from os_operator.shell.requests import CountedTransport
 from os_operator.shell.resolve import Ask, Resolver, trusted_index
 from warmroot.errors import UserError
 from warmroot.kube.cluster import connect
@@ -89,7 +90,12 @@ class Process:
         self._chosen = chosen
         self.stopped = threading.Event()
         self._failed = False
-        cluster = connect(KubernetesTransport, chosen.kubeconfig)
+        self._registry = CollectorRegistry()
+        metrics = Metrics(self._registry)
+        cluster = connect(
+            lambda kubeconfig: CountedTransport(KubernetesTransport(kubeconfig), metrics.request),
+            chosen.kubeconfig,
+        )
         identity = chosen.identity or f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}"
         length = chosen.lease_seconds
         self._lease = Lease(
@@ -103,10 +109,9 @@ class Process:
         )
         cache = Cache()
         self._resolver = Resolver(_ask(chosen), self._wake)
-        self._metrics = CollectorRegistry()
         gather = Gather(cluster, cache, self._resolver)
         actor = Actor(cluster, cache, self._lease.held, identity)
-        self._loop = Loop(Engine(gather, actor, Metrics(self._metrics)), self._lease.held)
+        self._loop = Loop(Engine(gather, actor, metrics), self._lease.held)
         kubeconfig = chosen.kubeconfig or os.environ.get("KUBECONFIG")
         self._framework = Framework(registry(self._wake, self._probe, kubeconfig), chosen.liveness)
         self._informers = [Informer(cluster, cache, kind, self._wake) for kind in KINDS]
@@ -127,7 +132,7 @@ class Process:
             for name, what in (("lease", self._renew), ("passes", self._passes))
         ]
         if self._chosen.metrics_port:
-            start_http_server(self._chosen.metrics_port, self._chosen.bind, registry=self._metrics)
+            start_http_server(self._chosen.metrics_port, self._chosen.bind, registry=self._registry)
         for informer in self._informers:
             informer.start()
         for thread in threads:

@@ -55,7 +55,13 @@ class Engine:
         if self._metrics is not None:
             self._metrics.observe(decision, outcomes, took, now)
             self._metrics.evictions(world.evictions)
+            self._metrics.staged(self._gather.staged_bytes())
         return decision, outcomes
+
+    def stand_by(self) -> None:
+        """Another process leads: what the metrics say of nodes is its affair."""
+        if self._metrics is not None:
+            self._metrics.forget()
 
 
 def _log(outcome: Outcome) -> None:
@@ -104,8 +110,12 @@ class Loop:
             self._wake.clear()
             if self._stop.is_set():
                 break
-            pause = self._pass() if self._leading() else RETRY
+            pause = self._pass() if self._leading() else self._stand_by()
             self.last_pass = self._clock()
+
+    def _stand_by(self) -> float:
+        self._engine.stand_by()
+        return RETRY
 
     def _pass(self) -> float:
         """One pass; returns the seconds until the next one if nothing happens."""

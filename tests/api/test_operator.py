@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+import urllib.request
 import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +20,7 @@ import yaml
 
 from os_operator.core.actions import Evict
 from os_operator.core.explain import explain
-from os_operator.core.world import EvictionAnswer, PodView
+from os_operator.core.world import AVOIDED, CLOSED, NOT_CURRENT, EvictionAnswer, PodView
 from os_operator.plugin import reading
 from os_operator.shell.act import Actor
 from os_operator.shell.cache import Cache
@@ -68,7 +70,7 @@ def until(holds, seconds=60.0, what="it holds"):
 class Worker(threading.Thread):
     """Proxy and kubelet of one node, as docs/node-protocol.md has them; a reboot takes a second."""
 
-    def __init__(self, cluster, name: str, pool: str, falls_back: bool = False) -> None:
+    def __init__(self, cluster, name: str, pool: str, falls_back: bool = False, taints=()) -> None:
         super().__init__(daemon=True)
         self.cluster, self.name_, self.falls_back = cluster, name, falls_back
         self.slots, self.good, self.booted = {"A": OLD}, "A", "A"
@@ -77,7 +79,8 @@ class Worker(threading.Thread):
         self.reboots = 0
         self.ready, self.since = "", ""
         self.ended = threading.Event()
-        cluster.create(NODE, {"metadata": {"name": name, "labels": {"pool": pool}}})
+        spec = {"taints": list(taints)} if taints else {}
+        cluster.create(NODE, {"metadata": {"name": name, "labels": {"pool": pool}}, "spec": spec})
         self.kubelet("True")
 
     def kubelet(self, ready: str) -> None:
@@ -161,22 +164,33 @@ class Worker(threading.Thread):
         self.kubelet("True")
 
 
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
 class Operator:
     """The process that users run."""
 
     def __init__(self, kubeconfig: Path, log: Path) -> None:
         self.kubeconfig, self.log = kubeconfig, log
+        self.port = free_port()
         self.process = None
 
     def start(self) -> None:
         command = [sys.executable, "-m", "os_operator.main", "--kubeconfig", str(self.kubeconfig)]
-        command += ["--identity", "test", "--lease-seconds", "5"]
+        command += ["--identity", "test", "--lease-seconds", "5", "--metrics-port", str(self.port)]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, cwd=ROOT, stderr=log, stdout=log)
 
     def end(self, how: signal.Signals) -> int:
         self.process.send_signal(how)
         return self.process.wait(30)
+
+    def metrics(self) -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=10) as answer:
+            return answer.read().decode()
 
     def said(self) -> str:
         return self.log.read_text()[-3000:]
@@ -226,7 +240,7 @@ def fleet(kinds):
     workers = []
 
     def join(count: int, **options):
-        for number in range(count):
+        for number in range(len(workers), len(workers) + count):
             worker = Worker(kinds, f"{pool}-{number}", pool, **options)
             workers.append(worker)
             worker.start()
@@ -269,6 +283,12 @@ def complete(cluster, name: str):
     return status(cluster, name).get("phase") == "Complete"
 
 
+def only(taint, node) -> bool:
+    """Whether it is the one that is left but for those of Kubernetes itself."""
+    taints = node["spec"].get("taints") or ()
+    return [one for one in taints if not one["key"].startswith("node.kubernetes.io/")] == [taint]
+
+
 def pod_on(cluster, namespace: str, node: str, name: str, app: str = "web", claim: str = "") -> None:
     volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": claim}}] if claim else []
     cluster.create(
@@ -293,12 +313,33 @@ def pod_on(cluster, namespace: str, node: str, name: str, app: str = "web", clai
 def test_three_nodes_are_moved_and_an_idle_operator_then_asks_for_nothing(
     kinds, operator, fleet, control_plane
 ):
-    pool, workers = fleet(3)
+    pool, workers = fleet(2)
+    theirs = {"key": "dedicated", "value": "db", "effect": "NoSchedule"}
+    fleet(1, taints=[theirs, {"key": NOT_CURRENT, "effect": CLOSED}])
     name = apply(kinds, pool)
-    until(lambda: complete(kinds, name), 90, lambda: f"{status(kinds, name)}\n{operator.said()}")
+    seen = []
+
+    def over():
+        for worker in workers:
+            taints = kinds.get(NODE, worker.name_)["spec"].get("taints") or ()
+            found = [one["effect"] for one in taints if one["key"] == NOT_CURRENT]
+            seen.extend((worker.name_, effect) for effect in found)
+        return complete(kinds, name)
+
+    until(over, 90, lambda: f"{status(kinds, name)}\n{operator.said()}")
     assert [worker.reboots for worker in workers] == [1, 1, 1]
     assert all(worker.good == "B" for worker in workers)
+    assert (f"{pool}-1", AVOIDED) in seen, "while the one before it was drained"
+    assert (f"{pool}-2", CLOSED) in seen
+    until(
+        lambda: only(theirs, kinds.get(NODE, workers[2].name_)), what="it is opened, and keeps its own taint"
+    )
     nodes = [kinds.get(NODE, worker.name_) for worker in workers]
+    assert not any(NOT_CURRENT in str(node["spec"]) for node in nodes)
+    told = operator.metrics()
+    assert f'warmroot_os_nodes{{os="{name}",state="updated"}} 3.0' in told
+    assert f'warmroot_node_phase_seconds_count{{os="{name}",phase="Rebooting"}} 3.0' in told
+    assert 'warmroot_api_requests_total{resource="osinstances",verb="create"} 3.0' in told
     assert not any(node["spec"].get("unschedulable") for node in nodes)
     assert not any("warmroot.io/cordon" in node["metadata"].get("annotations", {}) for node in nodes)
 
