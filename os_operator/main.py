@@ -21,6 +21,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 
 from os_operator.shell.act import Actor
 from os_operator.shell.cache import Cache
+from os_operator.shell.checks import Asking, Checks
 from os_operator.shell.framework import Framework, registry
 from os_operator.shell.gather import KINDS, Gather, Informer
 from os_operator.shell.loop import LONGEST, Engine, Loop
@@ -111,7 +112,8 @@ class Process:
         self._resolver = Resolver(_ask(chosen), self._wake)
         gather = Gather(cluster, cache, self._resolver)
         actor = Actor(cluster, cache, self._lease.held, identity)
-        self._loop = Loop(Engine(gather, actor, metrics), self._lease.held)
+        self._checks = Checks(lambda: Asking(cluster, chosen.namespace), self._wake, self._lease.held)
+        self._loop = Loop(Engine(gather, actor, metrics, self._checks), self._lease.held)
         kubeconfig = chosen.kubeconfig or os.environ.get("KUBECONFIG")
         self._framework = Framework(registry(self._wake, self._probe, kubeconfig), chosen.liveness)
         self._informers = [Informer(cluster, cache, kind, self._wake) for kind in KINDS]
@@ -144,6 +146,7 @@ class Process:
             threads[1].join(timeout=30)
             self._lease.release()
             self._resolver.close()
+            self._checks.close()
             for informer in self._informers:
                 informer.stop()
         return 1 if self._failed else 0

@@ -14,6 +14,7 @@ from os_operator.core.rollout import run
 from os_operator.core.selection import mover_of, select
 from os_operator.core.survey import Pass
 from os_operator.core.world import AVOIDED, CLOSED, NOT_CURRENT, InstanceView, NodeView, OSView, World
+from warmroot.api.health import CheckReason
 from warmroot.api.os import NodePhase, Waiting, WaitReason
 from warmroot.nodeconfig import of_target
 
@@ -42,6 +43,8 @@ NEXT: dict[WaitReason, str] = {
     WaitReason.REBOOTING: "nothing until the deadline",
     WaitReason.NEVER_CAME_BACK: "look at the machine's console, and switch it off and on",
     WaitReason.NOT_READY: "kubectl describe node {node}: its Node has to be Ready",
+    WaitReason.CHECKING: "nothing: the operator is asking its health checks",
+    WaitReason.CHECK_FAILED: "nothing, if the check comes to hold before the deadline; else it goes back",
     WaitReason.SETTLING: "nothing: it has to stay Ready for rollout.health.readySeconds",
     WaitReason.CONFIRMING: "nothing: its proxy makes the slot the good one",
     WaitReason.CONFIGURING: "nothing: its units take notice of new settings",
@@ -63,6 +66,35 @@ DRAINS = frozenset(
         WaitReason.VOLUMES_ATTACHED,
     }
 )
+CHECK_NEXT: dict[CheckReason, str] = {
+    CheckReason.NO_PODS: "kubectl get pods -A -o wide; correct the check's namespace or selector",
+    CheckReason.PODS_NOT_READY: "kubectl describe the pods that the message names",
+    CheckReason.TIMED_OUT: "look at what is asked, and at the way to it; or raise the check's timeout",
+    CheckReason.UNREACHABLE: "look whether what is asked listens, and at the network policies on the way",
+    CheckReason.UNTRUSTED: "give the check a caSecret that vouches for the server, and the server that name",
+    CheckReason.NO_CA: "make the Secret of caSecret, with ca.crt, and let the operator get it",
+    CheckReason.NO_ADDRESS: "kubectl get node {node} -o wide: it has to have an InternalIP",
+    CheckReason.REDIRECTED: "put the address that is redirected to into the check, if that is what you mean",
+    CheckReason.WRONG_STATUS: "read the log of what is asked on {node}",
+    CheckReason.BAD_ANSWER: "look at what answers at the check's url: it does not speak as it should",
+    CheckReason.TOO_LARGE: "make the query give fewer samples, or look at a smaller object",
+    CheckReason.QUERY_FAILED: "try the query in Prometheus; the message has its error",
+    CheckReason.NO_SAMPLE: "try the query in Prometheus: are its labels those of {node}, and is it scraped?",
+    CheckReason.NOT_A_NUMBER: "try the query in Prometheus: does it divide by nothing?",
+    CheckReason.WRONG_TYPE: "make the query give a vector or a scalar, without a range",
+    CheckReason.OUT_OF_BOUNDS: "look at what the query measures on {node}",
+    CheckReason.NO_KIND: "correct apiVersion and kind, or install the kind",
+    CheckReason.NO_OBJECT: "correct namespace and name, or make the object",
+    CheckReason.NO_FIELD: "use has() for a field that may be absent, or look why nobody writes it",
+    CheckReason.NOT_TRUE: "look at the object that the message names",
+    CheckReason.NOT_A_BOOL: "write a comparison into cel: it has to give true or false",
+    CheckReason.CEL_FAILED: "correct cel: the message says what it can't do with this object",
+    CheckReason.CEL_TOO_DEAR: "simplify cel: it loops too often, or needs too much memory",
+    CheckReason.FORBIDDEN: "add the RBAC rule that the message names (docs/health-checks.md)",
+    CheckReason.API_ERROR: "read the API server's answer in the message",
+}
+"""The same for a health check that does not hold, by its reason."""
+TRIALS = frozenset({WaitReason.CHECKING, WaitReason.CHECK_FAILED, WaitReason.SETTLING})
 
 
 @dataclass(frozen=True)
@@ -138,13 +170,17 @@ def _way(done: Pass, node: NodeView, instance: InstanceView | None) -> Way:
         return way_back(done, node, instance)
     ready, config = float(done.rollout.health.ready_seconds), done.os.config.revision
     failed = done.ledger.entries
-    return examine(node, instance, done.target, failed, ready, done.now, config)
+    return examine(node, instance, done.target, failed, ready, done.now, config, done.trials)
 
 
 def _as_the_operator_saw(os: OSView, name: str, way: Way) -> Way:
-    """Whom an eviction was refused for only the operator knows, and what failed it has written down."""
+    """Whom an eviction was refused for and what a check answered only the operator knows, and what failed it
+    has written down.
+    """
     row = next((row for row in os.status.waiting if row.node == name), None)
     if row is not None and ({row.reason, way.reason} <= DRAINS or way.reason is WaitReason.BARRED):
+        return _of_row(way, row)
+    if row is not None and way.reason is WaitReason.CHECKING and row.reason in TRIALS:
         return _of_row(way, row)
     failed = next((entry for entry in os.status.failed if entry.node == name), None)
     if way.reason is WaitReason.BARRED and failed is not None:
@@ -154,9 +190,9 @@ def _as_the_operator_saw(os: OSView, name: str, way: Way) -> Way:
 
 def _of_row(way: Way, row: Waiting) -> Way:
     since, deadline = instants.parse(row.since), instants.parse(row.deadline)
-    return way._replace(
-        phase=row.phase, reason=row.reason, message=row.message, since=since, deadline=deadline
-    )
+    check = (row.check.name, row.check.reason) if row.check is not None else None
+    told = way._replace(phase=row.phase, reason=row.reason, message=row.message, check=check)
+    return told._replace(since=since, deadline=deadline)
 
 
 def _claim(node: str, claims: list[str], mover: str) -> str:
@@ -240,6 +276,8 @@ def _next(way: Way, node: NodeView, instance: InstanceView | None, done: Pass) -
     if way.reason is None:
         there = way.phase is CURRENT.phase
         return "nothing: it is where it should be" if there else "nothing: it goes on by itself"
+    if way.check is not None and way.check[1] is not None:
+        return CHECK_NEXT[way.check[1]].format(node=node.name)
     wave = done.wave.step.name if done.wave is not None else "WAVE"
     return NEXT[way.reason].format(os=done.os.name, node=node.name, wave=wave)
 

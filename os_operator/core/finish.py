@@ -45,7 +45,9 @@ def finish(state: Pass, node: NodeView, instance: InstanceView | None, way: Way)
             wanted = make.rest(instance, instance.barred)
             state.actions.append(SetOrders(instance.name, instance.version, wanted))
         case Move.CONFIRM if instance is not None:
-            state.actions.append(SetOrders(instance.name, instance.version, make.confirm(instance)))
+            state.actions.append(
+                SetOrders(instance.name, instance.version, make.confirm(instance, state.now))
+            )
         case Move.ROLLBACK if instance is not None:
             deadline = state.now + seconds(state.rollout.health.timeout)
             wanted = make.rollback(node, instance, deadline)

@@ -8,11 +8,14 @@ is always brought to an end, whatever happens to its OS object meanwhile.
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
+from dataclasses import replace
 from enum import Enum
 from typing import NamedTuple
 
+from os_operator.core.health import ALL_HOLD, NO_CHECKS, Trials, Verdict, since_when
 from os_operator.core.orders import ordered_in
 from os_operator.core.world import CLOSED, InstanceView, NodeView
+from warmroot.api.health import CheckReason
 from warmroot.api.os import NodePhase, WaitReason
 from warmroot.api.osinstance import Goal, InstancePhase
 from warmroot.nodeconfig import NONE
@@ -46,7 +49,10 @@ class Move(Enum):
 
 
 class Way(NamedTuple):
-    """One node's place. `failed`: what is to be recorded against the release. Times in Unix seconds."""
+    """One node's place. `failed`: what is to be recorded against the release. Times in Unix seconds.
+
+    `check`: the health check that it waits for, and why that does not hold, if it was answered.
+    """
 
     move: Move
     phase: NodePhase
@@ -55,6 +61,7 @@ class Way(NamedTuple):
     since: float | None = None
     deadline: float | None = None
     failed: WaitReason | None = None
+    check: tuple[str, CheckReason | None] | None = None
 
 
 CURRENT = Way(Move.NOTHING, NodePhase.CURRENT)
@@ -145,9 +152,11 @@ def examine(
     ready_seconds: float,
     now: float,
     config: str | None = None,
+    trials: Trials = NO_CHECKS,
 ) -> Way:
     """The node's place on its way to `target`; `failed` are the nodes on which the target failed, `config`
-    the revision of the settings that belong to it, None where they are nobody's business any more.
+    the revision of the settings that belong to it, None where they are nobody's business any more. `trials`
+    judges a node on trial.
     """
     if instance is None:
         return BACK_OUT if node.note is not None else NEW
@@ -155,7 +164,7 @@ def examine(
         return BACK_OUT if node.note is not None else REPLACED
     goal = instance.goal
     if goal is not _STAGE and goal is not _NONE and in_orders(instance):
-        return _ordered(node, instance, ready_seconds, now)
+        return _ordered(node, instance, ready_seconds, now, trials)
     if node.note is not None:
         return _cordoned(node, instance, target, failed)
     return _standing(node, instance, target, failed, ready_seconds, now, config)
@@ -246,14 +255,14 @@ def _cordoned(node: NodeView, instance: InstanceView, target: str | None, failed
     return CORDONED._replace(since=note.since)
 
 
-def _ordered(node: NodeView, instance: InstanceView, ready_seconds: float, now: float) -> Way:
+def _ordered(node: NodeView, instance: InstanceView, ready_seconds: float, now: float, trials: Trials) -> Way:
     """A node with a reboot order that has not come to its end."""
     goal, order = instance.goal, instance.order
     asked = Goal.ROLLBACK if goal is Goal.ROLLBACK else Goal.ACTIVATE
     deadline = order.deadline if order else now
     carried = order is not None and instance.reboot_id == order.id
     if instance.booted_digest is not None and instance.booted_digest == instance.digest:
-        return _trial(node, instance, ready_seconds, deadline, now)
+        return _trial(node, instance, ready_seconds, deadline, now, trials)
     # Not carried out, a new boot id says nothing: the node may have restarted before it saw the order.
     returned = goal is not Goal.ACTIVATE or (carried and not ordered_in(instance, asked, instance.boot_id))
     if returned and instance.phase not in (InstancePhase.ACTIVATING, InstancePhase.TRIAL, None):
@@ -267,7 +276,22 @@ def _fell_back(instance: InstanceView, reason: WaitReason) -> Way:
     return Way(Move.BAR, NodePhase.FAILED, reason, text, instance.since, None, failed=reason)
 
 
-def _trial(node: NodeView, instance: InstanceView, ready_seconds: float, deadline: float, now: float) -> Way:
+def to_be_judged(node: NodeView, instance: InstanceView | None) -> bool:
+    """Whether the node is on trial and so far up that its health checks are to be asked."""
+    if instance is None or instance.goal is not Goal.ACTIVATE or instance.booted_digest is None:
+        return False
+    on_trial = instance.booted_digest == instance.digest and not instance.confirmed
+    return on_trial and node.ready and node.boot_id == instance.boot_id
+
+
+def _trial(
+    node: NodeView,
+    instance: InstanceView,
+    ready_seconds: float,
+    deadline: float,
+    now: float,
+    trials: Trials,
+) -> Way:
     """The ordered release runs and is not confirmed."""
     if instance.goal is Goal.ROLLBACK:
         move = Move.ROLLBACK if now > deadline and now < instance.stale_at else Move.HOLD
@@ -285,14 +309,47 @@ def _trial(node: NodeView, instance: InstanceView, ready_seconds: float, deadlin
         text = "it runs the new release; its Node is not Ready with the new boot id yet"
         return Way(Move.HOLD, NodePhase.TRIAL, WaitReason.NOT_READY, text, instance.booted_at, deadline)
     since = max(node.ready_since, instance.booted_at)
-    healthy_at = since + ready_seconds
-    if healthy_at > deadline and now > deadline:
+    if since + ready_seconds > deadline and now > deadline:
         return _unhealthy(f"its Node was not Ready for {ready_seconds:g} s in time", deadline)
-    if now >= healthy_at and healthy_at <= deadline:
+    return _judged(node, instance, ready_seconds, deadline, now, trials)
+
+
+def _judged(
+    node: NodeView,
+    instance: InstanceView,
+    ready_seconds: float,
+    deadline: float,
+    now: float,
+    trials: Trials,
+) -> Way:
+    """A node on trial that is Ready: do its checks hold, and have both lasted?"""
+    up = max(node.ready_since, instance.booted_at)
+    verdict = trials.verdict(node.name, instance.boot_id, now)
+    # An operator that began to ask late, after a restart, gives the node the time that it took itself.
+    last = max(deadline, verdict.asked + ready_seconds + verdict.slack)
+    if up + ready_seconds > deadline:
+        last = deadline
+    if not verdict.holds:
+        if now > (deadline if verdict.reason is not None else last):
+            return _unhealthy(since_when(verdict), deadline)
+        if verdict.reason is not None:
+            return _checks(WaitReason.CHECK_FAILED, verdict, deadline)
+        return _checks(WaitReason.CHECKING, verdict, last)._replace(since=None)
+    since = max(up, verdict.since)
+    healthy_at = since + ready_seconds
+    if healthy_at > last and now > deadline:
+        text = f"check {verdict.check} did not hold for {ready_seconds:g} s in time"
+        return _unhealthy(since_when(replace(verdict, text=text)), deadline)
+    if now >= healthy_at and healthy_at <= last:
         return Way(Move.CONFIRM, NodePhase.CONFIRMING, WaitReason.CONFIRMING, "", since, deadline)
-    text = f"it has to stay Ready for {ready_seconds:g} s"
-    again = min(healthy_at, deadline)
-    return Way(Move.HOLD, NodePhase.TRIAL, WaitReason.SETTLING, text, since, again)
+    both = "" if verdict is ALL_HOLD else " and its checks have to hold,"
+    text = f"it has to stay Ready{both} for {ready_seconds:g} s"
+    return Way(Move.HOLD, NodePhase.TRIAL, WaitReason.SETTLING, text, since, min(healthy_at, last))
+
+
+def _checks(reason: WaitReason, verdict: Verdict, deadline: float) -> Way:
+    check = (verdict.check, verdict.reason) if verdict.check else None
+    return Way(Move.HOLD, NodePhase.TRIAL, reason, verdict.text, verdict.since, deadline, check=check)
 
 
 def _unhealthy(text: str, deadline: float) -> Way:

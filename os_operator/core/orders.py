@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 from os_operator.core.actions import Orders
 from os_operator.core.world import Config, InstanceView, NodeView, Order
@@ -70,9 +71,12 @@ def _reboot(node: NodeView, instance: InstanceView, goal: Goal, deadline: float)
     return _same_release(instance, goal, instance.barred, order)
 
 
-def confirm(instance: InstanceView) -> Orders:
-    """Make the trial slot good. The order that brought it there stays on record."""
-    return _same_release(instance, Goal.CONFIRM, instance.barred, instance.order)
+def confirm(instance: InstanceView, now: float) -> Orders:
+    """Make the trial slot good. The order that brought it there stays on record, and has not run out."""
+    order = instance.order
+    if order is not None and order.deadline < now:
+        order = replace(order, deadline=float(int(now)))
+    return _same_release(instance, Goal.CONFIRM, instance.barred, order)
 
 
 def rest(instance: InstanceView, barred: tuple[str, ...]) -> Orders:

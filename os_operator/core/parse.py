@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from ipaddress import ip_address
 from typing import Any
 
 from pydantic import ValidationError
 
-from os_operator.core import instants
+from os_operator.core import health, instants
 from os_operator.core.windows import opening
 from os_operator.core.world import (
     APPROVE_ANNOTATION,
@@ -31,7 +32,7 @@ from os_operator.core.world import (
     PodView,
 )
 from warmroot import nodeconfig
-from warmroot.api.os import OSSpec, OSStatus
+from warmroot.api.os import Health, OSSpec, OSStatus
 from warmroot.api.osinstance import ConfigPending, Goal, InstancePhase
 from warmroot.nodeconfig import NONE
 
@@ -59,7 +60,19 @@ def node_view(node: Object) -> NodeView:
         note=note,
         foreign_cordon=note is not None and unschedulable and _foreign(meta),
         taints=tuple(spec.get("taints") or ()),
+        address=_address(status),
     )
+
+
+def _address(status: Object) -> str:
+    """The node's InternalIP. A kubelet says what it likes there; what is no address goes into no question."""
+    for one in status.get("addresses") or ():
+        if one.get("type") == "InternalIP":
+            try:
+                return str(ip_address(one.get("address", "")))
+            except ValueError:
+                continue
+    return ""
 
 
 def _ready(status: Object) -> tuple[bool, float]:
@@ -201,7 +214,17 @@ def os_view(os: Object) -> OSView:
         clears=_clears(notes.get(CLEAR_ANNOTATION, "")),
         finalizer=FINALIZER in (meta.get("finalizers") or ()),
         deleting="deletionTimestamp" in meta,
+        health=spec.rollout.health if spec is not None else _health(os["spec"]),
     )
+
+
+def _health(raw: Object) -> Health | None:
+    """What nodes on trial are judged by, of a spec that can't be followed; None if that can't be read."""
+    try:
+        judged = Health.model_validate(((raw.get("rollout") or {}).get("health")) or {})
+    except ValidationError:
+        return None
+    return None if health.problem(judged) else judged
 
 
 def _spec(raw: Object) -> tuple[OSSpec | None, str]:
@@ -213,6 +236,8 @@ def _spec(raw: Object) -> tuple[OSSpec | None, str]:
         return None, f"spec.{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
     except ValueError as error:
         return None, f"spec.rollout.windows: {error}"
+    if wrong := health.problem(spec.rollout.health):
+        return None, f"spec.rollout.health.checks: {wrong}"
     return spec, ""
 
 

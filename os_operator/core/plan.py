@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from os_operator.core.actions import Action, SetFinalizer, WriteStatus
 from os_operator.core.forecast import expected
+from os_operator.core.health import Question
 from os_operator.core.render import render
 from os_operator.core.rollout import run, run_orphans, withdraw_all
 from os_operator.core.selection import select
@@ -34,6 +35,7 @@ class Decision:
 
     `statuses` is what each object's status says now, written or not yet; `phases` where nodes are that are
     under way, by object and node; `etas` the seconds that objects are expected to need, where that is known.
+    `questions` are the health checks that are to be asked from now on, again and again, and no others.
     """
 
     actions: tuple[Action, ...]
@@ -41,6 +43,7 @@ class Decision:
     next_deadline: float | None
     phases: dict[str, dict[str, NodePhase]] = field(default_factory=dict)
     etas: dict[str, float] = field(default_factory=dict)
+    questions: tuple[Question, ...] = ()
 
 
 def plan(world: World, now: float) -> Decision:
@@ -56,6 +59,7 @@ def plan(world: World, now: float) -> Decision:
     phases: dict[str, dict[str, NodePhase]] = {}
     etas: dict[str, float] = {}
     wanted = Wanted()
+    questions: list[Question] = []
     for name, os in sorted(world.oses.items()):
         strays = selection.strays.get(name, [])
         done = run(os, world, selection.members[name], strays, selection.conflicts, now)
@@ -67,6 +71,7 @@ def plan(world: World, now: float) -> Decision:
         actions += done.actions
         deadlines += done.deadlines
         wanted.take_in(done)
+        questions += done.questions
         if status != os.status and not any(isinstance(action, SetFinalizer) for action in done.actions):
             if urgent or now >= os.status_at + PACE:
                 actions.append(WriteStatus(name, os.version, status, happenings))
@@ -81,7 +86,8 @@ def plan(world: World, now: float) -> Decision:
     adrift = [world.instances[node.name] for node in selection.adrift]
     actions += withdraw_all(instance for instance in adrift if _nobody_withdraws(world, instance.os))
     actions += settle(world, wanted, actions)
-    return Decision(tuple(actions), statuses, min(deadlines, default=None), phases, etas)
+    next_deadline = min(deadlines, default=None)
+    return Decision(tuple(actions), statuses, next_deadline, phases, etas, tuple(questions))
 
 
 def _nobody_withdraws(world: World, os: str) -> bool:

@@ -24,6 +24,7 @@ from warmroot.api.os import (
     OSReason,
     OSStatus,
     Waiting,
+    WaitingCheck,
     WaitReason,
     WaveStatus,
 )
@@ -46,6 +47,7 @@ WORST_FIRST = (
     WaitReason.NO_WAY_BACK,
     WaitReason.CONFIG_REFUSED,
     WaitReason.BARRED,
+    WaitReason.CHECK_FAILED,
     WaitReason.DRAIN_BLOCKED,
     WaitReason.VOLUMES_ATTACHED,
     WaitReason.CONFLICT,
@@ -60,6 +62,7 @@ WORST_FIRST = (
     WaitReason.PODS_RUNNING,
     WaitReason.DRAINING,
     WaitReason.REBOOTING,
+    WaitReason.CHECKING,
     WaitReason.SETTLING,
     WaitReason.CONFIRMING,
     WaitReason.CONFIGURING,
@@ -187,6 +190,7 @@ def _row(name: str, way: Way, before: dict[tuple[str, WaitReason], str], done: P
         message=message[:1024],
         since=begun,
         deadline=instants.optional(way.deadline),
+        check=WaitingCheck(name=way.check[0], reason=way.check[1]) if way.check is not None else None,
     )
 
 

@@ -63,7 +63,8 @@ def way_back(state: Pass, node: NodeView, instance: InstanceView | None) -> Way:
     goal = home(instance, state.target)
     leaves = instance is not None and instance.confirmed and instance.booted_digest == state.target
     config = instance.kept_config if instance is not None and leaves else None
-    way = examine(node, instance, goal, (), float(state.rollout.health.ready_seconds), state.now, config)
+    ready = float(state.rollout.health.ready_seconds)
+    way = examine(node, instance, goal, (), ready, state.now, config, state.trials)
     if leaves and goal is None and way.move is Move.NOTHING:
         return NO_WAY_BACK
     if not leaves and way.move in (Move.STAGE, Move.STAGING, Move.ADMIT):

@@ -10,6 +10,7 @@ from os_operator.core.actions import Action, SetFinalizer, SetOrders
 from os_operator.core.begin import begin
 from os_operator.core.failures import open_ledger
 from os_operator.core.finish import finish, unbar
+from os_operator.core.health import trials
 from os_operator.core.node_way import in_orders
 from os_operator.core.returning import look_back, taken_back
 from os_operator.core.survey import DEFAULTS, Pass, gauge, look, target_of
@@ -27,7 +28,13 @@ def run(
 ) -> Pass:
     """Everything that one OS object wants done now."""
     rollout = os.spec.rollout if os.spec else DEFAULTS
+    judged = os.health
+    if os.spec is not None:
+        judged = os.spec.rollout.health
+    elif judged is not None:
+        rollout = rollout.model_copy(update={"health": judged})
     state = Pass(os, world, now, target_of(os), conflicts, members, strays, rollout)
+    state.trials = trials(judged, world.checks)
     if state.target is not None:
         state.ledger = open_ledger(os, state.target, world.instances)
     state.returning = taken_back(state)

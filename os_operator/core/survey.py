@@ -12,6 +12,7 @@ from os_operator.core import orders as make
 from os_operator.core.actions import Action, Happening, Orders, SetOrders
 from os_operator.core.budget import Budget, budget
 from os_operator.core.failures import NOT_THE_RELEASE, Ledger, halt, settle
+from os_operator.core.health import NO_CHECKS, Question, Trials
 from os_operator.core.instants import parse
 from os_operator.core.node_way import (
     ADMISSIBLE,
@@ -26,6 +27,7 @@ from os_operator.core.node_way import (
     Way,
     examine,
     in_orders,
+    to_be_judged,
 )
 from os_operator.core.selection import mover_of
 from os_operator.core.waves import Gate, Progress, Standing, advance, steps
@@ -118,6 +120,8 @@ class Pass:
     deadlines: list[float] = field(default_factory=list)
     moves_on: bool = False
     """Whether the last wave may take nodes now: nothing but the budget holds it."""
+    trials: Trials = NO_CHECKS
+    questions: list[Question] = field(default_factory=list)
     _stray_names: frozenset[str] = frozenset()
 
     @property
@@ -168,11 +172,12 @@ def look(state: Pass) -> None:
     tally, world, conflicts, ledger = state.tally, state.world, state.conflicts, state.ledger
     entries, instances, target, now = ledger.entries, world.instances, state.target, state.now
     ready_seconds, config = float(state.rollout.health.ready_seconds), state.os.config.revision
+    trials = state.trials
     soaking = _soak_since(state)
     tally.total = len(state.members)
     for node in state.members:
         instance = instances.get(node.name)
-        way = examine(node, instance, target, entries, ready_seconds, now, config)
+        way = examine(node, instance, target, entries, ready_seconds, now, config, trials)
         down = node.unschedulable or not node.ready
         if way is CURRENT or way is CURRENT_SILENT:
             tally.updated += way is CURRENT
@@ -217,7 +222,8 @@ def look_at_strays(state: Pass) -> None:
     tally, instances, ready_seconds = state.tally, state.world.instances, state.rollout.health.ready_seconds
     for node in state.strays:
         instance = instances.get(node.name)
-        way = examine(node, instance, state.target, state.ledger.entries, ready_seconds, state.now)
+        entries, now = state.ledger.entries, state.now
+        way = examine(node, instance, state.target, entries, ready_seconds, now, trials=state.trials)
         _motion(state, node, instance, way)
     if state.strays:
         tally.unavailable += len(state.stray_names.difference(node.name for node in state.members))
@@ -286,6 +292,8 @@ def _motion(state: Pass, node: NodeView, instance: InstanceView | None, way: Way
     tally.in_motion.append((node, instance, way))
     tally.in_progress += 1
     about = node.note.digest if node.note is not None else instance.digest if instance else None
+    if instance is not None and way.move is Move.HOLD and to_be_judged(node, instance):
+        state.questions += state.trials.questions(node, instance)
     if way is UPDATED and about == state.target:
         tally.updated += 1
         tally.moved.append(node.name)

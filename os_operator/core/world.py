@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from warmroot.api.os import OSSpec, OSStatus
+from warmroot.api.health import CheckReason
+from warmroot.api.os import Health, OSSpec, OSStatus
 from warmroot.api.osinstance import Goal, InstancePhase
 from warmroot.nodeconfig import NONE
 
@@ -54,7 +55,7 @@ class CordonNote:
 
 @dataclass(frozen=True, slots=True)
 class NodeView:
-    """A Node. `ready_since` is the last transition of its Ready condition.
+    """A Node. `ready_since` is the last transition of its Ready condition, `address` its InternalIP if any.
 
     `foreign_cordon`: somebody else wrote `unschedulable` last, so the cordon is not ours any more. `taints`
     are kept as they came, so that writing the list loses nothing of somebody else's.
@@ -71,6 +72,7 @@ class NodeView:
     note: CordonNote | None = None
     foreign_cordon: bool = False
     taints: tuple[Mapping[str, Any], ...] = field(default=(), hash=False)
+    address: str = ""
 
     def not_current(self, effect: str) -> bool:
         """Whether it carries the taint `warmroot.io/not-current` with this effect."""
@@ -238,6 +240,42 @@ class EvictionResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer to a health check: without a reason it holds. `detail` is for people."""
+
+    reason: CheckReason | None = None
+    detail: str = ""
+
+    @property
+    def holds(self) -> bool:
+        """Whether the check held."""
+        return self.reason is None
+
+
+CheckKey = tuple[str, str, str]
+"""What an answer belongs to: a node, its boot, and the digest of the check as it is written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is known of one check on one boot. `asked`: when first; `at`: when the last answer was asked for.
+
+    `since`: from when on all answers were like the last one; `told`: the time of the answer that is kept.
+    """
+
+    asked: float
+    answer: Answer | None = None
+    at: float = 0.0
+    since: float = 0.0
+    told: float = 0.0
+
+    @property
+    def holds(self) -> bool:
+        """Whether the last answer was that it holds."""
+        return self.answer is not None and self.answer.holds
+
+
+@dataclass(frozen=True, slots=True)
 class Resolution:
     """What the repository's signed index says about `spec.release.version`.
 
@@ -251,7 +289,8 @@ class Resolution:
 
 @dataclass(frozen=True, slots=True)
 class OSView:
-    """An OS object. `spec` is None where `problem` says what is wrong with it.
+    """An OS object. `spec` is None where `problem` says what is wrong with it; `health` is then what of it
+    nodes on trial are judged by, None if that is what can't be read.
 
     `approvals`: `WAVE@DIGEST` as a person wrote them. `clears`: (node or `*`, time): failures up to that
     time are forgiven. `status_at`: when this process last wrote the status.
@@ -269,6 +308,7 @@ class OSView:
     clears: tuple[tuple[str, float], ...] = ()
     finalizer: bool = False
     deleting: bool = False
+    health: Health | None = field(default_factory=Health)
     resolution: Resolution = field(default_factory=Resolution)
     status_at: float = 0.0
 
@@ -280,7 +320,8 @@ class World:
     `pods` has an entry for each node in motion whose pods were listed after its cordon.
     `attachments` has one for each node of which nothing but volumes can hold the drain (`drain.emptied`).
     `evictions` is by pod UID; losing it in a restart costs one repeated request a pod. `empty` are the late
-    nodes (`node_way.late`) on which no pod that counts was found when they were last looked at.
+    nodes (`node_way.late`) on which no pod that counts was found when they were last looked at. `checks`: the
+    answers to health checks; after a restart they are asked again.
     """
 
     oses: Mapping[str, OSView]
@@ -290,3 +331,4 @@ class World:
     evictions: Mapping[str, EvictionResult] = field(default_factory=dict)
     attachments: Mapping[str, tuple[AttachmentView, ...]] = field(default_factory=dict)
     empty: frozenset[str] = frozenset()
+    checks: Mapping[CheckKey, Standing] = field(default_factory=dict)

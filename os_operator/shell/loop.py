@@ -10,10 +10,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from os_operator.core.actions import DeletePod, Evict, WriteStatus
 from os_operator.core.plan import Decision, plan
 from os_operator.shell.act import Actor, Outcome
+from os_operator.shell.checks import Nobody, Prober
 from os_operator.shell.gather import Gather
 from os_operator.shell.metrics import Metrics
 from warmroot.errors import ClusterError, Conflict, NetworkError, NotFound
@@ -34,8 +36,11 @@ ASIDE = (Evict, DeletePod, WriteStatus)
 class Engine:
     """Gather, plan and act as one step."""
 
-    def __init__(self, gather: Gather, actor: Actor, metrics: Metrics | None = None) -> None:
+    def __init__(
+        self, gather: Gather, actor: Actor, metrics: Metrics | None = None, prober: Prober | None = None
+    ) -> None:
         self._gather, self._actor, self._metrics = gather, actor, metrics
+        self._prober = prober or Nobody()
 
     def one_pass(self, now: float) -> tuple[Decision, list[Outcome]]:
         """One pass at `now` (Unix seconds).
@@ -43,10 +48,11 @@ class Engine:
         Raises:
             NetworkError: the API server could not be read.
         """
-        world = self._gather.world(now)
+        world = replace(self._gather.world(now), checks=self._prober.standings())
         began = time.perf_counter()
         decision = plan(world, now)
         took = time.perf_counter() - began
+        self._prober.ask(decision.questions)
         outcomes = self._actor.carry_out(decision.actions, now)
         for outcome in outcomes:
             if isinstance(outcome.action, WriteStatus) and outcome.error is None:

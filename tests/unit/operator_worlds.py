@@ -4,10 +4,21 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from os_operator.core.health import Question, trials
 from os_operator.core.orders import reboot_id
 from os_operator.core.plan import Decision, plan
-from os_operator.core.world import CordonNote, InstanceView, NodeView, Order, OSView, PodView, World
-from warmroot.api.os import FailedNode, OSSpec, OSStatus, WaitReason
+from os_operator.core.world import (
+    Answer,
+    CordonNote,
+    InstanceView,
+    NodeView,
+    Order,
+    OSView,
+    PodView,
+    Standing,
+    World,
+)
+from warmroot.api.os import FailedNode, Health, OSSpec, OSStatus, WaitReason
 from warmroot.api.osinstance import Goal, InstancePhase
 
 NOW = 1_800_000_000.0
@@ -94,6 +105,48 @@ def fell_back(name: str = "node-1", **changes: Any) -> InstanceView:
 
 def pod(name: str, **changes: Any) -> PodView:
     return replace(PodView("shop", name, f"uid-{name}", controller="ReplicaSet"), **changes)
+
+
+WEB = {"name": "web", "http": {"url": "https://{nodeIP}/"}}
+DNS = {"name": "dns", "pods": {"namespace": "kube-system", "selector": {"matchLabels": {"k8s-app": "dns"}}}}
+
+
+def checked(*checks: Any, ready_seconds: int = 60, **more: Any) -> OSView:
+    """An OS object whose nodes on trial are judged by these checks."""
+    return os(health={"readySeconds": ready_seconds, "timeout": "15m", "checks": list(checks)}, **more)
+
+
+def answered(chosen: OSView, boot_id: str = "node-1-boot-2", name: str = "node-1", **answers: Any) -> Any:
+    """What is known of checks: by the check's name an Answer, with the seconds for which it is so."""
+    assert chosen.spec is not None
+    found = {}
+    for check in trials(chosen.spec.rollout.health, {}).checks:
+        if check.spec.name in answers:
+            given = answers[check.spec.name]
+            standing = Standing(NOW - 300)
+            if given is not None:
+                answer, lasts = given if isinstance(given, tuple) else (given, 100)
+                standing = Standing(NOW - 300, answer, NOW - 1, NOW - lasts, NOW - lasts)
+            found[name, boot_id, check.key] = standing
+    return found
+
+
+def question(
+    address: str = "127.0.0.1", boot_id: str = "boot-2", node: str = "node-1", **check: Any
+) -> Question:
+    """One check about one boot of a node."""
+    spec = {"name": "one", "timeout": "5s"} | check
+    [made] = trials(Health.model_validate({"checks": [spec]}), {}).checks
+    return Question(node, boot_id, address, made)
+
+
+def on_trial(**changes: Any) -> tuple[NodeView, InstanceView]:
+    """A node on trial that is Ready since two minutes."""
+    up = cordoned(boot_id="node-1-boot-2", ready_since=NOW - 120)
+    return up, trial(**changes)
+
+
+HOLDS = Answer()
 
 
 def world(oses: Any, pairs: Any, **more: Any) -> World:

@@ -4,20 +4,27 @@ import os as system
 from dataclasses import replace
 from pathlib import Path
 
+from os_operator.core.answers import forbidden
 from os_operator.core.explain import NEXT, explain
 from os_operator.core.forecast import forecast
-from os_operator.core.world import NOT_CURRENT, AttachmentView, Config, Failure, Resolution
+from os_operator.core.world import NOT_CURRENT, Answer, AttachmentView, Config, Failure, Resolution
 from os_operator.plugin import showing
 from tests.unit.operator_worlds import (
+    DNS,
+    HOLDS,
     NEW,
     NOW,
     OLD,
+    WEB,
+    answered,
+    checked,
     cordoned,
     current,
     failure,
     fell_back,
     idle,
     node,
+    on_trial,
     ordered,
     os,
     pod,
@@ -26,6 +33,7 @@ from tests.unit.operator_worlds import (
     world,
 )
 from warmroot import nodeconfig
+from warmroot.api.health import CheckReason
 from warmroot.api.os import HistoryEntry, NodePhase, OSStatus, Waiting, WaitReason, WaveStatus
 from warmroot.api.osinstance import Goal, InstancePhase
 
@@ -35,6 +43,11 @@ WAVES = [{"name": "canary", "nodes": 1, "soak": "30m"}, {"name": "rest", "approv
 SETTINGS = nodeconfig.encode({"sysctl": {"vm.swappiness": "1"}})
 ARGUMENTS = nodeconfig.encode({"kernelArguments": ["mitigations=auto"]})
 AT = "2027-01-15T07:00:00Z"
+CHECKED = checked(WEB, DNS)
+SAID_503 = Answer(CheckReason.WRONG_STATUS, "https://10.0.0.1/ answered 503 instead of 200")
+NOT_READY = Answer(
+    CheckReason.PODS_NOT_READY, "0 of 1 pods on this node are Ready, 1 must, and not coredns-abc"
+)
 
 
 def with_config(text, **rollout):
@@ -151,6 +164,27 @@ SITUATIONS = {
         os(),
         [(cordoned(boot_id="node-1-boot-2", ready_since=NOW - 20), trial(booted_at=NOW - 30))],
         {},
+    ),
+    "its checks are not answered yet": (CHECKED, [on_trial()], {}),
+    "a check fails on trial": (
+        CHECKED,
+        [on_trial()],
+        {"checks": answered(CHECKED, web=(SAID_503, 40), dns=HOLDS)},
+    ),
+    "its pods are not Ready on trial": (
+        CHECKED,
+        [on_trial()],
+        {"checks": answered(CHECKED, web=HOLDS, dns=NOT_READY)},
+    ),
+    "the operator may not read what a check asks for": (
+        CHECKED,
+        [on_trial()],
+        {"checks": answered(CHECKED, web=HOLDS, dns=forbidden("list", "", "pods", "kube-system"))},
+    ),
+    "its checks hold, and not for long enough": (
+        CHECKED,
+        [on_trial()],
+        {"checks": answered(CHECKED, web=HOLDS, dns=(HOLDS, 20))},
     ),
     "the release fell back on it": (
         os(status=OSStatus(target_digest=NEW, failed=(failure(),))),

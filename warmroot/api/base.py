@@ -62,20 +62,29 @@ ArgumentsRevision = Annotated[str, Field(pattern=ARGUMENTS_PATTERN)]
 Quantity = Annotated[str, Field(pattern=QUANTITY_PATTERN, max_length=20)]
 """Bytes, such as `200Mi`. `quantity()` reads it."""
 
-IntOrPercent = Annotated[
-    int | str,
-    WithJsonSchema(
-        {
-            "x-kubernetes-int-or-string": True,
-            "x-kubernetes-validations": [
-                {
-                    "rule": f"type(self) == int ? self >= 1 : self in {_PERCENTAGES}",
-                    "message": "must be a number of nodes (1 or more) or a percentage from 1% to 100%",
-                }
-            ],
-        }
-    ),
-]
+
+def share_schema(noun: str) -> dict[str, Any]:
+    """The schema of a whole number (1 or more) of `noun`, or a share of them from `1%` to `100%`."""
+    rule = {
+        "rule": f"type(self) == int ? self >= 1 : self in {_PERCENTAGES}",
+        "message": f"must be a number of {noun} (1 or more) or a percentage from 1% to 100%",
+    }
+    return {"x-kubernetes-int-or-string": True, "x-kubernetes-validations": [rule]}
+
+
+def rules(*pairs: tuple[str, str]) -> ConfigDict:
+    """A model's configuration with CEL rules, each with the message for whoever breaks it."""
+    validations: list[Any] = [{"rule": rule, "message": message} for rule, message in pairs]
+    return ConfigDict(
+        alias_generator=camel,
+        populate_by_name=True,
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={"x-kubernetes-validations": validations},
+    )
+
+
+IntOrPercent = Annotated[int | str, WithJsonSchema(share_schema("nodes"))]
 """A whole number of nodes, or a share of them such as `10%`.
 
 The rule lists the percentages: the API server prices a rule on int-or-string as if the string were as long
@@ -179,6 +188,22 @@ class LabelSelector(Model):
         if any(labels.get(key) != value for key, value in self.match_labels.items()):
             return False
         return all(_holds(expression, labels) for expression in self.match_expressions)
+
+    def text(self) -> str:
+        """As the API server's `labelSelector` parameter has it."""
+        parts = [f"{key}={value}" for key, value in sorted(self.match_labels.items())]
+        for one in self.match_expressions:
+            values = f"({','.join(one.values)})"
+            match one.operator:
+                case "In":
+                    parts.append(f"{one.key} in {values}")
+                case "NotIn":
+                    parts.append(f"{one.key} notin {values}")
+                case "Exists":
+                    parts.append(one.key)
+                case _:
+                    parts.append(f"!{one.key}")
+        return ",".join(parts)
 
 
 def _holds(expression: LabelSelectorRequirement, labels: Mapping[str, str]) -> bool:

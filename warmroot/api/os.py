@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from warmroot.api.base import (
     Condition,
@@ -17,8 +16,9 @@ from warmroot.api.base import (
     Model,
     Quantity,
     Target,
-    camel,
 )
+from warmroot.api.base import rules as _rules
+from warmroot.api.health import MAX_CHECKS, CheckReason, HealthCheck
 from warmroot.api.nodeconfig import NodeConfig
 
 SOURCE_PATTERN = r"^(https|http|file)://[^\s]+$"
@@ -35,17 +35,6 @@ def _cron_field(unit: str) -> str:
 
 
 CRON_PATTERN = "^" + " ".join(_cron_field(unit) for unit in (_MINUTE, _HOUR, _DAY, _MONTH, _WEEKDAY)) + "$"
-
-
-def _rules(*rules: tuple[str, str]) -> ConfigDict:
-    validations: list[Any] = [{"rule": rule, "message": message} for rule, message in rules]
-    return ConfigDict(
-        alias_generator=camel,
-        populate_by_name=True,
-        extra="forbid",
-        frozen=True,
-        json_schema_extra={"x-kubernetes-validations": validations},
-    )
 
 
 class ReleaseRef(Model):
@@ -257,6 +246,12 @@ class Health(Model):
     timeout: Duration = Field(
         default="15m", description="From the reboot order to healthy; after it the node has failed."
     )
+    checks: tuple[HealthCheck, ...] = Field(
+        default=(),
+        max_length=MAX_CHECKS,
+        description="What has to hold for all of readySeconds, beside the Node being Ready."
+        " One that fails begins them anew.",
+    )
 
 
 class FailureAction(StrEnum):
@@ -402,6 +397,8 @@ class WaitReason(StrEnum):
     REBOOTING = "Rebooting"
     NEVER_CAME_BACK = "NeverCameBack"
     NOT_READY = "NotReady"
+    CHECKING = "Checking"
+    CHECK_FAILED = "CheckFailed"
     SETTLING = "Settling"
     CONFIRMING = "Confirming"
     CONFIGURING = "Configuring"
@@ -455,6 +452,15 @@ class WaveStatus(Model):
     approved: bool = Field(default=True, description="false: it waits for an approval.")
 
 
+class WaitingCheck(Model):
+    """The health check that a node waits for."""
+
+    name: str = Field(description="Its name.")
+    reason: CheckReason | None = Field(
+        default=None, description="Why it does not hold. Absent: it has not been answered yet."
+    )
+
+
 class Waiting(Model):
     """One node that does not move, and why."""
 
@@ -464,6 +470,9 @@ class Waiting(Model):
     message: str = Field(default="", description="What a person should know or do.", max_length=1024)
     since: str = Field(description="Since when, for this reason (RFC 3339, UTC).")
     deadline: str | None = Field(default=None, description="When it is given up.")
+    check: WaitingCheck | None = Field(
+        default=None, description="With reason Checking or CheckFailed: the first check that does not hold."
+    )
 
 
 class FailedNode(Model):

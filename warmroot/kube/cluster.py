@@ -58,6 +58,7 @@ NODE = Kind("", "v1", "nodes", "Node", namespaced=False)
 POD = Kind("", "v1", "pods", "Pod")
 EVENT = Kind("events.k8s.io", "v1", "events", "Event")
 SERVICE_ACCOUNT = Kind("", "v1", "serviceaccounts", "ServiceAccount")
+SECRET = Kind("", "v1", "secrets", "Secret")
 NAMESPACE = Kind("", "v1", "namespaces", "Namespace", namespaced=False)
 LEASE = Kind("coordination.k8s.io", "v1", "leases", "Lease")
 PDB = Kind("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
@@ -103,6 +104,13 @@ class Cluster(Protocol):
 
         Raises:
             NotFound: there is none.
+        """
+
+    def discover(self, api_version: str, kind: str) -> Kind:
+        """Where objects of a kind live, by its name in manifests.
+
+        Raises:
+            NotFound: the API server knows no such group, version or kind.
         """
 
     def create(
@@ -281,6 +289,19 @@ class RestCluster:
     def get(self, kind: Kind, name: str, *, namespace: str | None = None) -> Object:
         """One object."""
         return self._call("GET", kind.path(namespace, name))
+
+    def discover(self, api_version: str, kind: str) -> Kind:
+        """A kind, from the API server's own list.
+
+        Raises:
+            NotFound: it knows no such group, version or kind.
+        """
+        group, _, version = api_version.rpartition("/")
+        listed = self._call("GET", f"/apis/{api_version}" if group else f"/api/{version}")
+        for one in listed.get("resources") or ():
+            if one["kind"] == kind and "/" not in one["name"]:
+                return Kind(group, version, one["name"], kind, bool(one["namespaced"]))
+        raise errors.NotFound(f"{api_version} has no kind {kind}", status=404)
 
     def create(
         self,
