@@ -258,8 +258,8 @@ def _open(window: Object, now: float) -> bool:
 class Operator:
     """One operator process after another."""
 
-    def __init__(self, fleet: Fleet, random: Random, judge: Judge) -> None:
-        self.fleet, self.random, self.judge = fleet, random, judge
+    def __init__(self, fleet: Fleet, random: Random, judge: Judge, doctor: Any = None) -> None:
+        self.fleet, self.random, self.judge, self.doctor = fleet, random, judge, doctor
         self.wire = Wire(MemoryCluster(fleet.store, "warmroot"), random, judge)
         self.lag = 0.3
         self.restarts = 0
@@ -281,7 +281,8 @@ class Operator:
             for item in listing.items:
                 self.judge.deliver(kind, "ADDED", item)
         self.gather = Gather(cluster, self.cache, lambda os: Resolution())
-        self.engine = Engine(self.gather, Actor(cluster, self.cache, lambda: True))
+        prober = self.doctor.prober(self) if self.doctor is not None else None
+        self.engine = Engine(self.gather, Actor(cluster, self.cache, lambda: True), prober=prober)
         self.due = False
         self.wake(0.2)
 

@@ -5,6 +5,7 @@ from random import Random
 from typing import Any
 
 from os_operator.core.world import CORDON_ANNOTATION
+from tests.sim.doctor import CHECKS, Doctor, HealthJudge
 from tests.sim.fleet import NOT_CURRENT, Fate, Fleet, Machine, digest, taints
 from tests.sim.harness import Judge, Operator
 from tests.sim.memory_cluster import NODE, OS, MemoryCluster, stamp
@@ -21,13 +22,15 @@ class Scenario:
 
     seed: int
     faults: list[str] = field(default_factory=list)
+    checked: bool = False
 
     def __post_init__(self) -> None:
         self.random = Random(self.seed)
         self.time = Time(START + self.random.randrange(86400))
         self.fleet = Fleet(self.time, self.random, self.random.randint(2, 8), release=1)
-        self.judge = Judge(self.fleet)
-        self.operator = Operator(self.fleet, self.random, self.judge)
+        self.doctor = Doctor(self.fleet, Random(f"checks {self.seed}")) if self.checked else None
+        self.judge = HealthJudge(self.fleet, self.doctor) if self.doctor is not None else Judge(self.fleet)
+        self.operator = Operator(self.fleet, self.random, self.judge, self.doctor)
         self.operator.lag = self.random.choice([0.01, 0.3, 2.0])
         self.admin = MemoryCluster(self.fleet.store, "kubectl-cordon")
         self.target = 2
@@ -41,7 +44,8 @@ class Scenario:
         base: dict[str, Any] = {
             "maxUnavailable": self.random.choice([1, 2, "30%", "50%"]),
             "maxStaging": self.random.choice([1, 3]),
-            "health": {"readySeconds": self.random.choice([0, 20]), "timeout": "10m"},
+            "health": {"readySeconds": self.random.choice([0, 20]), "timeout": "10m"}
+            | ({"checks": CHECKS} if self.checked else {}),
             "drain": {"timeout": "2m", "onTimeout": self.random.choice(["Wait", "Skip", "Force", "Abort"])},
             "failure": {
                 "maxFailed": self.random.choice([0, 1, 2]),
