@@ -514,6 +514,43 @@ def test_the_api_server_says_why_nothing_is_evicted_from_a_namespace_that_ends(k
     assert cache.evictions[uid].answer is EvictionAnswer.NAMESPACE_ENDS
 
 
+def test_a_node_on_trial_waits_for_its_checks_and_a_restart_forgets_what_they_said(
+    kinds, operator, fleet, namespace
+):
+    pool, workers = fleet(1)
+    wanted = {"apiVersion": "v1", "kind": "ConfigMap", "namespace": namespace, "name": "state"}
+    checks = [
+        {"name": "volumes", "interval": "1s", "object": wanted | {"cel": "object.data.phase == 'Ready'"}},
+        {"name": "web", "interval": "1s", "pods": {"namespace": namespace, "selector": {}, "onNode": False}},
+    ]
+    name = apply(kinds, pool, health={"readySeconds": 1, "timeout": "2m", "checks": checks})
+
+    def failing(check, reason):
+        def told():
+            rows = status(kinds, name).get("waiting", [])
+            return next((row for row in rows if row.get("check") == {"name": check, "reason": reason}), None)
+
+        return until(told, 90, lambda: f"{status(kinds, name)}\n{operator.said()}")
+
+    row = failing("volumes", "NoObject")
+    assert (row["phase"], row["reason"]) == ("Trial", "CheckFailed")
+    assert row["message"] == (
+        f"check volumes: NoObject, there is no ConfigMap state in {namespace}; also web"
+    )
+    config_map = Kind("", "v1", "configmaps", "ConfigMap")
+    kinds.create(
+        config_map, {"metadata": {"name": "state", "namespace": namespace}, "data": {"phase": "Ready"}}
+    )
+    failing("web", "NoPods")
+    operator.end(signal.SIGKILL)
+    operator.start()
+    pod_on(kinds, namespace, "elsewhere", "web-1")
+    until(lambda: complete(kinds, name), 90, lambda: f"{status(kinds, name)}\n{operator.said()}")
+    assert workers[0].good == "B"
+    assert workers[0].reboots == 1
+    kinds.delete(POD, "web-1", namespace=namespace, grace=0)
+
+
 def test_a_kill_in_the_middle_changes_nothing_in_the_outcome(kinds, operator, fleet):
     pool, workers = fleet(2)
     name = apply(kinds, pool)
