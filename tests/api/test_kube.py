@@ -52,6 +52,15 @@ def test_a_list_without_a_namespace_spans_all(either, namespace):
     assert spaces >= {namespace, "kube-system"}
 
 
+def test_a_kind_is_found_by_its_name_in_manifests(either):
+    assert either.discover("v1", "Pod") == POD
+    assert either.discover("v1", "Node") == NODE
+    assert either.discover("policy/v1", "PodDisruptionBudget") == PDB
+    for version, kind in (("v1", "Pud"), ("policy/v9", "PodDisruptionBudget"), ("nobody.example/v1", "Pod")):
+        with pytest.raises(errors.NotFound):
+            either.discover(version, kind)
+
+
 def test_a_watch_tells_what_happened_in_order(either, namespace):
     version = either.list(CONFIGMAP, namespace=namespace).resource_version
     made = either.create(CONFIGMAP, configmap(namespace, "watched"))

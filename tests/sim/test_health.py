@@ -13,7 +13,7 @@ from tests.sim.virtual import Time
 from tests.unit.operator_worlds import question
 from tests.waiting import until
 
-ROLLOUTS = 40
+ROLLOUTS = 20
 SHARES = 2
 
 
