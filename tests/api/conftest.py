@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 import uuid
 
 import pytest
+import yaml
 
-from warmroot.kube.cluster import NAMESPACE, NODE, RestCluster
+from tests.api.operator_bed import ACCOUNT, ROOT, USER, Operator, Worker, until
+from tests.installation import install
+from warmroot.api import crdgen
+from warmroot.kube.cluster import CRD, NAMESPACE, NODE, OS, RestCluster
 from warmroot.kube.transport import KubernetesTransport, RequestsTransport
 
 
@@ -47,3 +52,64 @@ def node(cluster):
     cluster.create(NODE, {"metadata": {"name": name}})
     yield name
     cluster.delete(NODE, name)
+
+
+@pytest.fixture(scope="module")
+def kinds(cluster):
+    for content in crdgen.render().values():
+        document = yaml.safe_load(content)
+        cluster.apply(CRD, document, manager="test", force=True)
+        name = document["metadata"]["name"]
+        until(lambda name=name: any(
+            one["type"] == "Established" and one["status"] == "True"
+            for one in cluster.get(CRD, name).get("status", {}).get("conditions") or ()
+        ), what=name)  # fmt: skip
+    for document in yaml.safe_load_all((ROOT / "deploy/base/namespace.yaml").read_text()):
+        cluster.apply(NAMESPACE, document, manager="test", force=True)
+    return cluster
+
+
+@pytest.fixture
+def operator(kinds, control_plane, tmp_path):
+    """With a user of its own in the audit log."""
+    path = control_plane.issue_kubeconfig(USER, ["system:masters"], tmp_path / "operator.kubeconfig")
+    operator = Operator(path, tmp_path / "operator.log")
+    operator.start()
+    yield operator
+    if operator.process.poll() is None:
+        operator.end(signal.SIGTERM)
+
+
+@pytest.fixture
+def restricted_operator(kinds, control_plane, tmp_path):
+    """With the rights of deploy/base and no others."""
+    install(control_plane)
+    path = control_plane.issue_kubeconfig(ACCOUNT, [], tmp_path / "restricted.kubeconfig")
+    operator = Operator(path, tmp_path / "operator.log")
+    operator.start()
+    yield operator
+    if operator.process.poll() is None:
+        operator.end(signal.SIGTERM)
+
+
+@pytest.fixture
+def fleet(kinds):
+    pool = f"pool-{uuid.uuid4().hex[:6]}"
+    workers = []
+
+    def join(count: int, **options):
+        for number in range(len(workers), len(workers) + count):
+            worker = Worker(kinds, f"{pool}-{number}", pool, **options)
+            workers.append(worker)
+            worker.start()
+        return pool, workers
+
+    yield join
+    for worker in workers:
+        worker.ended.set()
+        worker.join()
+    for os_object in kinds.list(OS).items:
+        kinds.patch(OS, os_object["metadata"]["name"], {"metadata": {"finalizers": None}})
+        kinds.delete(OS, os_object["metadata"]["name"])
+    for worker in workers:
+        kinds.delete(NODE, worker.name_)

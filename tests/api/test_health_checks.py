@@ -9,8 +9,8 @@ import yaml
 
 from os_operator.core.world import Answer
 from os_operator.shell.checks import Asking, in_time
+from tests.api.operator_bed import ROOT
 from tests.api.test_crds import _os, kinds  # noqa: F401 - the fixture
-from tests.api.test_operator import ROOT
 from tests.unit.operator_worlds import question
 from tests.waiting import until
 from warmroot import errors

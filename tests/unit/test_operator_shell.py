@@ -250,7 +250,7 @@ def test_a_refused_eviction_becomes_a_value_that_names_the_budget(api, cache):
 
 
 def test_an_eviction_in_a_namespace_that_ends_is_a_value_of_its_own(api, cache):
-    """What the real API server answers is in tests/api/test_operator.py."""
+    """What the real API server answers is in tests/api/test_operator_drains.py."""
 
     class Ending(MemoryCluster):
         def create(self, *args, **options):
