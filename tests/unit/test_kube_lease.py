@@ -95,6 +95,32 @@ def test_a_cut_off_holder_stops_writing_before_anybody_may_follow(candidates, cl
     assert both[-1] == (False, True)
 
 
+def test_a_deleted_lease_lets_nobody_in_while_its_holder_may_still_write(candidates, clock):
+    """Whoever deletes a Lease ends nobody's belief in it: the holder's own clock does."""
+    first, second = candidates("a"), candidates("b")
+    first.attempt()
+    second.attempt()
+    first.cluster.delete(LEASE, "operator", namespace="system")
+    first.cluster.broken = True
+    both = []
+    for _ in range(200):
+        second.attempt()
+        both.append((first.held(), second.held()))
+        clock.now += 0.1
+    assert (True, True) not in both
+    assert both[-1] == (False, True)
+
+
+def test_a_holder_whose_lease_was_deleted_makes_it_again(candidates, clock):
+    first, second = candidates("a"), candidates("b")
+    first.attempt()
+    second.attempt()
+    first.cluster.delete(LEASE, "operator", namespace="system")
+    clock.now += 3
+    assert not second.attempt()
+    assert first.attempt()
+
+
 def test_of_two_that_follow_at_once_one_wins(candidates, clock):
     first, second, third = candidates("a"), candidates("b"), candidates("c")
     first.attempt()

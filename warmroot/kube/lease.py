@@ -1,9 +1,10 @@
 """Leader election on a coordination.k8s.io Lease.
 
-One holder at a time, by three rules: a Lease is taken over only after it was *seen* unchanged for its whole
+One holder at a time, by four rules: a Lease is taken over only after it was *seen* unchanged for its whole
 duration on our own monotonic clock (nobody's wall clock is compared); every write carries the resourceVersion
-that was read, so of two takers one gets a conflict; and a holder that could not renew within `renew_within`
-stops believing itself well before others may take over.
+that was read, so of two takers one gets a conflict; a holder that could not renew within `renew_within`
+stops believing itself well before others may take over; and whoever saw a holder makes a Lease anew that was
+deleted no sooner than they might have taken it over.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ class Lease:
         self._renewed: float | None = None
         self._given_back = False
         self._seen: _Seen | None = None
+        self._anothers_until = float("-inf")
 
     def held(self) -> bool:
         """Whether we may write now. Turns false by itself when renewals stay away."""
@@ -93,10 +95,11 @@ class Lease:
         try:
             lease = self._cluster.get(LEASE, self._name, namespace=self._namespace)
         except NotFound:
-            return self._create()
+            return self._monotonic() >= self._anothers_until and self._create()
         spec = lease.get("spec") or {}
         holder = spec.get("holderIdentity") or ""
         if holder not in ("", self.identity) and not self._expired(lease):
+            self._anothers_until = self._monotonic() + _duration(lease, self.terms)
             return False
         body = {**lease, "spec": self._spec(spec)}
         written = self._cluster.replace(LEASE, body)
@@ -123,8 +126,7 @@ class Lease:
         if self._seen is None or self._seen.version != version:
             self._seen = _Seen(version, now)
             return False
-        duration = float((lease.get("spec") or {}).get("leaseDurationSeconds") or self.terms.duration)
-        return now >= self._seen.at + duration
+        return now >= self._seen.at + _duration(lease, self.terms)
 
     def _spec(self, before: Object) -> Object:
         now = datetime.fromtimestamp(self._wall(), UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -151,3 +153,8 @@ class Lease:
                     self._cluster.replace(LEASE, {**lease, "spec": {**lease["spec"], "holderIdentity": ""}})
             except (ClusterError, NetworkError):
                 return
+
+
+def _duration(lease: Object, terms: Terms) -> float:
+    """Seconds for which a Lease that somebody holds is theirs."""
+    return float((lease.get("spec") or {}).get("leaseDurationSeconds") or terms.duration)
