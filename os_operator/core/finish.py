@@ -105,6 +105,10 @@ def _drain(state: Pass, node: NodeView, instance: InstanceView, way: Way) -> Way
     if state.target is None:
         return way._replace(reason=WaitReason.RELEASE_UNRESOLVED)
     if not node.unschedulable:
+        if node.ready and state.budget.unavailable > state.budget.allowed:
+            return way._replace(
+                reason=WaitReason.BUDGET, message="it was uncordoned, and others are down now"
+            )
         state.actions.append(Cordon(node.name, node.version, replace(note, ours=True)))
         return way
     pods = state.world.pods.get(node.name)

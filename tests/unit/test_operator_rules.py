@@ -75,6 +75,16 @@ def test_rule_1_work_on_a_node_that_is_already_down_is_free():
     assert [action.node for action in done(decision, Cordon)] == ["node-9"]
 
 
+def test_rule_1_a_node_that_a_person_uncordoned_is_cordoned_again_only_within_the_budget():
+    taken_back = (cordoned(unschedulable=False), staged())
+    sick = (node("node-2", ready=False), staged("node-2"))
+    decision = decide(os(maxUnavailable=1), taken_back, sick)
+    assert done(decision, Cordon) == []
+    assert reasons(decision)["node-1"] == "Budget"
+    [again] = done(decide(os(maxUnavailable=2), taken_back, sick), Cordon)
+    assert again.note.since == NOW - 10
+
+
 def test_rule_1_a_node_that_another_object_still_moves_counts():
     other = replace(os("other"), deleting=True)
     moving = cordoned("node-9")
