@@ -10,7 +10,7 @@ import pytest
 from os_operator.core.world import CORDON_ANNOTATION
 from tests.sim.fleet import Fate, digest
 from tests.sim.harness import Killed
-from tests.sim.memory_cluster import NODE
+from tests.sim.memory_cluster import NODE, OSINSTANCE
 from tests.sim.scenario import Scenario
 
 ELSEWHERE = {
@@ -91,6 +91,7 @@ def test_a_release_that_fell_back_is_never_written_over_the_good_slot():
     scenario.operator.kill(1.0)
     assert end(scenario) == []
     assert scenario.fleet.written.count((machine.name, digest(2))) == 1
+    assert scenario.fleet.store.of(OSINSTANCE)["", machine.name]["spec"]["goal"] == "None"
     assert (machine.running, machine.on_trial) == (digest(1), False)
 
 
