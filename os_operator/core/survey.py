@@ -254,7 +254,7 @@ def _look_aside(state: Pass, node: NodeView, instance: InstanceView | None, way:
 
 
 def _recall(state: Pass, node: NodeView, instance: InstanceView | None) -> None:
-    """A bar without its record, as a restart between the two leaves it: the failure is noted again."""
+    """A bar tells of a failure that the status does not know, or knows no more."""
     if instance is None or node.name in state.ledger.entries or state.target not in instance.barred:
         return
     fell = instance.phase is InstancePhase.FELL_BACK
@@ -301,6 +301,8 @@ def _motion(state: Pass, node: NodeView, instance: InstanceView | None, way: Way
         return
     if way.failed is not None and about == state.target:
         state.ledger.record(node.name, way.failed, way.message, state.now)
+    elif way.phase is NodePhase.FAILED:
+        _recall(state, node, instance)
     if _tried(state.ledger, node.name):
         tally.moved.append(node.name)
     elif about == state.target and way.move is not Move.RELEASE:

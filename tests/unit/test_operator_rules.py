@@ -125,6 +125,14 @@ def test_rule_2_after_the_bar_the_node_serves_on_with_its_old_release():
     assert uncordon.lift
 
 
+def test_rule_2_a_bar_on_a_node_that_is_still_cordoned_counts_before_anything_begins():
+    """The target went to another release and back while the node fell back: nothing else recorded it."""
+    barred = idle(barred=(NEW,), phase=InstancePhase.FELL_BACK)
+    decision = decide(os(maxUnavailable=2), (cordoned(), barred), *fleet(2, first=2))
+    assert decision.statuses["workers"].phase == "Halted"
+    assert done(decision, Cordon) == []
+
+
 def test_rule_2_a_bar_whose_record_was_lost_in_a_restart_is_counted_again():
     barred = idle(barred=(NEW,), phase=InstancePhase.FELL_BACK)
     status = decide(os(), (node(), barred)).statuses["workers"]
