@@ -105,7 +105,7 @@ def _drain(state: Pass, node: NodeView, instance: InstanceView, way: Way) -> Way
     if state.target is None:
         return way._replace(reason=WaitReason.RELEASE_UNRESOLVED)
     if not node.unschedulable:
-        if node.ready and state.budget.unavailable > state.budget.allowed:
+        if node.ready and not _may_go_again(state, node):
             return way._replace(
                 reason=WaitReason.BUDGET, message="it was uncordoned, and others are down now"
             )
@@ -135,6 +135,17 @@ def _drain(state: Pass, node: NodeView, instance: InstanceView, way: Way) -> Way
         text = "its Node is not Ready, so no pod ends there and no volume is given back"
         return way._replace(reason=WaitReason.NOT_READY, message=f"{text}; {way.message}")
     return way
+
+
+def _may_go_again(state: Pass, node: NodeView) -> bool:
+    """Whether the budget has room for a node that a person uncordoned: it serves, and yet counts as taken."""
+    serving = [
+        one.name
+        for one, _, way in state.tally.in_motion
+        if way.move is Move.DRAIN and one.ready and not one.unschedulable
+    ]
+    down = state.budget.unavailable - len(serving)
+    return down + serving.index(node.name) < state.budget.allowed
 
 
 def _draining(way: Way, outcome: DrainOutcome, deadline: float, then: OnTimeout, now: float) -> Way:

@@ -85,6 +85,14 @@ def test_rule_1_a_node_that_a_person_uncordoned_is_cordoned_again_only_within_th
     assert again.note.since == NOW - 10
 
 
+def test_rule_1_of_nodes_that_a_person_uncordoned_as_many_are_cordoned_again_as_the_budget_now_allows():
+    """They all count as taken; were they all to wait for that, none would ever move."""
+    pairs = [(cordoned(name, unschedulable=False), staged(name)) for name in ("node-1", "node-2")]
+    decision = decide(os(maxUnavailable=1), *pairs)
+    assert [action.node for action in done(decision, Cordon)] == ["node-1"]
+    assert reasons(decision)["node-2"] == "Budget"
+
+
 def test_rule_1_a_node_that_another_object_still_moves_counts():
     other = replace(os("other"), deleting=True)
     moving = cordoned("node-9")
