@@ -21,7 +21,7 @@ from enum import Enum
 
 from os_operator.core.world import NodeView
 from warmroot.api.base import seconds, share
-from warmroot.api.os import Approval, Wave
+from warmroot.api.waves import Approval, Wave
 
 ALL = "all"
 REST = "rest"

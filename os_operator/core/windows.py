@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from cronsim import CronSim, CronSimError
 
 from warmroot.api.base import seconds
-from warmroot.api.os import Window
+from warmroot.api.waves import Window
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from os_operator.core.budget import budget
 from os_operator.core.waves import Gate, Standing, advance, steps
 from os_operator.core.windows import opening
 from tests.unit.operator_worlds import node
-from warmroot.api.os import Wave, Window
+from warmroot.api.waves import Wave, Window
 
 SHARE = st.one_of(st.integers(1, 500), st.integers(1, 100).map(lambda n: f"{n}%"))
 FLEET = st.integers(0, 12_000)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from os_operator.core.actions import SetOrders
 from os_operator.core.health import Question, trials
 from os_operator.core.orders import reboot_id
 from os_operator.core.plan import Decision, plan
@@ -167,6 +168,10 @@ def decide(oses: Any, *pairs: Any, now: float = NOW, **more: Any) -> Decision:
 
 def done(decision: Decision, kind: Any) -> list[Any]:
     return [action for action in decision.actions if isinstance(action, kind)]
+
+
+def goals(decision: Decision) -> dict[str, Goal]:
+    return {action.name: action.orders.goal for action in done(decision, SetOrders)}
 
 
 def reasons(decision: Decision, name: str = "workers") -> dict[str, str]:
