@@ -249,6 +249,7 @@ def views(rules: Rules, os: Os, nodes: tuple[Node, ...], status: OSStatus | None
         {name: instance_view(node, name) for node, name in there if node.instance},
         {name: pods_of(node, name) for node, name in there if node.note is not None and node.cordoned},
         {name: _answer(node) for node, name in there if node.refused},
+        attachments={name: () for _, name in there},
     )
 
 
@@ -271,6 +272,10 @@ class Kept(NamedTuple):
     stored: int
     wave: tuple[int, int, int | None] | None
     failed: tuple[tuple[int, tuple[str, int]], ...]
+
+    @property
+    def phase(self) -> None:
+        """Nothing is decided on it."""
 
 
 def ask(rules: Rules, os: Os, nodes: tuple[Node, ...], whole: bool = True) -> tuple[Change, ...]:
@@ -325,6 +330,8 @@ def _change(action: do.Action) -> Change | None:
             return Change("finalizer", NOTHING, action.present)
         case do.WriteStatus():
             return Change("status", NOTHING, _kept(action.status))
+        case do.SetTaints():
+            return None  # they say where pods go, and no pass decides on them
     raise AssertionError(action)
 
 

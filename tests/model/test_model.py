@@ -82,7 +82,7 @@ def lifts_every_cordon(patch):
 
 def needs_no_approval(patch):
     patch.setattr(begin, "_gate", lambda state, wave: None)
-    patch.setattr(Progress, "limit", property(lambda self: 1000))
+    patch.setattr(Progress, "room", lambda *_: 1000)
 
 
 def begins_while_paused(patch):
@@ -97,17 +97,15 @@ def forgets_what_fell_back(patch):
 
 def forgets_since_when_it_drains(patch):
     honest = finish.assess
-    patch.setattr(
-        finish, "assess", lambda pods, results, rules, _, now: honest(pods, results, rules, now, now)
-    )
+    patch.setattr(finish, "assess", lambda *args: honest(*args[:4], args[-1], args[-1]))
 
 
 def takes_a_refusal_for_an_empty_node(patch):
     honest = finish.assess
 
-    def assess(pods, results, *more):
+    def assess(pods, attached, results, *more):
         refused = any(one.answer is EvictionAnswer.BLOCKED for one in results.values())
-        return DrainOutcome(DrainState.DRAINED) if refused else honest(pods, results, *more)
+        return DrainOutcome(DrainState.DRAINED) if refused else honest(pods, attached, results, *more)
 
     patch.setattr(finish, "assess", assess)
 
