@@ -143,7 +143,7 @@ def _cordon(state: Pass, node: NodeView, instance: InstanceView, *, empty: bool)
     since = float(int(state.now))
     note = CordonNote(state.os.name, instance.digest, since, ours=not node.unschedulable, empty=empty)
     happening = state.happening("Begun", "is cordoned and drained", node, instance.digest, node.boot_id)
-    taints = node.without_taint(AVOIDED) if node.not_current(AVOIDED) else None  # one write for both
+    taints = node.without_taint(AVOIDED) if node.avoided else None  # one write for both
     state.actions.append(Cordon(node.name, node.version, note, happening, taints))
     way = Way(Move.DRAIN, NodePhase.CORDONED, WaitReason.DRAINING, "", note.since)
     state.tally.rows.append((node.name, way))

@@ -152,7 +152,7 @@ def _unclaimed(node: NodeView, instance: InstanceView | None, mover: str) -> Exp
         links.append(f"OS {mover}, which is gone, was moving it: it is brought to its end")
     runs = instance.booted_digest if instance else None
     links.append(f"it runs {_short(runs)}" if runs else "nothing is known of what it runs")
-    if node.not_current(CLOSED):
+    if node.closed:
         links.append(f"it is closed to workloads ({NOT_CURRENT}:{CLOSED}): nothing says what is current")
     what = "label the node, or change a nodeSelector, if it should be moved"
     return Explanation(node.name, "", None, None, "", None, None, tuple(links), what)
@@ -241,9 +241,9 @@ def _runs(instance: InstanceView | None, done: Pass, now: float) -> list[str]:
 
 def _taints(node: NodeView) -> list[str]:
     links = []
-    if node.not_current(CLOSED):
+    if node.closed:
         links.append(f"it is closed to workloads until it is current ({NOT_CURRENT}:{CLOSED})")
-    if node.not_current(AVOIDED):
+    if node.avoided:
         links.append(f"pods prefer other nodes: it is still to be moved ({NOT_CURRENT}:{AVOIDED})")
     return links
 

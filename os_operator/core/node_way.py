@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from os_operator.core.health import ALL_HOLD, NO_CHECKS, Trials, Verdict, since_when
 from os_operator.core.orders import ordered_in
-from os_operator.core.world import CLOSED, InstanceView, NodeView
+from os_operator.core.world import InstanceView, NodeView
 from warmroot.api.health import CheckReason
 from warmroot.api.os import NodePhase, WaitReason
 from warmroot.api.osinstance import Goal, InstancePhase
@@ -135,9 +135,8 @@ def late(nodes: Mapping[str, NodeView], instances: Mapping[str, InstanceView]) -
     return [
         name
         for name, node in nodes.items()
-        if node.taints
+        if node.closed
         and node.note is None
-        and node.not_current(CLOSED)
         and (instance := instances.get(name)) is not None
         and instance.phase is InstancePhase.STAGED
         and instance.digest != instance.booted_digest

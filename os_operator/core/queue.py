@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from os_operator.core.node_way import Move, Way
 from os_operator.core.survey import Pair, Pass
 from os_operator.core.waves import Progress
-from os_operator.core.world import CLOSED, NodeView
+from os_operator.core.world import NodeView
 from warmroot.api.os import NodePhase, WaitReason
 
 Key = Callable[[NodeView], tuple[bool, int, bool, bool, str]]
@@ -38,7 +38,7 @@ def by_turn(state: Pass, wave: Progress | None, *, last: bool) -> Key:
     def key(node: NodeView) -> tuple[bool, int, bool, bool, str]:
         rank = next((at for at, one in enumerate(order) if one.matches(node.labels)), len(order))
         other = named is not None and node.name not in named
-        return (other, rank, node.not_current(CLOSED) is not last, not node.unschedulable, node.name)
+        return (other, rank, node.closed is not last, not node.unschedulable, node.name)
 
     return key
 

@@ -32,7 +32,7 @@ from os_operator.core.node_way import (
 from os_operator.core.selection import mover_of
 from os_operator.core.waves import Gate, Progress, Standing, advance, steps
 from os_operator.core.windows import ALWAYS, Opening, opening
-from os_operator.core.world import CLOSED, InstanceView, NodeView, OSView, World
+from os_operator.core.world import InstanceView, NodeView, OSView, World
 from warmroot import nodeconfig
 from warmroot.api.base import quantity
 from warmroot.api.os import NodePhase, OSReason, Rollout, WaitReason
@@ -184,7 +184,7 @@ def look(state: Pass) -> None:
             tally.moved.append(node.name)
             if soaking is not None and not node.ready and not node.unschedulable:
                 _soak_failure(state, node, soaking)
-            if entries or node.taints:
+            if entries or node.closed:
                 _settled(state, node, way)
         elif (conflicts and node.name in conflicts) or way.move in MOTION:
             down = (look_closer(state, node, instance, way) or down) and not missed_by_nobody(node)
@@ -208,7 +208,7 @@ def look(state: Pass) -> None:
 
 def _settled(state: Pass, node: NodeView, way: Way) -> None:
     settle(state.ledger, node)
-    if way is CURRENT and node.not_current(CLOSED):
+    if way is CURRENT and node.closed:
         state.tally.arrived.append(node)
 
 

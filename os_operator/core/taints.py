@@ -34,7 +34,7 @@ class Wanted:
         if done.moves_on:
             ahead = [*tally.behind, *(node for node, _ in (*tally.to_stage, *tally.to_admit))]
             # Begun now, or begun before and only just now no node is in motion.
-            if tally.in_progress or any(node.taints and node.not_current(AVOIDED) for node in ahead):
+            if tally.in_progress or any(node.avoided for node in ahead):
                 self.avoided.update(node.name for node in ahead)
 
 
@@ -42,22 +42,20 @@ def settle(world: World, wanted: Wanted, actions: Iterable[Action]) -> Iterator[
     """The writes that bring taints to what is wanted, as many as one pass may do."""
     taken = {action.node for action in actions if isinstance(action, Cordon | Uncordon)}
     left = AT_ONCE
+    avoided, opened = wanted.avoided, wanted.opened
     for node in world.nodes.values():
-        if not node.taints and node.name not in wanted.avoided:
+        avoid = node.name in avoided
+        if avoid == node.avoided and not (node.closed and node.name in opened):
             continue
-        changed = _changed(node, wanted)
-        if changed is not None and node.name not in taken:
-            yield changed
+        if node.name not in taken:
+            yield _changed(node, avoid)
             left -= 1
             if left == 0:
                 return
 
 
-def _changed(node: NodeView, wanted: Wanted) -> SetTaints | None:
-    avoided = node.name in wanted.avoided
-    if avoided != node.not_current(AVOIDED):
-        taints = node.with_taint(AVOIDED) if avoided else node.without_taint(AVOIDED)
-        return SetTaints(node.name, node.version, taints)
-    if node.name in wanted.opened and node.not_current(CLOSED):
+def _changed(node: NodeView, avoid: bool) -> SetTaints:
+    if avoid == node.avoided:
         return SetTaints(node.name, node.version, node.without_taint(CLOSED))
-    return None
+    taints = node.with_taint(AVOIDED) if avoid else node.without_taint(AVOIDED)
+    return SetTaints(node.name, node.version, taints)

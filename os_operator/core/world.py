@@ -58,7 +58,8 @@ class NodeView:
     """A Node. `ready_since` is the last transition of its Ready condition, `address` its InternalIP if any.
 
     `foreign_cordon`: somebody else wrote `unschedulable` last, so the cordon is not ours any more. `taints`
-    are kept as they came, so that writing the list loses nothing of somebody else's.
+    are kept as they came, so that writing the list loses nothing of somebody else's. `avoided` and `closed`:
+    it carries `warmroot.io/not-current` with that effect.
     """
 
     name: str
@@ -73,10 +74,14 @@ class NodeView:
     foreign_cordon: bool = False
     taints: tuple[Mapping[str, Any], ...] = field(default=(), hash=False)
     address: str = ""
+    avoided: bool = field(init=False, default=False)
+    closed: bool = field(init=False, default=False)
 
-    def not_current(self, effect: str) -> bool:
-        """Whether it carries the taint `warmroot.io/not-current` with this effect."""
-        return any(taint["key"] == NOT_CURRENT and taint["effect"] == effect for taint in self.taints)
+    def __post_init__(self) -> None:
+        for taint in self.taints:  # here, because a pass asks for it more often than it changes
+            if taint["key"] == NOT_CURRENT:
+                object.__setattr__(self, "avoided", self.avoided or taint["effect"] == AVOIDED)
+                object.__setattr__(self, "closed", self.closed or taint["effect"] == CLOSED)
 
     def with_taint(self, effect: str) -> tuple[Mapping[str, Any], ...]:
         """Its taints and `warmroot.io/not-current` with this effect."""
