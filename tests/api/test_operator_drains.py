@@ -111,7 +111,7 @@ def test_a_node_restarts_when_its_pods_have_finished_and_its_volumes_are_off_and
     def told():
         return f"{status(kinds, name)}\n{operator.said()}"
 
-    batch = until(lambda: waits("PodsRunning"), 60, told)
+    batch = until(lambda: waits("PodsRunning"), 90, told)
     assert batch == f"may finish by drain.podRules: {namespace}/batch-1"
     here = {one["metadata"]["name"] for one in kinds.list(POD, namespace=namespace).items}
     assert here == {"batch-1", "agent-1"}, "web-1 was evicted, and nobody else"

@@ -322,10 +322,8 @@ def _change(action: do.Action) -> Change | None:
             return Change("delete", _at(action.name), None)
         case do.SetOrders():
             return Change("order", _at(action.name), _orders(action.orders))
-        case do.Evict():
-            return Change("evict", _at(action.node), None)
-        case do.DeletePod():
-            return Change("force", _at(action.node), None)
+        case do.Evict() | do.DeletePod():
+            return Change("evict" if isinstance(action, do.Evict) else "force", _at(action.node), None)
         case do.SetFinalizer():
             return Change("finalizer", NOTHING, action.present)
         case do.WriteStatus():
