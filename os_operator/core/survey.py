@@ -213,8 +213,11 @@ def _settled(state: Pass, node: NodeView, way: Way) -> None:
 
 
 def missed_by_nobody(node: NodeView) -> bool:
-    """Whether it moves before any workload was let onto it: nothing is missing meanwhile (rule 13)."""
-    return node.note is not None and node.note.empty
+    """Whether it moves before any workload was let onto it: nothing is missing meanwhile (rule 13).
+
+    One that an administrator had cordoned was missing before, and is still.
+    """
+    return node.note is not None and node.note.empty and node.note.ours
 
 
 def look_at_strays(state: Pass) -> None:

@@ -96,7 +96,7 @@ def test_the_judge_catches_an_operator_that_forgets_what_fell_back(monkeypatch):
 
 def test_the_judge_catches_an_operator_that_does_not_wait_for_gates(monkeypatch):
     monkeypatch.setattr(begin, "_gate", lambda state, wave: None)
-    monkeypatch.setattr("os_operator.core.waves.Progress.limit", property(lambda self: 1000))
+    monkeypatch.setattr("os_operator.core.waves.Progress.room", lambda *_: 1000)
     assert caught("R4")
 
 

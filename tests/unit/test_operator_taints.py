@@ -171,6 +171,15 @@ def test_a_late_node_that_moves_takes_no_place_from_others():
     assert [cordon.node for cordon in done(decision, Cordon)] == ["node-1"]
 
 
+def test_a_late_node_that_an_administrator_had_cordoned_keeps_the_place_that_it_took():
+    """It was down before it began to move, so no other node may go down in its stead."""
+    note = CordonNote("workers", NEW, NOW - 5, ours=False, empty=True)
+    moving = (cordoned("node-5", note=note, taints=(CLOSED,)), staged("node-5"))
+    decision = decide(os(), moving, (node("node-1"), staged("node-1")))
+    assert done(decision, Cordon) == []
+    assert reasons(decision)["node-1"] == "Budget"
+
+
 def test_a_late_node_with_workloads_costs_its_place():
     pairs = [MOVING, (late_node("node-5"), staged("node-5"))]
     decision = decide(os(), *pairs)
