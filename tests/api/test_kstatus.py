@@ -27,6 +27,7 @@ STALLED = {
     "the release fell back on it",
     "too many failed elsewhere",
     "it refuses the settings",
+    "its release is taken back, and its other slot is empty",
 }
 """Situations in which nothing goes on without a person; in all others, something does or will."""
 
