@@ -52,12 +52,17 @@ def run(
     return "".join(lines)
 
 
+_LEFT_ALONE: list[subprocess.Popen[bytes]] = []
+"""Processes that nobody waits for; one that is forgotten while it runs is warned about."""
+
+
 def drop(folder: Path) -> None:
     """Removes a large folder while the caller goes on; what a kill leaves of it, the next call removes."""
     if folder.exists():
         folder.rename(folder.with_name(f"{folder.name}.dropped-{os.getpid()}"))
     left = [str(path) for path in folder.parent.glob(f"{folder.name}.dropped-*")]
     nobody = subprocess.DEVNULL
-    subprocess.Popen(
+    removing = subprocess.Popen(
         ["rm", "-rf", "--", *left], stdin=nobody, stdout=nobody, stderr=nobody, start_new_session=True
     )
+    _LEFT_ALONE.append(removing)
