@@ -190,7 +190,7 @@ class BootRecordLost(NodeError):
 class FellBack(NodeError):
     """The firmware gave a release up and booted the good slot."""
 
-    default_hint = "look at the node's console log for why; clear the release with an OS edit to try it again"
+    default_hint = "look at the node's console log for why; warmroot.io/clear-failed forgives it"
 
 
 class NeverStarted(FellBack):
