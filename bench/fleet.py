@@ -36,7 +36,9 @@ GOAL_MIB = 400.0
 WRITERS = 4
 IMAGES = 30
 """A node names the images that it has; kubelets report up to 50."""
-REST = 60.0
+SETTLE, REST = 15.0, 60.0
+"""Seconds until an operator that has decided counts as idle, a paced write of its status included; then
+seconds for which idleness is watched."""
 PATIENCE = 300.0
 DIGEST = "sha256:" + "1" * 64
 OTHER = "sha256:" + "2" * 64
@@ -63,7 +65,7 @@ def run() -> list[Row]:
     """
     with _scene() as scene:
         first = _decides(scene, "first", 1)
-        time.sleep(5.0)
+        time.sleep(SETTLE)
         began = _stamp()
         time.sleep(REST)
         resting = [entry for entry in audit.read(scene.plane.audit_log) if entry.at >= began]

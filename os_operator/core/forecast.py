@@ -10,7 +10,7 @@ from os_operator.core.actions import Action, Cordon, DeleteInstance, EnsureInsta
 from os_operator.core.rollout import run
 from os_operator.core.selection import select
 from os_operator.core.survey import Pass
-from os_operator.core.waves import Step, steps
+from os_operator.core.waves import Step
 from os_operator.core.world import OSView, World
 from warmroot.api.os import OSPhase, WaitReason
 from warmroot.api.osinstance import Goal
@@ -67,8 +67,8 @@ def forecast(os: OSView, world: World, now: float) -> Forecast:
     selection = select(world)
     members, strays = selection.members[os.name], selection.strays.get(os.name, [])
     done = run(os, world, members, strays, selection.conflicts, now)
-    tally, rollout = done.tally, done.rollout
-    waves = tuple(_wave(step, tally.moved) for step in steps(rollout.waves, members))
+    tally = done.tally
+    waves = tuple(_wave(step, tally.moved) for step in done.steps)
     each, eta = expected(done)
     return Forecast(
         os=os.name,
@@ -125,7 +125,6 @@ def expected(done: Pass) -> tuple[float | None, float | None]:
         if entry.result == OSPhase.COMPLETE and begun is not None and ended is not None and ended > begun:
             each = (ended - begun) / done.tally.total
             left = done.tally.total - done.tally.updated
-            ahead = steps(done.rollout.waves, done.members)
-            soaks = sum(step.soak for step in ahead if not step.ended(done.tally.moved))
+            soaks = sum(step.soak for step in done.steps if not step.ended(done.tally.moved))
             return each, each * left + (soaks if left else 0.0)
     return None, None

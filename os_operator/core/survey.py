@@ -30,7 +30,7 @@ from os_operator.core.node_way import (
     to_be_judged,
 )
 from os_operator.core.selection import mover_of
-from os_operator.core.waves import Gate, Progress, Standing, advance, steps
+from os_operator.core.waves import Gate, Progress, Standing, Step, advance, steps
 from os_operator.core.windows import ALWAYS, Opening, opening
 from os_operator.core.world import InstanceView, NodeView, OSView, World
 from warmroot import nodeconfig
@@ -123,6 +123,14 @@ class Pass:
     trials: Trials = NO_CHECKS
     questions: list[Question] = field(default_factory=list)
     _stray_names: frozenset[str] = frozenset()
+    _steps: tuple[Step, ...] = ()
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The waves of this fleet, made when they are asked for first."""
+        if not self._steps:
+            self._steps = steps(self.rollout.waves, self.members)
+        return self._steps
 
     @property
     def stray_names(self) -> frozenset[str]:
@@ -370,17 +378,16 @@ def gauge(state: Pass) -> None:
         if not state.ledger.persisted.issuperset(state.ledger.entries):
             state.wake(now + RECORDED)
         return
-    plan = steps(state.rollout.waves, state.members)
     approved = frozenset(
         wave for wave, _, digest in (one.partition("@") for one in os.approvals) if digest == state.target
     )
-    state.wave = advance(plan, state.wave.standing, tally.moved, approved, now)
+    state.wave = advance(state.steps, state.wave.standing, tally.moved, approved, now)
     state.wake(state.wave.standing.soak_until)
 
 
 def running_wave(state: Pass) -> Progress:
     """The wave that the stored status names; whether it goes on is not asked."""
-    standing, plan = _standing(state), steps(state.rollout.waves, state.members)
+    standing, plan = _standing(state), state.steps
     index = min(standing.index, len(plan) - 1)
     return Progress(plan[index], replace(standing, index=index), Gate.OPEN, index == len(plan) - 1)
 

@@ -85,12 +85,17 @@ def test_a_cut_off_holder_stops_writing_before_anybody_may_follow(candidates, cl
     first.attempt()
     second.attempt()
     first.cluster.broken = True
+    followed_alone(first, second, clock)
+
+
+def followed_alone(first, second, clock):
+    """In twenty seconds the second follows the first, and at no moment do both believe that they hold."""
     both = []
     for _ in range(200):
-        clock.now += 0.1
         first.attempt()
         second.attempt()
         both.append((first.held(), second.held()))
+        clock.now += 0.1
     assert (True, True) not in both
     assert both[-1] == (False, True)
 
@@ -102,13 +107,7 @@ def test_a_deleted_lease_lets_nobody_in_while_its_holder_may_still_write(candida
     second.attempt()
     first.cluster.delete(LEASE, "operator", namespace="system")
     first.cluster.broken = True
-    both = []
-    for _ in range(200):
-        second.attempt()
-        both.append((first.held(), second.held()))
-        clock.now += 0.1
-    assert (True, True) not in both
-    assert both[-1] == (False, True)
+    followed_alone(first, second, clock)
 
 
 def test_a_holder_whose_lease_was_deleted_makes_it_again(candidates, clock):
