@@ -37,6 +37,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 _TALLIES = pytest.StashKey[dict[str, int]]()
 _SECONDS: defaultdict[str, float] = defaultdict(float)
 _TESTS: Counter[str] = Counter()
+_FILES: defaultdict[str, float] = defaultdict(float)
 
 
 @cache
@@ -117,6 +118,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     tier = report.nodeid.split("/")[1] if report.nodeid.count("/") > 1 else "tests"
     _SECONDS[tier] += report.duration
+    _FILES[report.nodeid.partition("::")[0]] += report.duration
     _TESTS[tier] += report.when == "call" and report.outcome == "passed"
 
 
@@ -125,6 +127,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     terminalreporter.section("what this run covers")
     for tier, seconds in _SECONDS.items():
         write(f"{tier:<10}{_TESTS[tier]:>6} passed {seconds:>9.1f} s")
+    slowest = sorted(_FILES.items(), key=lambda item: item[1], reverse=True)
+    for name, seconds in slowest[:10]:
+        if seconds < 60:
+            break
+        write(f"slow: {seconds:>7.1f} s {name}")
     for what, count in config.stash[_TALLIES].items():
         write(f"checked: {count:,} {what}")
     skipped = Counter(_reason(report) for report in terminalreporter.stats.get("skipped", []))

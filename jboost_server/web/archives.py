@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from jboost_server.store.port import Content, InFile, ObjectStore
-from jboost_server.web.zerocopy import EXTENSION, PATIENCE
+from jboost_server.web.zerocopy import EXTENSION, PATIENCE, ReaderGone
 from warmroot.errors import BadRange
 
 _RANGE = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})")
@@ -120,14 +120,10 @@ class Bytes(Response):
             start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
             await send(start)
             if scope["method"] != "HEAD":
-                gone = asyncio.ensure_future(_hung_up(receive))
-                try:
-                    if content.file is not None and EXTENSION in scope.get("extensions", {}):
-                        await self._send_file(content.file, gone, send)
-                    else:
-                        await self._stream(content.chunks, gone, send)
-                finally:
-                    gone.cancel()
+                if content.file is not None and EXTENSION in scope.get("extensions", {}):
+                    await self._send_file(content.file, send)
+                else:
+                    await self._stream(content.chunks, receive, send)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def _open(self, stack: ExitStack, chunk: int) -> Content:
@@ -135,15 +131,17 @@ class Bytes(Response):
         bounds = (0, None) if part.whole else (part.start, part.end)
         return stack.enter_context(self._store.get(self._name, *bounds, chunk=chunk))
 
-    async def _send_file(self, file: InFile, gone: asyncio.Future[None], send: Send) -> None:
+    async def _send_file(self, file: InFile, send: Send) -> None:
         for offset in range(file.offset, file.offset + file.size, WINDOW):
             count = min(WINDOW, file.offset + file.size - offset)
-            await send({"type": EXTENSION, "file": file.descriptor, "offset": offset, "count": count})
-            if gone.done():
+            try:
+                await send({"type": EXTENSION, "file": file.descriptor, "offset": offset, "count": count})
+            except ReaderGone:
                 return
             self._sent(count)
 
-    async def _stream(self, chunks: Iterator[bytes], gone: asyncio.Future[None], send: Send) -> None:
+    async def _stream(self, chunks: Iterator[bytes], receive: Receive, send: Send) -> None:
+        gone = asyncio.ensure_future(_hung_up(receive))
         ahead = asyncio.ensure_future(_next(chunks))  # the disk is read while the network is written
         try:
             while (chunk := await ahead) is not None and not gone.done():
@@ -152,6 +150,7 @@ class Bytes(Response):
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
                 self._sent(len(chunk))
         finally:
+            gone.cancel()
             await asyncio.gather(ahead, return_exceptions=True)
 
 

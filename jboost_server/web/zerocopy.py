@@ -24,6 +24,13 @@ PATIENCE = 60.0
 """Seconds for which a reader may take nothing; then its connection is closed."""
 
 
+class ReaderGone(ConnectionError):
+    """Whom a file was for has hung up, or was hung up on because they took nothing.
+
+    ASGI asks for a subclass of OSError; source: https://asgi.readthedocs.io/en/stable/specs/www.html
+    """
+
+
 class ZeroCopyProtocol(HttpToolsProtocol):
     """uvicorn's protocol with the extension, on connections that are not encrypted."""
 
@@ -57,17 +64,17 @@ class _Offering:
         await self._written()
         if cycle.transport.is_closing():
             self._end()
-            return
+            raise ReaderGone
         # The transport watches its own descriptor; another one for the same connection is ours to watch.
         connection = os.dup(cycle.transport.get_extra_info("socket").fileno())
         try:
             await _send(connection, file, offset, count)
-        except (TimeoutError, ConnectionError):
+        except (TimeoutError, ConnectionError) as error:
             self._end()  # nobody reads any more; a reader that stalls has had its time
-        else:
-            cycle.expected_content_length -= count
+            raise ReaderGone from error
         finally:
             os.close(connection)
+        cycle.expected_content_length -= count
 
     def _end(self) -> None:
         """As the transport says that the connection is lost, without waiting until it does."""

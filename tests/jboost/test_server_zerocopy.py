@@ -114,6 +114,17 @@ def test_what_nobody_took_is_not_counted_as_sent(client):
     assert sent(client) == len(LARGE), "not even the first window was taken"
 
 
+def test_windows_that_nobody_took_are_not_counted_whoever_notices_first(client, monkeypatch):
+    async def broken(*window):
+        raise BrokenPipeError
+
+    name = client.publish(LARGE)
+    monkeypatch.setattr(zerocopy, "_send", broken)  # before the event loop has heard of it
+    with asked(client, name) as connection:
+        rest_of(connection)
+    assert sent(client) == 0
+
+
 def sent(client):
     """Bytes of archives, by the service's own count."""
     page = client.ask("GET", "/metrics").text
