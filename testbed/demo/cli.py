@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -20,12 +21,14 @@ from testbed.demo import summary as shown
 from testbed.demo.bed import Bed, BedSpec, foreign_kubeconfig
 from testbed.demo.java import show as java_shown
 from testbed.demo.java.bed import JavaBed, jdks
+from testbed.demo.java.learning import Learning
 from testbed.demo.java.story import JavaStory, JavaSummary
 from testbed.demo.keep import end_kept, hand_over, outlive
 from testbed.demo.objects import Pace, Run
 from testbed.demo.reporter import PLAIN_WIDTH, Reporter
 from testbed.demo.story import Bad, Story, Summary, judge
 from testbed.kubelet.simulated import Pace as NodePace
+from testbed.setup.jdk import Jdk
 from warmroot.cache import cache_dir
 from warmroot.cli import Output
 from warmroot.errors import WarmrootError
@@ -72,21 +75,24 @@ def demo(
     directory = runs / run.os
     reporter = Reporter(_console(output))
     spec = BedSpec(directory=directory, run=run, kubeconfig=foreign_kubeconfig(), pace=BRISK)
-    with _ended_by_signals(), _kept_on_failure(directory, reporter), ExitStack() as up:
+    with _ended_by_signals(), _kept_on_failure(directory, reporter), ExitStack() as up, ExitStack() as nodes:
         told: dict[str, object] = {}
         try:
+            if only is not Half.NODES:
+                java = up.enter_context(_java_half(directory / "java", reporter))
             if only is not Half.JAVA:
-                bed = up.enter_context(Bed(spec, reporter))
+                bed = nodes.enter_context(Bed(spec, reporter))
                 summary = _tell_nodes(bed, bad, reporter)
                 told |= summary.wire()
                 judge(summary.findings)
                 if not keep:
                     with reporter.phase("machines and control plane are ended"):
-                        up.close()  # what they still do would be in the Java pods' figures
+                        nodes.close()  # what they still do would be in the Java pods' figures
             if only is not Half.NODES:
-                java = _tell_java(directory / "java", reporter)
-                told["java"] = java.wire()
-                judge(java.findings)
+                pods = java.tell()
+                told["java"] = pods.wire()
+                judge(pods.findings)
+                up.close()
             reporter.show_phases()
         finally:
             if output is Output.JSON and told:
@@ -101,15 +107,32 @@ def _tell_nodes(bed: Bed, bad: Bad, reporter: Reporter) -> Summary:
     return summary
 
 
-def _tell_java(folder: Path, reporter: Reporter) -> JavaSummary:
+@dataclass(frozen=True)
+class _Java:
+    """The second half: its first pods start and are recorded already."""
+
+    bed: JavaBed
+    learning: Learning
+    runtimes: list[Jdk]
+    reporter: Reporter
+
+    def tell(self) -> JavaSummary:
+        summary = JavaStory(self.bed, self.reporter).tell(self.runtimes, self.learning)
+        java_shown.show(summary, self.reporter.console)
+        return summary
+
+
+@contextmanager
+def _java_half(folder: Path, reporter: Reporter) -> Iterator[_Java]:
     runtimes = jdks()
     folder.mkdir(parents=True)
     with ExitStack() as up:
         with reporter.phase("cache service"):
             bed = up.enter_context(JavaBed(folder))
-        summary = JavaStory(bed, reporter).tell(runtimes)
-    java_shown.show(summary, reporter.console)
-    return summary
+        learning = up.enter_context(Learning(bed.ground, runtimes))
+        names = " and ".join(jdk.version for jdk in runtimes)
+        reporter.say(f"    beside all that follows: a service starts cold on JDK {names}, and is recorded")
+        yield _Java(bed, learning, runtimes, reporter)
 
 
 def _name() -> str:

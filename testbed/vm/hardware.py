@@ -68,7 +68,7 @@ _DISKS = {
 
 @dataclass(frozen=True)
 class Hardware:
-    """A machine with one disk, one network card and a watchdog. `memory` in MiB.
+    """A machine with a disk, a network card and a watchdog. `memory` in MiB.
 
     A disk whose name ends in `.qcow2` is of that form, every other one is raw.
     """
@@ -88,6 +88,8 @@ class Hardware:
     clock: datetime | None = None
     """What its clock says when it is switched on, UTC; without it, the time."""
     direct: Direct | None = None
+    second: Path | None = None
+    """Another disk beside the first, raw, on virtio; nothing starts from it."""
     netboot: Path | None = None
     """A folder with `install.ipxe`: what its firmware starts from the network if the disk starts nothing."""
 
@@ -142,6 +144,9 @@ def command(hardware: Hardware, surfaces: Surfaces) -> list[str]:
     words += _drive(hardware)
     for device in _DISKS[hardware.bus]:
         words += ["-device", device]
+    if hardware.second is not None:
+        second = {"driver": "raw", "node-name": "second", "file": _file(hardware.second)}
+        words += ["-blockdev", json.dumps(second), "-device", "virtio-blk-pci,drive=second"]
     return words
 
 

@@ -98,6 +98,16 @@ def test_the_network_is_started_from_after_the_disk(tmp_path, surfaces):
     assert order == {"virtio-blk-pci": "1", "virtio-net-pci": "2"}
 
 
+def test_a_second_disk_hangs_beside_the_first_and_is_not_started_from(tmp_path, surfaces):
+    words = command(Hardware(tmp_path / "disk", second=tmp_path / "other"), surfaces)
+    drives = [json.loads(words[at + 1]) for at, word in enumerate(words) if word == "-blockdev"]
+    assert [drive["file"]["filename"] for drive in drives] == [
+        str(tmp_path / "disk"),
+        str(tmp_path / "other"),
+    ]
+    assert "virtio-blk-pci,drive=second" in words
+
+
 def test_an_overlay_is_named_as_what_it_is(tmp_path, surfaces):
     for name, form in (("disk.raw", "raw"), ("disk.qcow2", "qcow2")):
         words = command(Hardware(tmp_path / name), surfaces)

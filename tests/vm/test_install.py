@@ -8,7 +8,7 @@ import pytest
 from images.pxe import NAME
 from testbed.controlplane.pki import HOST_OF_GUESTS
 from testbed.releases.server import ReleaseServer
-from testbed.vm.hardware import Direct, Hardware
+from testbed.vm.hardware import Direct, Hardware, Network
 from testbed.vm.machine import VirtualMachine
 from tests.vm.worker import TO_THE_KERNEL, machine_status, removed
 
@@ -23,8 +23,7 @@ def place(small_release, tmp_path):
     """The served set with a script that names the server, and an empty disk of the image's size."""
     built = small_release.built.dir
     shutil.copytree(built / NAME, tmp_path / NAME, copy_function=shutil.copyfile)
-    with (tmp_path / "disk.raw").open("wb") as disk:
-        disk.truncate((built / "disk.raw").stat().st_size)
+    resized(tmp_path / "disk.raw", (built / "disk.raw").stat().st_size)
     yield tmp_path
     removed(tmp_path)
 
@@ -38,13 +37,18 @@ def digest(path):
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def installer(place, server, words=""):
+def installer(place, server, words="", **more):
     """A machine that was given kernel and initrd already."""
     files = place / NAME
-    direct = Direct(
-        files / "vmlinuz", files / "initrd", f"console=ttyS0 panic=10 wr.source={address(server)} {words}"
-    )
-    return VirtualMachine(Hardware(place / "disk.raw", direct=direct), place / "vm")
+    source = f"wr.source={address(server)}" if server else ""
+    direct = Direct(files / "vmlinuz", files / "initrd", f"console=ttyS0 panic=10 {source} {words}")
+    return VirtualMachine(Hardware(place / "disk.raw", direct=direct, **more), place / "vm")
+
+
+def resized(path, size):
+    with path.open("wb") as disk:
+        disk.truncate(size)
+    return path
 
 
 def test_firmware_finds_an_empty_disk_starts_the_installer_and_then_the_disk_in_slot_a(place, small_release):
@@ -64,6 +68,32 @@ def test_firmware_finds_an_empty_disk_starts_the_installer_and_then_the_disk_in_
         assert (status["slot"], status["state"]) == ("A", "good")
         with installer(place, server) as machine:
             machine.wait_for("FAILED vda is not empty, and nothing is written", TO_THE_KERNEL)
+
+
+def refused(place, server, why, words="", **more):
+    with installer(place, server, words, **more) as machine:
+        machine.wait_for(f"warmroot-install: .* FAILED {why}", TO_THE_KERNEL)
+        machine.wait_for("starts over in 60 s", 30)
+
+
+def test_a_machine_that_lacks_something_says_what_and_writes_nothing(place):
+    """Disk, then network, then server: in the order in which the installer needs them."""
+    disk, files = place / "disk.raw", place / NAME
+    size = disk.stat().st_size
+    with ReleaseServer(place) as server:
+        refused(place, None, "the kernel's arguments lack wr.source=URL")
+        refused(place, server, "there is no disk that can be written", read_only=True)
+        refused(place, server, "sdq is no disk that can be written; there are: vda", "wr.disk=/dev/sdq")
+        resized(disk, 64 * MIB)
+        refused(place, server, "vda has 64 MiB, and small 13.0.1 needs [0-9]+")
+        resized(disk, size)
+        second = resized(place / "second.raw", size)
+        refused(place, server, "there are several disks: vda vdb; name one with wr.disk=", second=second)
+        refused(place, server, "no network card got an address", network=Network.NOWHERE)
+        (files / "chunks").rename(files / "elsewhere")
+        refused(place, server, ".*/chunks/[0-9a-f]{64} can't be fetched: .*404")
+    for one in (disk, second):
+        assert digest(one) == digest(resized(place / "empty", size)), f"{one.name} was written to"
 
 
 def test_one_changed_byte_on_the_server_is_refused_and_the_disk_starts_nothing(place):

@@ -9,7 +9,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -32,17 +32,39 @@ compiler takes its time from the start itself, and the demo has more than two do
 START_SECONDS = 60.0
 
 
+@dataclass(frozen=True)
+class Ground:
+    """What pods need, in a form that another process can be given. `folder` is the demo's own."""
+
+    folder: Path
+    service: Service
+    agent: Path
+
+    @property
+    def application(self) -> Application:
+        """The application with a jar of its own."""
+        cached = spring.PAGES.application(cache_dir())
+        name = cached.jar(Layout.EXTRACTED).name
+        return replace(cached, jars={Layout.EXTRACTED: self.folder / "app" / name})
+
+    def pod(self, name: str, jdk: Jdk) -> Pod:
+        """A pod of the application; pods of one JDK are of one group."""
+        folder = self.folder / "pods" / name
+        group = f"pages-{jdk.feature}"
+        return Pod(self.application, jdk, group, folder, self.service, self.agent, FLAGS)
+
+
 class JavaBed:
-    """A context manager: the service is up within its block. `folder` is the demo's own."""
+    """A context manager: the service is up within its block."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self._folder = folder
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        self.application = _own_copy(spring.PAGES.application(cache_dir()), self.folder / "app")
-        self.agent = agent_jar()
-        self.service = self._stack.enter_context(serving(self.folder))
+        _copy(spring.PAGES.application(cache_dir()), self._folder / "app")
+        service = self._stack.enter_context(serving(self._folder))
+        self.ground = Ground(self._folder, service, agent_jar())
         return self
 
     def __exit__(
@@ -53,13 +75,7 @@ class JavaBed:
     @property
     def store(self) -> Path:
         """The service's object store."""
-        return self.folder / "store"
-
-    def pod(self, name: str, jdk: Jdk) -> Pod:
-        """A pod of the application; pods of one JDK are of one group."""
-        folder = self.folder / "pods" / name
-        group = f"pages-{jdk.feature}"
-        return Pod(self.application, jdk, group, folder, self.service, self.agent, FLAGS)
+        return self._folder / "store"
 
 
 def jdks() -> list[Jdk]:
@@ -74,7 +90,7 @@ def jdks() -> list[Jdk]:
     return [one for one in found.values() if one is not None]
 
 
-def _own_copy(application: Application, folder: Path) -> Application:
+def _copy(application: Application, folder: Path) -> None:
     """The extracted layout with a jar of our own to change; its libraries are the cache's.
 
     Entries of that jar are stored as they are, so that changed content can keep its size.
@@ -84,7 +100,6 @@ def _own_copy(application: Application, folder: Path) -> Application:
     jar = folder / cached.name
     write_stored(jar, read_entries(cached))
     shutil.copystat(cached, jar)
-    return replace(application, jars={Layout.EXTRACTED: jar})
 
 
 def _link(source: str, target: str) -> None:

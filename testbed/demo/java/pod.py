@@ -109,6 +109,8 @@ class Pod:
     def application_container(self, order: signal.Signals = signal.SIGKILL) -> Iterator[Running]:
         """The application, up within this block, and ended by this signal: a recorder writes at SIGTERM.
 
+        Where the block fails or is interrupted nobody wants what it would write.
+
         Raises:
             ProgramDied: it did not get ready.
         """
@@ -119,8 +121,10 @@ class Pod:
         one = start(self.command, self._port, path, log=log, cwd=self.folder, environment=environment)
         try:
             yield one
-        finally:
-            one.end(order)
+        except BaseException:
+            one.end(signal.SIGKILL)
+            raise
+        one.end(order)
 
     def record(self) -> None:
         """The recorder's sidecar, after the application ended: uploads what was recorded.

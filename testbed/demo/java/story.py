@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from jboost_server.core.outcome import Outcome
 from testbed.apps import traffic
 from testbed.apps.running import Running
 from testbed.demo.java.bed import JavaBed, read_entries, write_stored
+from testbed.demo.java.learning import Learning, claim
 from testbed.demo.java.pod import PATIENT, Decided, Pod
 from testbed.demo.reporter import Reporter
 from testbed.demo.verdict import Finding
@@ -28,8 +28,6 @@ from warmroot.errors import NotInstalled, StepFailed
 
 SAMPLES = 5
 """Starts of each kind that the builder measures before the service signs; more on a busy machine."""
-TRAINING = 300
-"""Requests: each kind some dozens of times."""
 NEEDLE, CHANGED = b"article \x01", b"product \x01"
 """A constant of the application that shows in its answers, and another of the same length."""
 SHOWS_IT = "/articles/1"
@@ -76,7 +74,7 @@ class JavaStory:
         self._warm_cpu: dict[Jdk, float] = {}
         """Seconds of processor time of the warm pods' starts."""
 
-    def tell(self, runtimes: list[Jdk]) -> JavaSummary:
+    def tell(self, runtimes: list[Jdk], learning: Learning) -> JavaSummary:
         """All acts; what does not hold in the end is in the summary's findings.
 
         Raises:
@@ -84,8 +82,8 @@ class JavaStory:
             NotInstalled: no second build of a JDK is there.
         """
         told = len(self.reporter.phases)
+        self._learn(runtimes, learning)
         for jdk in runtimes:
-            self._learn(jdk)
             self._build(jdk)
             self._warm(jdk)
         self._another_build(runtimes[-1])
@@ -94,20 +92,15 @@ class JavaStory:
         self.summary.phases = {one.name: round(one.seconds, 1) for one in self.reporter.phases[told:]}
         return self.summary
 
-    def _learn(self, jdk: Jdk) -> None:
-        name = f"JDK {jdk.version}"
-        pod = self.bed.pod(f"{jdk.feature}-recorder", jdk)
-        with self.reporter.phase(f"{name}: starts cold, and records under real requests"):
-            decided = pod.fetch("--record", *PATIENT)
-            self._claim(decided.outcome is Outcome.LEARNING, f"{name}: the first pod records", decided)
-            with pod.application_container(signal.SIGTERM) as running:
-                served = traffic.send(pod.application, running.port, count=TRAINING)
-            self._claim(not served.unexpected, f"{name}: it answers well meanwhile", decided)
-            pod.record()
-        self.reporter.say(f"    recorded under {len(served.latencies)} requests")
+    def _learn(self, runtimes: list[Jdk], learning: Learning) -> None:
+        names = " and ".join(jdk.version for jdk in runtimes)
+        with self.reporter.phase(f"JDK {names}: started cold, and recorded under real requests"):
+            learned = learning.result()
+        self.summary.findings += learned.findings
+        self.reporter.say(f"    recorded under {learned.requests} requests")
 
     def _build(self, jdk: Jdk) -> None:
-        pod = self.bed.pod(f"{jdk.feature}-builder", jdk)
+        pod = self.bed.ground.pod(f"{jdk.feature}-builder", jdk)
         with self.reporter.phase(f"JDK {jdk.version}: an archive is built, tried, measured and signed"):
             self.summary.built[jdk.version] = lines = pod.build(SAMPLES)
         for line in lines[-1:]:
@@ -116,7 +109,7 @@ class JavaStory:
     def _warm(self, jdk: Jdk) -> None:
         """One start: the builder has measured several of each kind, and the table shows their medians."""
         name = f"JDK {jdk.version}"
-        pod = self.bed.pod(f"{jdk.feature}-warm", jdk)
+        pod = self.bed.ground.pod(f"{jdk.feature}-warm", jdk)
         with self.reporter.phase(f"{name}: the next pod starts warm"):
             decided = pod.fetch(*PATIENT)
             self._claim(decided.outcome is Outcome.HIT, f"{name}: the next pod gets the archive", decided)
@@ -133,11 +126,11 @@ class JavaStory:
         other = jdks.other_build()
         if other is None:
             raise NotInstalled(f"no second build of Java {jdk.feature}", hint="run `make setup`")
-        pod = self.bed.pod("other-build", other)
+        pod = self.bed.ground.pod("other-build", other)
         self._refused(pod, f"another build: {other.version}", Outcome.BUILD)
 
     def _flipped_byte(self, jdk: Jdk) -> None:
-        pod = self.bed.pod("flipped-byte", jdk)
+        pod = self.bed.ground.pod("flipped-byte", jdk)
         for archive in self._archives(pod):
             flip(archive)
         self._refused(pod, "a byte of the archive flipped in the store", Outcome.SIGNATURE)
@@ -154,8 +147,8 @@ class JavaStory:
 
     def _changed_jar(self, jdk: Jdk) -> None:
         """The change shows in an answer: so a class from the archive would give itself away."""
-        change(self.bed.application.jar())
-        pod = self.bed.pod("changed-jar", jdk)
+        change(self.bed.ground.application.jar())
+        pod = self.bed.ground.pod("changed-jar", jdk)
         body = self._refused(pod, "a changed jar of the same size and time", Outcome.CLASSPATH)
         new = b"product 1" in body and b"article 1" not in body
         self.summary.findings.append(Finding(new, "a changed jar runs its new classes"))
@@ -186,9 +179,8 @@ class JavaStory:
         self.reporter.say(f"    {row.outcome}: {brief(row.why)}")
         return body
 
-    def _claim(self, holds: bool, claim: str, decided: Decided) -> None:
-        detail = f"{decided.outcome}: {'; '.join(decided.report.why)}"
-        self.summary.findings.append(Finding(holds, claim, "" if holds else detail))
+    def _claim(self, holds: bool, what: str, decided: Decided) -> None:
+        self.summary.findings.append(claim(holds, what, decided))
 
 
 def brief(why: str) -> str:
