@@ -62,6 +62,11 @@ class Learning:
         self._process.join()
         self._answer.close()
 
+    @property
+    def pid(self) -> int | None:
+        """Its process id."""
+        return self._process.pid
+
     def result(self) -> Learned:
         """What it ended with.
 
