@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -13,9 +14,11 @@ import typer
 
 from images import command
 from testbed.machine.disk import Disk, copy
-from testbed.vm import fulldata
+from testbed.vm import fulldata, writelog
 from testbed.vm.hardware import Bus, Firmware, Hardware, Network
 from testbed.vm.machine import VirtualMachine
+from testbed.vm.replay import ReplayedDisk
+from testbed.vm.writelog import Crash
 from warmroot.disk import layout
 from warmroot.errors import DiskCorrupt, ForeignDisk, UserError
 
@@ -49,6 +52,12 @@ def vm(
     cut_power_after: Annotated[
         float | None, typer.Option(min=0.0, metavar="SECONDS", help="Pull the plug of the first boot.")
     ] = None,
+    cut_power_at: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="WRITE", help="The same after so many writes to its disk; not with --keep."
+        ),
+    ] = None,
     full_data: Annotated[
         bool, typer.Option("--full-data", help="The data partition has no space left; not with --keep.")
     ] = False,
@@ -63,34 +72,79 @@ def vm(
     Hardware(disk, firmware, secure_boot=secure_boot)  # refused before anything is read
     if not disk.is_file():
         raise UserError(f"{disk} is no disk", hint=_MAKE_ONE)
-    if full_data and not overlay:
-        raise UserError("--full-data would fill DISK itself", hint="leave --keep out")
+    if cut_power_at is not None and cut_power_after is not None:
+        raise UserError("the plug is pulled once", hint="leave out --cut-power-at or --cut-power-after")
+    for given, option in ((full_data, "--full-data"), (cut_power_at is not None, "--cut-power-at")):
+        if given and not overlay:
+            raise UserError(f"{option} would change DISK itself", hint="leave --keep out")
     _check(disk)
     with tempfile.TemporaryDirectory(prefix="warmroot-vm-") as name:
         folder = Path(name)
-        booted = _prepared(disk, folder, overlay=overlay, full_data=full_data)
+        base = _filled(disk, folder) if full_data else disk
+        ours = full_data and cut_power_at is None  # a cut is made from what was there before
+        booted = _layer(base, folder / "disk.qcow2") if overlay and not ours else base
         network = Network.NOWHERE if no_network else Network.HOST
         hardware = Hardware(
             booted, firmware, bus, memory, read_only, network=network, clock=clock, secure_boot=secure_boot
         )
         for number in range(1, boots + 1):
             _say(f"boot {number} of {boots}")
-            with VirtualMachine(hardware, folder / "machine") as machine:
-                began = time.monotonic()
-                cut = _follow(machine, cut_power_after if number == 1 else None)
-            ended = "its plug was pulled" if cut else "it reset, or was switched off,"
-            _say(f"{ended} after {time.monotonic() - began:.1f} s")
+            if number == 1 and cut_power_at is not None:
+                hardware = _cut_at(cut_power_at, hardware, base, folder)
+            else:
+                plug = _Plug(seconds=cut_power_after if number == 1 else None)
+                _boot(hardware, folder, plug)
 
 
-def _prepared(disk: Path, folder: Path, *, overlay: bool, full_data: bool) -> Path:
-    """What is booted: the disk itself, or a file that keeps what changes."""
-    if full_data:
-        copied = copy(disk, folder / "disk.raw")
-        with Disk(copied, writable=False) as opened:
-            home = opened.layout()[layout.DATA]
-        fulldata.fill(copied, home)
-        return copied
-    return _layer(disk, folder / "disk.qcow2") if overlay else disk
+@dataclass(frozen=True)
+class _Plug:
+    """When it is pulled, if it is: after seconds, or once a log of writes is so long."""
+
+    seconds: float | None = None
+    log: Path | None = None
+    writes: int = 0
+
+    def due(self, since: float) -> bool:
+        if self.log is not None:
+            return writelog.length(self.log) >= self.writes and len(_writes(self.log)) >= self.writes
+        return self.seconds is not None and time.monotonic() - since >= self.seconds
+
+
+def _boot(hardware: Hardware, folder: Path, plug: _Plug) -> None:
+    with VirtualMachine(hardware, folder / "machine") as machine:
+        began = time.monotonic()
+        cut = _follow(machine, plug)
+    ended = "its plug was pulled" if cut else "it reset, or was switched off,"
+    _say(f"{ended} after {time.monotonic() - began:.1f} s")
+
+
+def _cut_at(number: int, hardware: Hardware, base: Path, folder: Path) -> Hardware:
+    """Boots once; the machine that goes on from the disk with that many writes of this boot."""
+    log = folder / "writes"
+    _boot(replace(hardware, write_log=log), folder, _Plug(log=log, writes=number))
+    made = _writes(log)
+    if len(made) < number:
+        _say(f"it made {len(made)} writes only: all of them are kept")
+    kept = made[:number]
+    left = ReplayedDisk(base, folder / "cut.raw", list(kept))
+    left.become(Crash(len(kept), tuple(kept)))
+    if kept:
+        last = kept[-1]
+        _say(f"its disk kept {len(kept)} writes, the last one of {len(last.data)} bytes at {last.offset}")
+    return replace(hardware, disk=left.path)
+
+
+def _writes(log: Path) -> list[writelog.Write]:
+    return [event for event in writelog.read(log) if isinstance(event, writelog.Write)]
+
+
+def _filled(disk: Path, folder: Path) -> Path:
+    """A copy whose data partition has no space left."""
+    copied = copy(disk, folder / "disk.raw")
+    with Disk(copied, writable=False) as opened:
+        home = opened.layout()[layout.DATA]
+    fulldata.fill(copied, home)
+    return copied
 
 
 def _check(path: Path) -> None:
@@ -110,13 +164,12 @@ def _layer(disk: Path, target: Path) -> Path:
     return target
 
 
-def _follow(machine: VirtualMachine, seconds: float | None) -> bool:
-    """Prints what the console says until the machine ends, or so many seconds are over: whether they are."""
-    shown = 0
-    deadline = time.monotonic() + seconds if seconds is not None else None
+def _follow(machine: VirtualMachine, plug: _Plug) -> bool:
+    """Prints what the console says until the machine ends or its plug is pulled: whether it was."""
+    shown, began = 0, time.monotonic()
     while True:
         running = machine.running
-        cut = deadline is not None and time.monotonic() >= deadline
+        cut = plug.due(began)
         said = machine.console()
         sys.stdout.write(said[shown:])
         sys.stdout.flush()

@@ -16,6 +16,7 @@ from testbed.machine.disk import Disk
 from testbed.setup import debian
 from testbed.vm import cli, fulldata
 from testbed.vm.hardware import Bus, Firmware, Hardware, Network, Surfaces, command
+from tests.unit.test_vm_writelog import log
 from warmroot.disk import layout
 from warmroot.disk.bootrecord import BootRecord, Slot
 from warmroot.disk.layout import MIB
@@ -178,7 +179,7 @@ def test_a_full_data_partition_is_full_and_still_whole_and_the_disk_itself_is_no
     with Disk(disk, writable=False) as opened:
         home = opened.layout()[layout.DATA]
 
-    def look(machine, seconds):
+    def look(machine, plug):
         image = f"{machine.hardware.disk}?offset={home.start}"
         checked = subprocess.run(["e2fsck", "-fn", image], capture_output=True, text=True, check=False)
         looked.append((checked.returncode, fulldata._free(image) <= 2, checked.stdout))
@@ -190,14 +191,57 @@ def test_a_full_data_partition_is_full_and_still_whole_and_the_disk_itself_is_no
     assert disk.read_bytes() == before
 
 
-def test_a_disk_that_is_kept_is_never_filled(disk):
-    with pytest.raises(UserError, match="--full-data would fill DISK itself"):
-        run_vm(disk, "--full-data", "--keep")
+WRITES = ((3, 0, b"a" * 512), (0, 1, b""), (3, 0, b"b" * 1024), (4, 0, b"c" * 512))
+"""Sector, flags, data: sector 4 is written twice."""
+
+
+@needs_tools
+@pytest.mark.parametrize(("number", "sectors"), [(1, b"a."), (2, b"bb"), (3, b"bc"), (9, b"bc")])
+def test_after_a_cut_at_a_write_the_machine_goes_on_with_these_writes_and_no_later_one(
+    machines, disk, monkeypatch, number, sectors
+):
+    before, found = disk.read_bytes(), []
+
+    def look(machine, plug):
+        if plug.log is None:
+            found.append(machine.hardware.disk.read_bytes())
+            return False
+        assert machine.hardware.write_log == plug.log
+        log(plug.log, *WRITES)
+        assert plug.due(0) == (number <= 3)
+        return plug.due(0)
+
+    monkeypatch.setattr(cli, "_follow", look)
+    result = run_vm(disk, "--cut-power-at", number, "--boots", 2)
+    old, (new,) = before[4 * 512 : 5 * 512], found
+    kept = b"".join(old if letter == ord(".") else bytes([letter]) * 512 for letter in sectors)
+    assert new == before[: 3 * 512] + kept + before[5 * 512 :]
+    assert ("it made 3 writes only" in result.stderr) == (number > 3)
+    assert disk.read_bytes() == before
+
+
+@pytest.mark.parametrize("fault", ["--full-data", "--cut-power-at=7"])
+def test_a_disk_that_is_kept_is_never_changed_by_us(disk, fault):
+    with pytest.raises(UserError, match=f"{fault.partition('=')[0]} would change DISK itself"):
+        run_vm(disk, fault, "--keep")
+
+
+def test_a_plug_is_pulled_once(disk):
+    with pytest.raises(UserError, match="the plug is pulled once"):
+        run_vm(disk, "--cut-power-at", 3, "--cut-power-after", 3)
 
 
 def test_every_fault_is_documented():
     said = " ".join(run_vm("--help").output.split())
-    for option in ("overlay", "read-only", "clock", "no-network", "cut-power-after", "full-data"):
+    for option in (
+        "overlay",
+        "read-only",
+        "clock",
+        "no-network",
+        "cut-power-after",
+        "cut-power-at",
+        "full-data",
+    ):
         assert f"--{option}" in said
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testbed.vm.writelog import SECTOR, Crash, Flush, Write, prefixes, read, reordered
+from testbed.vm.writelog import SECTOR, Crash, Flush, Write, length, prefixes, read, reordered
 from warmroot.errors import StepFailed
 
 FLUSH, FUA, DISCARD = 1, 2, 4
@@ -29,6 +29,16 @@ A, B, C = (letter * SECTOR for letter in (b"a", b"b", b"c"))
 def test_writes_and_flushes_come_in_their_order(tmp_path):
     path = log(tmp_path / "log", (3, 0, A), (0, FLUSH, b""), (9, DISCARD, B), (4, FUA, B + C))
     assert read(path) == [Write(3 * SECTOR, A), Flush(), Write(4 * SECTOR, B + C, durable=True)]
+
+
+def test_a_log_that_is_being_written_tells_its_length(tmp_path):
+    path = tmp_path / "log"
+    path.write_bytes(b"")
+    assert length(path) == 0
+    assert length(log(path, (3, 0, A), (0, FLUSH, b""))) == 2
+    with path.open("ab") as file:
+        file.write(b"of the next entry")
+    assert length(path) == 2
 
 
 @pytest.mark.parametrize("cut", [0, 10, SECTOR + 8])

@@ -3,10 +3,13 @@
 import re
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from images.build import sums
 from images.disk import install
 from images.grub import build, scripts
+from testbed.vm import cli
 from tests.vm.firmware import Firmware, Machine
 from tests.vm.standin import boot_image, kernel
 from warmroot.disk import arguments, bootstate, layout
@@ -145,6 +148,22 @@ def test_the_record_is_that_of_the_disk_that_firmware_started_from(firmware, nod
     install(other, PLANNED, {}, GOOD, grub=None)
     machine.before = (other,)
     assert machine.boot() == "wr.slot=B wr.hash=BBBB quiet"
+
+
+def test_a_cut_at_a_numbered_write_falls_between_the_two_copies_of_the_boot_record(node):
+    """`testbed vm` with the real GRUB, which counts a try in one sector of each copy."""
+    machine, app = node(Firmware.BIOS, TRIAL), typer.Typer()
+    cli.register(app)
+    last = []
+    for number in (1, 2):
+        words = [str(machine.path), "--cut-power-at", str(number), "--boots", "1"]
+        said = CliRunner().invoke(app, words, catch_exceptions=False).stderr
+        found = re.search(rf"its disk kept {number} writes, the last one of 512 bytes at (\d+)", said)
+        assert found, said
+        last.append(int(found[1]))
+    state = PLANNED[layout.BOOTSTATE].start
+    assert set(last) == {state + offset for offset in layout.COPY_OFFSETS}
+    assert machine.copies() == (TRIAL.encode(),) * 2, "the disk itself is as it was"
 
 
 def test_gen_compared_as_a_number_would_be_wrong(tmp_path):
