@@ -1,4 +1,4 @@
-"""The first pods learn in a process of their own: what goes wrong there is told, and nothing of it is left."""
+"""The first pods learn in a process of their own: what fails there is told, and nothing of it is left."""
 
 from __future__ import annotations
 
