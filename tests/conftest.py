@@ -99,11 +99,13 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skips what can't run here. In CI that is an error: a tier that did not run must not look green.
 
+    What measures comes last: `make test` has machines under QEMU run beside the others.
     What CI's hour and a half has no room for runs with `make vm` alone, and the summary says so.
 
     Raises:
         pytest.UsageError: in CI, naming what is missing.
     """
+    items.sort(key=lambda item: item.get_closest_marker("measures") is not None)
     for item in items:
         if item.get_closest_marker("long") and "WARMROOT_LONG" not in os.environ:
             item.add_marker(pytest.mark.skip(reason="CI has no time for it: `make vm` runs it"))

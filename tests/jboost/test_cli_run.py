@@ -18,7 +18,7 @@ from tests.jboost import application
 from tests.jboost.conftest import free_port
 from tests.waiting import until
 
-pytestmark = [pytest.mark.jvm, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.jvm, pytest.mark.measures, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from testbed.demo.java.learning import Learning
 from testbed.demo.java.story import JavaStory
 from testbed.demo.reporter import Reporter
 
-pytestmark = [pytest.mark.jvm, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.jvm, pytest.mark.measures, pytest.mark.timeout(1800)]
 
 
 def test_a_service_starts_warm_on_both_jdks_and_every_archive_that_does_not_fit_is_refused(java, tmp_path):

@@ -172,6 +172,7 @@ class Newcomer:
 
 
 @pytest.mark.jvm
+@pytest.mark.measures
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("feature", [17, 25])
 def test_a_newcomer_who_follows_the_page_starts_warm(tmp_path, jar, feature):
