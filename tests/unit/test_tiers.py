@@ -29,7 +29,7 @@ class Item:
     """A test, as far as our rules look at it."""
 
     def __init__(self, name, *markers):
-        self.nodeid, self._markers = name, [pytest.Mark(one, (), {}) for one in markers]
+        self.nodeid, self._markers = name, [getattr(pytest.mark, one).mark for one in markers]
 
     def iter_markers(self):
         return iter(self._markers)

@@ -29,7 +29,7 @@ from warmroot.kube.cluster import NODE, OS, OSINSTANCE, POD
 pytestmark = [pytest.mark.image, pytest.mark.vm, pytest.mark.api, pytest.mark.timeout(3600)]
 BOTH = Run("vm", 2)
 PACE = Pace(max_unavailable=1, ready_seconds=5, health_timeout="9m", drain_timeout="2m")
-"""Other tests run beside these, and a start that takes a minute may take five. The node's own guard has ten."""
+"""Other tests run beside these: a start that takes a minute may take five. The node's own guard has ten."""
 FAULT_PACE = Pace(max_unavailable=1, ready_seconds=5, health_timeout="150s", drain_timeout="2m")
 MEMORY = 1024
 ENDED = ("Complete", "Halted")
