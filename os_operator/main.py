@@ -179,7 +179,7 @@ class Process:
 
     def _probe(self) -> dict[str, Any]:
         """Kopf answers 500 when a probe raises: the passes have stood still for too long."""
-        quiet = time.time() - self._loop.last_pass if self._loop.last_pass else 0.0
+        quiet = self._loop.quiet
         if quiet > 10 * LONGEST:
             raise RuntimeError(f"no pass for {quiet:.0f} s")
         return {"leading": self._lease.held(), "secondsSinceLastPass": round(quiet, 1)}

@@ -473,7 +473,12 @@ class Forbidden(ClusterError):
 
 
 class TooManyRequests(ClusterError):
-    """429: back off. For an eviction `cause` is `DisruptionBudget`."""
+    """429: back off. For an eviction `cause` is `DisruptionBudget`.
+
+    `retry_after`: seconds for which the API server wants to hear nothing; 0 where it does not say.
+    """
+
+    retry_after: float = 0.0
 
 
 class MachineError(WarmrootError):

@@ -217,7 +217,7 @@ def _configured(node: NodeView, instance: InstanceView, config: str, ready_secon
         failure = instance.failure
         text = f"{failure.reason}: {failure.message}" if failure else "the proxy gave no reason"
         return Way(Move.NOTHING, NodePhase.FAILED, WaitReason.CONFIG_REFUSED, text, instance.since)
-    since = max(node.ready_since, instance.since or now)
+    since = max(node.as_it_is_since, instance.as_it_is_since or now)
     if not instance.observed or instance.in_force != config:
         return Way(Move.HOLD, NodePhase.CONFIGURING, WaitReason.CONFIGURING, "", instance.since)
     if not node.ready:
@@ -307,8 +307,7 @@ def _trial(
             return _unhealthy("its Node was not Ready with the new boot id in time", deadline)
         text = "it runs the new release; its Node is not Ready with the new boot id yet"
         return Way(Move.HOLD, NodePhase.TRIAL, WaitReason.NOT_READY, text, instance.booted_at, deadline)
-    since = max(node.ready_since, instance.booted_at)
-    if since + ready_seconds > deadline and now > deadline:
+    if _up(node, instance) + ready_seconds > deadline and now > deadline:
         return _unhealthy(f"its Node was not Ready for {ready_seconds:g} s in time", deadline)
     return _judged(node, instance, ready_seconds, deadline, now, trials)
 
@@ -322,7 +321,7 @@ def _judged(
     trials: Trials,
 ) -> Way:
     """A node on trial that is Ready: do its checks hold, and have both lasted?"""
-    up = max(node.ready_since, instance.booted_at)
+    up = _up(node, instance)
     verdict = trials.verdict(node.name, instance.boot_id, now)
     # An operator that began to ask late, after a restart, gives the node the time that it took itself.
     last = max(deadline, verdict.asked + ready_seconds + verdict.slack)
@@ -339,11 +338,20 @@ def _judged(
     if healthy_at > last and now > deadline:
         text = f"check {verdict.check} did not hold for {ready_seconds:g} s in time"
         return _unhealthy(since_when(replace(verdict, text=text)), deadline)
-    if now >= healthy_at and healthy_at <= last:
+    seen_at = max(healthy_at, node.as_it_is_since + ready_seconds)
+    if now >= seen_at and healthy_at <= last:
         return Way(Move.CONFIRM, NodePhase.CONFIRMING, WaitReason.CONFIRMING, "", since, deadline)
     both = "" if verdict is ALL_HOLD else " and its checks have to hold,"
     text = f"it has to stay Ready{both} for {ready_seconds:g} s"
-    return Way(Move.HOLD, NodePhase.TRIAL, WaitReason.SETTLING, text, since, min(healthy_at, last))
+    again = seen_at if healthy_at <= last else last
+    return Way(Move.HOLD, NodePhase.TRIAL, WaitReason.SETTLING, text, since, again)
+
+
+def _up(node: NodeView, instance: InstanceView) -> float:
+    """From when on it has been Ready in this boot, at the earliest: after it was cut off an operator sees
+    late what was in time, and no node is taken back for that.
+    """
+    return max(min(node.ready_since, node.as_it_is_since), instance.booted_at)
 
 
 def _checks(reason: WaitReason, verdict: Verdict, deadline: float) -> Way:

@@ -160,6 +160,7 @@ def instance_view(instance: Object) -> InstanceView:
         failure=_failure(status.get("lastError")),
         fetched=staging.get("bytesFetched", 0),
         reused=staging.get("bytesReused", 0),
+        heartbeat=heartbeat,
         stale_at=float("-inf") if heartbeat is None else heartbeat + patience,
     )
 

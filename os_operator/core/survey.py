@@ -270,7 +270,8 @@ def _recall(state: Pass, node: NodeView, instance: InstanceView | None) -> None:
         return
     fell = instance.phase is InstancePhase.FELL_BACK
     reason = WaitReason.FELL_BACK if fell else WaitReason.BARRED
-    at = instance.since if fell and instance.since is not None else state.now
+    at = instance.as_it_is_since if fell else None
+    at = state.now if at is None else at
     state.ledger.record(node.name, reason, "its OSInstance bars the release", at)
 
 
@@ -335,7 +336,7 @@ def _soak_since(state: Pass) -> float | None:
 
 def _soak_failure(state: Pass, node: NodeView, wave_since: float) -> None:
     """A node that turned unhealthy while its wave soaked failed."""
-    if node.ready_since >= wave_since:
+    if node.as_it_is_since >= wave_since:
         text = "its Node stopped being Ready while the wave soaked"
         state.ledger.record(node.name, WaitReason.UNHEALTHY, text, state.now)
 

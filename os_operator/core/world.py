@@ -55,7 +55,8 @@ class CordonNote:
 
 @dataclass(frozen=True, slots=True)
 class NodeView:
-    """A Node. `ready_since` is the last transition of its Ready condition, `address` its InternalIP if any.
+    """A Node. `ready_since` is the last transition of its Ready condition by the clock of whoever wrote it,
+    `ready_seen` the same by ours (`clocks`), `address` its InternalIP if any.
 
     `foreign_cordon`: somebody else wrote `unschedulable` last, so the cordon is not ours any more. `taints`
     are kept as they came, so that writing the list loses nothing of somebody else's. `avoided` and `closed`:
@@ -74,6 +75,7 @@ class NodeView:
     foreign_cordon: bool = False
     taints: tuple[Mapping[str, Any], ...] = field(default=(), hash=False)
     address: str = ""
+    ready_seen: float | None = None
     avoided: bool = field(init=False, default=False)
     closed: bool = field(init=False, default=False)
 
@@ -82,6 +84,11 @@ class NodeView:
             if taint["key"] == NOT_CURRENT:
                 object.__setattr__(self, "avoided", self.avoided or taint["effect"] == AVOIDED)
                 object.__setattr__(self, "closed", self.closed or taint["effect"] == CLOSED)
+
+    @property
+    def as_it_is_since(self) -> float:
+        """From when on it has been Ready, or not, by our clock where that is known."""
+        return self.ready_since if self.ready_seen is None else self.ready_seen
 
     def with_taint(self, effect: str) -> tuple[Mapping[str, Any], ...]:
         """Its taints and `warmroot.io/not-current` with this effect."""
@@ -140,7 +147,8 @@ class InstanceView:
 
     `observed`: the proxy has acted on the orders that stand. `confirmed`: the booted slot is the good one.
     `verified_digest`: the release that the inactive slot holds, read back whole; `kept_version` and
-    `kept_config`: its version and settings. `stale_at`: when this status stops being believed. `config`: the
+    `kept_config`: its version and settings. `heartbeat` and `since` are the proxy's words, by its clock;
+    `stale_at`: when this status stops being believed; `since_seen`: `since` by our clock. `config`: the
     settings of our orders; `in_force`: what the node has, None while they change; `drifted`: files of them
     that somebody changed by hand. `fetched`, `reused`: bytes that its present download has brought, over the
     network and from its own slot.
@@ -161,6 +169,7 @@ class InstanceView:
     config: str = NONE
     phase: InstancePhase | None = None
     since: float | None = None
+    since_seen: float | None = None
     observed: bool = False
     boot_id: str = ""
     booted_digest: str | None = None
@@ -175,7 +184,13 @@ class InstanceView:
     failure: Failure | None = None
     fetched: int = 0
     reused: int = 0
+    heartbeat: float | None = None
     stale_at: float = float("-inf")
+
+    @property
+    def as_it_is_since(self) -> float | None:
+        """`since` by our clock where that is known."""
+        return self.since if self.since_seen is None else self.since_seen
 
 
 @dataclass(frozen=True, slots=True)

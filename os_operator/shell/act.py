@@ -81,7 +81,9 @@ class Actor:
         }
 
     def carry_out(self, actions: Iterable[Action], now: float) -> list[Outcome]:
-        """Does the actions in order. Stops where the Lease is lost or the API server can't be reached."""
+        """Does the actions in order. Stops where the Lease is lost, and where the API server can't be reached
+        or wants to be left alone.
+        """
         self._now = now
         outcomes: list[Outcome] = []
         for action in actions:
@@ -99,6 +101,8 @@ class Actor:
                 break
             except ClusterError as error:
                 outcomes.append(Outcome(action, error))
+                if isinstance(error, TooManyRequests) and error.retry_after:
+                    break
         return outcomes
 
     # -- nodes ---------------------------------------------------------------------------------------------

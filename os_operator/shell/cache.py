@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from typing import Any
 
-from os_operator.core import parse
+from os_operator.core import clocks, parse
 from os_operator.core.world import EvictionResult, InstanceView, NodeView, OSView
 from warmroot.errors import NotFound
-from warmroot.kube.cluster import NODE, OS, OSINSTANCE, Cluster, Kind, Object
+from warmroot.kube.cluster import NODE, OS, OSINSTANCE, Cluster, Kind, Listing, Object
 
 View = NodeView | InstanceView | OSView
 
 
 class Cache:
-    """Slim projections by kind and name; safe to use from several threads."""
+    """Slim projections by kind and name; safe to use from several threads. `clock` gives Unix seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
         self._lock = threading.Lock()
         self._views: dict[Kind, dict[str, Any]] = {NODE: {}, OSINSTANCE: {}, OS: {}}
         self._removed: dict[tuple[Kind, str], int] = {}
@@ -35,14 +37,14 @@ class Cache:
     def put(self, kind: Kind, item: Object) -> bool:
         """Takes an object in. Returns whether a decision could depend on what changed."""
         name, version = item["metadata"]["name"], int(item["metadata"]["resourceVersion"])
-        view = _view(kind, item)
+        view, at = _view(kind, item), self._clock()
         with self._lock:
             old = self._views[kind].get(name)
             if version <= self._removed.get((kind, name), -1):
                 return False
             if old is not None and int(old.version) >= version:
                 return False
-            self._views[kind][name] = view
+            view = self._views[kind][name] = _by_our_clock(old, view, at)
             if kind == OS:
                 self._oses[name] = item
             if isinstance(view, InstanceView) and old is not None:
@@ -59,16 +61,24 @@ class Cache:
                 self._removed[kind, name] = version
                 self._oses.pop(name, None) if kind == OS else None
 
-    def relist(self, kind: Kind, items: Iterable[Object], version: int) -> None:
-        """Takes a whole list in, as of `version`: what is not in it any more is forgotten."""
-        present = set()
-        for item in items:
-            present.add(item["metadata"]["name"])
-            self.put(kind, item)
+    def relist(self, kind: Kind, pages: Iterable[Listing]) -> str:
+        """Takes a whole list in, page by page: what is not in it any more is forgotten. Its version.
+
+        Raises:
+            ClusterError, NetworkError: a page can't be had; then nothing is forgotten.
+        """
+        present, version = set(), ""
+        for page in pages:
+            version = page.resource_version
+            while page.items:  # each is dropped as soon as its view is there
+                item = page.items.pop()
+                present.add(item["metadata"]["name"])
+                self.put(kind, item)
         with self._lock:
             gone = [name for name in self._views[kind] if name not in present]
         for name in gone:
-            self.remove(kind, name, version)
+            self.remove(kind, name, int(version))
+        return version
 
     def views(self) -> tuple[dict[str, OSView], dict[str, NodeView], dict[str, InstanceView]]:
         """OS objects, nodes and instances as of now."""
@@ -113,12 +123,20 @@ def _view(kind: Kind, item: Object) -> View:
     return parse.instance_view(item) if kind == OSINSTANCE else parse.os_view(item)
 
 
+def _by_our_clock(old: View | None, view: View, at: float) -> View:
+    if isinstance(view, NodeView):
+        return clocks.node(old if isinstance(old, NodeView) else None, view, at)
+    if isinstance(view, InstanceView):
+        return clocks.instance(old if isinstance(old, InstanceView) else None, view, at)
+    return view
+
+
 def _growth(before: int, after: int) -> int:
     """A download that begins anew counts from nothing."""
     return after - before if after >= before else after
 
 
-_ASIDE = ("version", "stale_at", "fetched", "reused")
+_ASIDE = ("version", "heartbeat", "stale_at", "since_seen", "ready_seen", "fetched", "reused")
 _MATTER = {
     kind: tuple(one.name for one in fields(kind) if one.name not in _ASIDE)
     for kind in (NodeView, InstanceView, OSView)

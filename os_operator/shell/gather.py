@@ -18,7 +18,7 @@ from os_operator.core.parse import pod_view
 from os_operator.core.world import OSView, PodView, Resolution, World
 from os_operator.shell.cache import Cache
 from os_operator.shell.volumes import Volumes
-from warmroot.errors import ClusterError, Gone, NetworkError, NotFound
+from warmroot.errors import ClusterError, Gone, NetworkError, NotFound, TooManyRequests
 from warmroot.kube.cluster import NODE, OS, OSINSTANCE, POD, Cluster, Kind
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,8 @@ LATE_FRESH = 300.0
 LATE_AT_ONCE = 20
 """Late nodes that one pass asks about; hundreds may join at once."""
 RETRY = 1.0
-LAST_RETRY = 30.0
+LAST_RETRY = 5.0
+"""Seconds. An API server that comes back after minutes is watched again within seconds."""
 
 
 class Informer:
@@ -64,15 +65,16 @@ class Informer:
                 log.warning("watching %s: %s", self._kind.plural, error)
                 if isinstance(error, ClusterError):
                     version = ""
-                self._stop.wait(pause)
+                self._stop.wait(
+                    max(pause, error.retry_after) if isinstance(error, TooManyRequests) else pause
+                )
                 pause = min(LAST_RETRY, pause * 2)
 
     def _list(self) -> str:
-        listing = self._cluster.list(self._kind)
-        self._cache.relist(self._kind, listing.items, int(listing.resource_version))
+        version = self._cache.relist(self._kind, self._cluster.pages(self._kind))
         self.synced.set()
         self._changed()
-        return listing.resource_version
+        return version
 
     def _watch(self, version: str) -> str:
         for event in self._cluster.watch(self._kind, version):

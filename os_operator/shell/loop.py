@@ -18,7 +18,7 @@ from os_operator.shell.act import Actor, Outcome
 from os_operator.shell.checks import Nobody, Prober
 from os_operator.shell.gather import Gather
 from os_operator.shell.metrics import Metrics
-from warmroot.errors import ClusterError, Conflict, NetworkError, NotFound
+from warmroot.errors import ClusterError, Conflict, NetworkError, NotFound, TooManyRequests
 
 log = logging.getLogger(__name__)
 DEBOUNCE = 0.2
@@ -84,18 +84,25 @@ def _log(outcome: Outcome) -> None:
 
 
 class Loop:
-    """Runs passes until it is stopped. `clock` gives Unix seconds."""
+    """Runs passes until it is stopped. `clock` gives Unix seconds, for decisions; `monotonic` never jumps."""
 
     def __init__(
         self,
         engine: Engine,
         leading: Callable[[], bool],
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._engine, self._leading, self._clock = engine, leading, clock
+        self._engine, self._leading, self._clock, self._monotonic = engine, leading, clock, monotonic
         self._wake = threading.Event()
         self._stop = threading.Event()
-        self.last_pass = 0.0
+        self._hush = 0.0
+        self._last_pass: float | None = None
+
+    @property
+    def quiet(self) -> float:
+        """Seconds since the last pass; 0 before the first."""
+        return 0.0 if self._last_pass is None else self._monotonic() - self._last_pass
 
     def wake(self) -> None:
         """Something changed; a pass follows within the debounce."""
@@ -111,13 +118,14 @@ class Loop:
         pause = 0.0
         while not self._stop.is_set():
             if self._wake.wait(pause):
-                since = self._clock() - self.last_pass  # negative after a clock step; then the debounce holds
-                self._stop.wait(min(DEBOUNCE, max(GATHER, DEBOUNCE - since)))
+                since = DEBOUNCE if self._last_pass is None else self.quiet
+                self._stop.wait(max(GATHER, DEBOUNCE - since))
             self._wake.clear()
-            if self._stop.is_set():
+            hush, self._hush = self._hush, 0.0
+            if self._stop.is_set() or self._stop.wait(hush):
                 break
             pause = self._pass() if self._leading() else self._stand_by()
-            self.last_pass = self._clock()
+            self._last_pass = self._monotonic()
 
     def _stand_by(self) -> float:
         self._engine.stand_by()
@@ -130,11 +138,18 @@ class Loop:
             decision, outcomes = self._engine.one_pass(now)
         except (NetworkError, ClusterError) as error:
             log.warning("the pass is repeated: %s", error)
+            self._hush = _asked_for(error)
             return RETRY
         if any(outcome.error is not None for outcome in outcomes):
+            self._hush = max(_asked_for(outcome.error) for outcome in outcomes)
             return RETRY
         if any(not isinstance(outcome.action, ASIDE) for outcome in outcomes):
             return GATHER  # what we wrote ourselves wakes nobody: it is known before the watch brings it
         if decision.next_deadline is None:
             return LONGEST
         return min(LONGEST, max(0.0, decision.next_deadline - self._clock()))
+
+
+def _asked_for(error: Exception | None) -> float:
+    """Seconds for which the API server wants to be left alone, whatever happens meanwhile."""
+    return min(LONGEST, error.retry_after) if isinstance(error, TooManyRequests) else 0.0

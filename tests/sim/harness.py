@@ -273,13 +273,13 @@ class Operator:
         """A new process: nothing in memory, everything listed."""
         self.life += 1
         self.alive = True
-        self.cache = Cache()
+        self.cache = Cache(lambda: self.fleet.time.now)
         cluster: Any = self.wire
         for kind in KINDS:
             listing = self.wire.list(kind)
-            self.cache.relist(kind, listing.items, int(listing.resource_version))
             for item in listing.items:
                 self.judge.deliver(kind, "ADDED", item)
+            self.cache.relist(kind, [listing])
         self.gather = Gather(cluster, self.cache, lambda os: Resolution())
         prober = self.doctor.prober(self) if self.doctor is not None else None
         self.engine = Engine(self.gather, Actor(cluster, self.cache, lambda: True), prober=prober)

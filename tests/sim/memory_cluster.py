@@ -93,6 +93,9 @@ class MemoryCluster:
             items = [item for item in items if item["spec"].get("nodeName") == node]
         return Listing(items, str(self.store.version))
 
+    def pages(self, kind: Kind, **options: Any) -> Iterator[Listing]:
+        yield self.list(kind, **options)
+
     def get(self, kind: Kind, name: str, *, namespace: str | None = None) -> Object:
         return self.store.find(kind, name, namespace or "")
 

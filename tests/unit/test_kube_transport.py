@@ -192,3 +192,31 @@ def test_a_token_file_that_is_gone_is_a_network_error_and_no_crash(tmp_path):
         pass
 
     transport.close()
+
+
+def test_how_long_a_busy_server_wants_to_be_left_alone_is_told(against):
+    def reply(handler):
+        body = b"Too many requests, please try again later.\n"
+        handler.send_response(429)
+        handler.send_header("Retry-After", "7")
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    with against(reply) as cluster, pytest.raises(errors.TooManyRequests, match="try again") as refused:
+        cluster.get(NODE, "any")
+    assert refused.value.retry_after == 7.0
+
+
+@pytest.mark.parametrize("text", ["", "-1", "soon", "99999999", "Sun, 06 Nov 1994 08:49:37 GMT"])
+def test_a_time_that_is_no_number_of_seconds_is_no_time(text, against):
+    def reply(handler):
+        handler.send_response(429)
+        if text:
+            handler.send_header("Retry-After", text)
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    with against(reply) as cluster, pytest.raises(errors.TooManyRequests) as refused:
+        cluster.get(NODE, "any")
+    assert refused.value.retry_after == 0.0

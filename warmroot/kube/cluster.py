@@ -99,6 +99,15 @@ class Cluster(Protocol):
     ) -> Listing:
         """Every object that selectors choose, in all namespaces if none is named."""
 
+    def pages(
+        self, kind: Kind, *, namespace: str | None = None, labels: str = "", fields: str = ""
+    ) -> Iterator[Listing]:
+        """The same in parts, all of one version. Whoever keeps little of each part needs little memory.
+
+        Raises:
+            Gone: a part was asked for so late that its version is forgotten; begin anew.
+        """
+
     def get(self, kind: Kind, name: str, *, namespace: str | None = None) -> Object:
         """One object.
 
@@ -251,7 +260,7 @@ def _parse(data: bytes) -> Any:
 class RestCluster:
     """The Cluster port over a Transport. Lists come in pages of `page` objects."""
 
-    def __init__(self, transport: Transport, *, page: int = 1000) -> None:
+    def __init__(self, transport: Transport, *, page: int = 500) -> None:
         self.transport = transport
         self._page = page
 
@@ -268,7 +277,10 @@ class RestCluster:
             method, path, query=query, body=data, content_type=content_type
         )
         if answer.status >= 300:
-            raise _refused(answer.status, answer.body)
+            refusal = _refused(answer.status, answer.body)
+            if isinstance(refusal, errors.TooManyRequests):
+                refusal.retry_after = answer.retry_after
+            raise refusal
         result: Object = _parse(answer.body)
         return result
 
@@ -277,14 +289,28 @@ class RestCluster:
     ) -> Listing:
         """All objects, fetched in pages."""
         items: list[Object] = []
+        version = ""
+        for page in self.pages(kind, namespace=namespace, labels=labels, fields=fields):
+            items += page.items
+            version = page.resource_version
+        return Listing(items, version)
+
+    def pages(
+        self, kind: Kind, *, namespace: str | None = None, labels: str = "", fields: str = ""
+    ) -> Iterator[Listing]:
+        """Pages as they are asked for.
+
+        Raises:
+            Gone: a page was asked for so late that its version is forgotten; begin anew.
+        """
         query = {"limit": str(self._page)} | _selectors(labels, fields)
         while True:
             page = self._call("GET", kind.path(namespace), query=query)
-            items += page["items"]
-            token = page["metadata"].get("continue")
-            if not token:
-                return Listing(items, page["metadata"]["resourceVersion"])
-            query["continue"] = token
+            meta = page["metadata"]
+            yield Listing(page["items"], meta["resourceVersion"])
+            if not meta.get("continue"):
+                return
+            query["continue"] = meta["continue"]
 
     def get(self, kind: Kind, name: str, *, namespace: str | None = None) -> Object:
         """One object."""

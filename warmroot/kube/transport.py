@@ -20,10 +20,11 @@ SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 @dataclass(frozen=True)
 class Response:
-    """Status code and whole body."""
+    """Status code and whole body. `retry_after`: seconds that the server asks for, 0 where it does not."""
 
     status: int
     body: bytes
+    retry_after: float = 0.0
 
 
 class Transport(Protocol):
@@ -130,7 +131,7 @@ class RequestsTransport:
             )
         except OSError as error:  # a RequestException, or a certificate or token file that is gone
             raise NetworkError(f"{method} {path}: {error}") from error
-        return Response(answer.status_code, answer.content)
+        return Response(answer.status_code, answer.content, _retry_after(answer.headers))
 
     @contextmanager
     def stream(
@@ -232,7 +233,7 @@ class KubernetesTransport:
 
         answer = self._open(method, path, query, body, content_type, timeout)
         try:
-            return Response(answer.status, answer.read())
+            return Response(answer.status, answer.read(), _retry_after(answer.headers))
         except HTTPError as error:
             raise NetworkError(f"{method} {path}: {error}") from error
         finally:
@@ -257,6 +258,12 @@ class KubernetesTransport:
     def close(self) -> None:
         """Ends all connections."""
         self._api.rest_client.pool_manager.clear()
+
+
+def _retry_after(headers: Mapping[str, str]) -> float:
+    """Seconds. The API server writes no dates there; a proxy's date is taken for nothing."""
+    text = headers.get("Retry-After", "")
+    return float(text) if text.isdecimal() and len(text) < 6 else 0.0
 
 
 def _lines(answer: Any) -> Iterator[bytes]:
