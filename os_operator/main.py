@@ -20,6 +20,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, start_http_server
 
 from os_operator.shell.act import Actor
+from os_operator.shell.alertmanager import Alertmanagers, Silences
 from os_operator.shell.cache import Cache
 from os_operator.shell.checks import Asking, Checks
 from os_operator.shell.framework import Framework, registry
@@ -113,10 +114,13 @@ class Process:
         gather = Gather(cluster, cache, self._resolver)
         actor = Actor(cluster, cache, self._lease.held, identity)
         self._checks = Checks(lambda: Asking(cluster, chosen.namespace), self._wake, self._lease.held)
-        self._loop = Loop(Engine(gather, actor, metrics, self._checks), self._lease.held)
+        self._silences = Silences(
+            lambda: Alertmanagers(cluster, chosen.namespace), self._lease.held, metrics.silence
+        )
+        self._loop = Loop(Engine(gather, actor, metrics, self._checks, self._silences), self._lease.held)
         kubeconfig = chosen.kubeconfig or os.environ.get("KUBECONFIG")
         self._framework = Framework(registry(self._wake, self._probe, kubeconfig), chosen.liveness)
-        self._informers = [Informer(cluster, cache, kind, self._wake) for kind in KINDS]
+        self._informers = [Informer(cluster, cache, kind, self._wake, self._guard) for kind in KINDS]
 
     def _wake(self) -> None:
         self._loop.wake()
@@ -147,6 +151,7 @@ class Process:
             self._lease.release()
             self._resolver.close()
             self._checks.close()
+            self._silences.close()
             for informer in self._informers:
                 informer.stop()
         return 1 if self._failed else 0

@@ -14,6 +14,7 @@ from os_operator.core.health import Question
 from os_operator.core.render import render
 from os_operator.core.rollout import run, run_orphans, withdraw_all
 from os_operator.core.selection import select
+from os_operator.core.silences import Silence, silences
 from os_operator.core.taints import Wanted, settle
 from os_operator.core.world import OSView, World
 from warmroot.api.os import NodePhase, OSPhase, OSStatus
@@ -35,7 +36,8 @@ class Decision:
 
     `statuses` is what each object's status says now, written or not yet; `phases` where nodes are that are
     under way, by object and node; `etas` the seconds that objects are expected to need, where that is known.
-    `questions` are the health checks that are to be asked from now on, again and again, and no others.
+    `questions` are the health checks that are to be asked from now on, again and again, and no others;
+    `silences` the nodes whose alerts are to be silent.
     """
 
     actions: tuple[Action, ...]
@@ -44,6 +46,7 @@ class Decision:
     phases: dict[str, dict[str, NodePhase]] = field(default_factory=dict)
     etas: dict[str, float] = field(default_factory=dict)
     questions: tuple[Question, ...] = ()
+    silences: tuple[Silence, ...] = ()
 
 
 def plan(world: World, now: float) -> Decision:
@@ -60,6 +63,7 @@ def plan(world: World, now: float) -> Decision:
     etas: dict[str, float] = {}
     wanted = Wanted()
     questions: list[Question] = []
+    silent: list[Silence] = []
     for name, os in sorted(world.oses.items()):
         strays = selection.strays.get(name, [])
         done = run(os, world, selection.members[name], strays, selection.conflicts, now)
@@ -72,6 +76,7 @@ def plan(world: World, now: float) -> Decision:
         deadlines += done.deadlines
         wanted.take_in(done)
         questions += done.questions
+        silent += silences(done)
         if status != os.status and not any(isinstance(action, SetFinalizer) for action in done.actions):
             if urgent or now >= os.status_at + PACE:
                 actions.append(WriteStatus(name, os.version, status, happenings))
@@ -87,7 +92,7 @@ def plan(world: World, now: float) -> Decision:
     actions += withdraw_all(instance for instance in adrift if _nobody_withdraws(world, instance.os))
     actions += settle(world, wanted, actions)
     next_deadline = min(deadlines, default=None)
-    return Decision(tuple(actions), statuses, next_deadline, phases, etas, tuple(questions))
+    return Decision(tuple(actions), statuses, next_deadline, phases, etas, tuple(questions), tuple(silent))
 
 
 def _nobody_withdraws(world: World, os: str) -> bool:

@@ -35,13 +35,27 @@ LAST_RETRY = 5.0
 
 
 class Informer:
-    """Keeps one kind in the cache. `changed` is called when a decision could depend on what came."""
+    """Keeps one kind in the cache. `changed` is called when a decision could depend on what came.
 
-    def __init__(self, cluster: Cluster, cache: Cache, kind: Kind, changed: Callable[[], None]) -> None:
+    `guard` runs the informer's thread, and ends the process with it: what nobody watches looks as if it stood
+    still.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        cache: Cache,
+        kind: Kind,
+        changed: Callable[[], None],
+        guard: Callable[[Callable[[], None]], None],
+    ) -> None:
         self._cluster, self._cache, self._kind, self._changed = cluster, cache, kind, changed
         self._stop = threading.Event()
+        self._version = ""
         self.synced = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"watch-{kind.plural}", daemon=True)
+        self._thread = threading.Thread(
+            target=guard, args=(self._run,), name=f"watch-{kind.plural}", daemon=True
+        )
 
     def start(self) -> None:
         """Begins in a thread of its own."""
@@ -52,19 +66,19 @@ class Informer:
         self._stop.set()
 
     def _run(self) -> None:
-        pause, version = RETRY, ""
+        pause = RETRY
         while not self._stop.is_set():
             try:
-                if not version:
-                    version = self._list()
-                version = self._watch(version)
+                if not self._version:
+                    self._version = self._list()
+                self._watch()
                 pause = RETRY
             except Gone:
-                version = ""
+                self._version = ""
             except (NetworkError, ClusterError) as error:
                 log.warning("watching %s: %s", self._kind.plural, error)
                 if isinstance(error, ClusterError):
-                    version = ""
+                    self._version = ""
                 self._stop.wait(
                     max(pause, error.retry_after) if isinstance(error, TooManyRequests) else pause
                 )
@@ -76,12 +90,13 @@ class Informer:
         self._changed()
         return version
 
-    def _watch(self, version: str) -> str:
-        for event in self._cluster.watch(self._kind, version):
+    def _watch(self) -> None:
+        for event in self._cluster.watch(self._kind, self._version):
             if self._stop.is_set():
                 break
             meta = event.object["metadata"]
             version = meta["resourceVersion"]
+            self._version = version  # noted at once: a watch that breaks goes on from here
             if event.type == "BOOKMARK":
                 continue
             if event.type == "DELETED":
@@ -89,7 +104,6 @@ class Informer:
                 self._changed()
             elif self._cache.put(self._kind, event.object):
                 self._changed()
-        return version
 
 
 class Gather:

@@ -15,6 +15,7 @@ from dataclasses import replace
 from os_operator.core.actions import DeletePod, Evict, WriteStatus
 from os_operator.core.plan import Decision, plan
 from os_operator.shell.act import Actor, Outcome
+from os_operator.shell.alertmanager import Loud, Silencer
 from os_operator.shell.checks import Nobody, Prober
 from os_operator.shell.gather import Gather
 from os_operator.shell.metrics import Metrics
@@ -37,10 +38,15 @@ class Engine:
     """Gather, plan and act as one step."""
 
     def __init__(
-        self, gather: Gather, actor: Actor, metrics: Metrics | None = None, prober: Prober | None = None
+        self,
+        gather: Gather,
+        actor: Actor,
+        metrics: Metrics | None = None,
+        prober: Prober | None = None,
+        silencer: Silencer | None = None,
     ) -> None:
         self._gather, self._actor, self._metrics = gather, actor, metrics
-        self._prober = prober or Nobody()
+        self._prober, self._silencer = prober or Nobody(), silencer or Loud()
 
     def one_pass(self, now: float) -> tuple[Decision, list[Outcome]]:
         """One pass at `now` (Unix seconds).
@@ -53,6 +59,7 @@ class Engine:
         decision = plan(world, now)
         took = time.perf_counter() - began
         self._prober.ask(decision.questions)
+        self._silencer.keep(decision.silences)
         outcomes = self._actor.carry_out(decision.actions, now)
         for outcome in outcomes:
             if isinstance(outcome.action, WriteStatus) and outcome.error is None:

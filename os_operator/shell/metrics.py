@@ -111,6 +111,9 @@ class Metrics:
             "warmroot_staging_bytes", "Bytes of releases that nodes staged, by where they came from.", "kind"
         )
         self._requests = counter("warmroot_api_requests", "Requests to the API server.", "verb", "resource")
+        self._silences = counter(
+            "warmroot_silences", "Silences that were asked of Alertmanager or ended, by outcome.", "outcome"
+        )
         self._actions = counter("warmroot_actions", "Actions by kind and outcome.", "action", "outcome")
         self.forget()
 
@@ -165,6 +168,10 @@ class Metrics:
     def request(self, verb: str, resource: str) -> None:
         """Counts a request to the API server."""
         self._requests.labels(verb, resource).inc()
+
+    def silence(self, outcome: str) -> None:
+        """Counts what came of a silence."""
+        self._silences.labels(outcome).inc()
 
     def _count_fallbacks(self, os: str, status: OSStatus) -> None:
         fallen = frozenset((entry.node, entry.at) for entry in status.failed if entry.reason in FALLBACKS)

@@ -60,9 +60,11 @@ def api():
 def watching(api):
     running = []
 
-    def start(*watches):
+    def start(*watches, guard=None):
         cache, woken = Cache(lambda: NOW), []
-        informer = Informer(api.begin(*watches), cache, NODE, lambda: woken.append(1))
+        informer = Informer(
+            api.begin(*watches), cache, NODE, lambda: woken.append(1), guard or (lambda run: run())
+        )
         running.append(informer)
         informer.start()
         return cache, woken
@@ -95,7 +97,7 @@ def test_a_watch_that_breaks_goes_on_from_the_last_version_without_a_list(api, w
     bookmark = WatchEvent("BOOKMARK", {"metadata": {"resourceVersion": "900"}})
     watching([bookmark, NetworkError("reset")])
     until(lambda: len(api.versions) == 2)
-    # What came before the break is not asked for again, and nothing between is lost.
+    assert api.versions[1] == "900"
     assert api.lists == 1
 
 
@@ -107,6 +109,19 @@ def test_a_refused_watch_lists_again_and_never_waits_longer_than_seconds(api, wa
     until(lambda: len(api.versions) == 9)
     assert api.lists == 9
     assert time.monotonic() - began < 2
+
+
+def test_an_object_that_can_not_be_read_ends_the_process_and_not_just_its_watch(api, watching):
+    ended = []
+
+    def guard(run):
+        try:
+            run()
+        except KeyError as error:
+            ended.append(error)
+
+    watching([WatchEvent("ADDED", {"metadata": {"name": "odd", "resourceVersion": "901"}})], guard=guard)
+    until(lambda: ended)
 
 
 def busy(seconds):

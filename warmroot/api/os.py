@@ -18,7 +18,7 @@ from warmroot.api.base import (
     Target,
     rules,
 )
-from warmroot.api.health import MAX_CHECKS, CheckReason, HealthCheck
+from warmroot.api.health import MAX_CHECKS, CheckReason, HealthCheck, Name, Url
 from warmroot.api.nodeconfig import NodeConfig
 from warmroot.api.waves import Wave, Window
 
@@ -189,6 +189,25 @@ class Failure(Model):
     )
 
 
+class AlertSilence(Model):
+    """A silence in Alertmanager for each node, while its move goes on. A stuck one is not silenced."""
+
+    alertmanager: Url = Field(
+        description="Address of Alertmanager, without /api/v2. No user and no password."
+    )
+    label: str = Field(
+        default="node",
+        max_length=128,
+        pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$",
+        description="The label of alerts that holds the name of their node.",
+    )
+    ca_secret: Name | None = Field(
+        default=None,
+        description="A Secret in the operator's namespace whose ca.crt (PEM) vouches for the server."
+        " Default: the authorities of the operator's image.",
+    )
+
+
 class Rollout(Model):
     """How nodes are moved."""
 
@@ -238,6 +257,9 @@ class Rollout(Model):
         default_factory=Failure,
         description="When the rollout stops by itself.",
         json_schema_extra={"default": {}},
+    )
+    silence: AlertSilence | None = Field(
+        default=None, description="Where alerts of nodes are silenced while they are moved. Absent: nowhere."
     )
 
 
