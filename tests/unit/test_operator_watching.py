@@ -1,7 +1,9 @@
 """Informers and the loop: gaps in a watch, an API server that is away or wants to be left alone."""
 
+import json
 import threading
 import time
+import tracemalloc
 
 import pytest
 
@@ -17,7 +19,8 @@ from tests.sim.memory_cluster import NODE, MemoryCluster, Store
 from tests.unit.operator_worlds import NEW, NOW
 from tests.waiting import until
 from warmroot.errors import Forbidden, Gone, NetworkError, TooManyRequests
-from warmroot.kube.cluster import WatchEvent
+from warmroot.kube.cluster import RestCluster, WatchEvent
+from warmroot.kube.transport import Response
 
 NOTE = CordonNote("workers", NEW, NOW, ours=True)
 
@@ -215,3 +218,47 @@ def test_a_step_of_the_wall_clock_neither_stops_passes_nor_looks_like_a_standsti
         assert passes.quiet < 60
     passes.stop()
     thread.join(10)
+
+
+class Large:
+    """A transport to a fleet of nodes as kubelets write them: most of each is what nobody needs here."""
+
+    def __init__(self, count):
+        self.count, self.pages = count, 0
+
+    def request(self, method, path, *, query, **_):
+        self.pages += 1
+        begin = int(query.get("continue", 0))
+        end = min(self.count, begin + int(query["limit"]))
+        meta = {"resourceVersion": "1000"} | ({"continue": str(end)} if end < self.count else {})
+        items = [self.node(number) for number in range(begin, end)]
+        return Response(200, json.dumps({"items": items, "metadata": meta}).encode())
+
+    def node(self, number):
+        meta = {"name": f"n{number}", "uid": f"u{number}", "resourceVersion": "7"}
+        images = [{"names": [f"registry.example/{number}/{one}"], "sizeBytes": one} for one in range(20)]
+        return {"metadata": meta, "spec": {}, "status": {"images": images, "conditions": []}}
+
+    def stream(self, path, *, query, timeout):
+        raise NetworkError("no watch here")
+
+
+def peak(page):
+    """Bytes that a list of a fleet takes at its height."""
+    transport, cache = Large(200), Cache(lambda: NOW)
+    informer = Informer(RestCluster(transport, page=page), cache, NODE, lambda: None, lambda run: run())
+    tracemalloc.start()
+    try:
+        informer.start()
+        assert informer.synced.wait(20)
+        highest = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+        informer.stop()
+    assert len(cache.views()[1]) == 200
+    assert transport.pages == 200 // page
+    return highest
+
+
+def test_a_list_of_a_large_fleet_takes_the_memory_of_one_page():
+    assert peak(10) < peak(200) / 5
