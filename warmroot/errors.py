@@ -29,12 +29,10 @@
     │   └── Superseded   newer orders came while this one was carried out
     ├── UploadError      what a pod or a builder sent to the cache service: refused, nothing of it is kept
     │   ├── NotText, TooLarge  no text where text was promised; more bytes, lines or entries than the cap
-    │   ├── LineTooLong  a line that the JDK would refuse
+    │   ├── LineTooLong, UnknownTag  a line that the JDK would refuse; one that this JDK does not write
     │   ├── BadLine      a line that breaks the grammar of class lists
-    │   ├── UnknownTag   a line with a tag that this JDK does not write
     │   ├── ForeignSource  a class from outside the class path
-    │   ├── EmptyRecording  nothing was recorded
-    │   ├── UploadCut    the stream ended before its promised end
+    │   ├── EmptyRecording, UploadCut  nothing was recorded; the stream ended before its promised end
     │   ├── WrongDigest  bytes that are not those of the digest that was named
     │   ├── BadKey, BadRequest  a build key that no pod of ours would send; not in the protocol's form
     │   ├── NoLease, NoOrder, Held  without a lease of this key; no such order any more; another builder's
@@ -473,10 +471,7 @@ class Forbidden(ClusterError):
 
 
 class TooManyRequests(ClusterError):
-    """429: back off. For an eviction `cause` is `DisruptionBudget`.
-
-    `retry_after`: seconds for which the API server wants to hear nothing; 0 where it does not say.
-    """
+    """429: back off, for `retry_after` seconds where it says. For an eviction `cause` is `DisruptionBudget`."""
 
     retry_after: float = 0.0
 

@@ -140,14 +140,14 @@ def free_port() -> int:
 class Operator:
     """The process that users run."""
 
-    def __init__(self, kubeconfig: Path, log: Path) -> None:
-        self.kubeconfig, self.log = kubeconfig, log
+    def __init__(self, kubeconfig: Path, log: Path, identity: str = "test") -> None:
+        self.kubeconfig, self.log, self.identity = kubeconfig, log, identity
         self.port = free_port()
         self.process = None
 
     def start(self) -> None:
         command = [sys.executable, "-m", "os_operator.main", "--kubeconfig", str(self.kubeconfig)]
-        command += ["--identity", "test", "--lease-seconds", "5", "--metrics-port", str(self.port)]
+        command += ["--identity", self.identity, "--lease-seconds", "5", "--metrics-port", str(self.port)]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, cwd=ROOT, stderr=log, stdout=log)
 
