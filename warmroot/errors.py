@@ -471,7 +471,7 @@ class Forbidden(ClusterError):
 
 
 class TooManyRequests(ClusterError):
-    """429: back off, for `retry_after` seconds where it says. For an eviction `cause` is `DisruptionBudget`."""
+    """429: back off, for `retry_after` seconds if it says. An eviction has the `cause` `DisruptionBudget`."""
 
     retry_after: float = 0.0
 
