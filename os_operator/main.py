@@ -166,12 +166,13 @@ class Process:
             self.stop()
 
     def _renew(self) -> None:
+        leading = False  # as it was told: a process that was frozen finds out late
         while not self.stopped.is_set():
-            before = self._lease.held()
-            if self._lease.attempt() and not before:
+            before, leading = leading, self._lease.attempt()
+            if leading and not before:
                 log.info("leading as %s", self._lease.identity)
                 self._wake()
-            elif before and not self._lease.held():
+            elif before and not leading:
                 log.warning("the Lease is lost; nothing is written any more")
             self.stopped.wait(self._lease.terms.every)
 
