@@ -39,7 +39,7 @@ def test_every_field_has_a_description(definition):
                 yield here
             yield from undescribed(child.get("items", child), here)
 
-    for half in ("spec", "status"):
+    for half in {"spec", "status"} & schema["properties"].keys():
         assert list(undescribed(schema["properties"][half], half)) == []
 
 

@@ -19,6 +19,7 @@ from typing import Any
 import yaml
 
 from warmroot.api.base import GROUP, VERSION, Model
+from warmroot.api.javacache import JavaCacheSpec
 from warmroot.api.os import OSSpec, OSStatus
 from warmroot.api.osinstance import OSInstanceSpec, OSInstanceStatus
 from warmroot.errors import Bug
@@ -47,7 +48,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Definition:
-    """One kind."""
+    """One kind. Without a `status` it has none: nothing writes it."""
 
     kind: str
     plural: str
@@ -55,9 +56,10 @@ class Definition:
     short: tuple[str, ...]
     description: str
     spec: type[Model]
-    status: type[Model]
+    status: type[Model] | None
     columns: tuple[Column, ...]
     rules: tuple[tuple[str, str], ...] = ()
+    namespaced: bool = False
     unseen: Schema | None = None
     """The status of an object that nobody has looked at: kstatus takes one without conditions for current."""
 
@@ -116,6 +118,30 @@ DEFINITIONS = (
                 "spec.reboot is needed for the goals Activate and Rollback",
             ),
         ),
+    ),
+    Definition(
+        kind="JavaCache",
+        plural="javacaches",
+        singular="javacache",
+        short=("jcache",),
+        description="Java pods that start from what others of them learned.",
+        spec=JavaCacheSpec,
+        status=None,
+        columns=(
+            Column("Mode", ".spec.mode"),
+            Column("Containers", ".spec.containers"),
+            Column("Lookup", ".spec.budget.lookup", priority=1),
+            Column("Fetch", ".spec.budget.fetch", priority=1),
+            Column("Age", ".metadata.creationTimestamp", "date"),
+        ),
+        rules=(
+            (
+                "size(self.metadata.name) <= 128 && self.metadata.name != 'archives'",
+                "metadata.name is the name of the pods' group in the cache service:"
+                " 128 characters or fewer, and not archives",
+            ),
+        ),
+        namespaced=True,
     ),
 )
 
@@ -193,10 +219,12 @@ def crd(definition: Definition) -> Schema:
             "kind": {"type": "string"},
             "metadata": {"type": "object"},
             "spec": schema(definition.spec),
-            "status": schema(definition.status)
-            | ({"default": definition.unseen} if definition.unseen else {}),
         },
     }
+    if definition.status:
+        validation["properties"]["status"] = schema(definition.status) | (
+            {"default": definition.unseen} if definition.unseen else {}
+        )
     if definition.rules:
         validation["x-kubernetes-validations"] = [
             {"rule": rule, "message": message} for rule, message in definition.rules
@@ -207,7 +235,7 @@ def crd(definition: Definition) -> Schema:
         "metadata": {"name": f"{definition.plural}.{GROUP}"},
         "spec": {
             "group": GROUP,
-            "scope": "Cluster",
+            "scope": "Namespaced" if definition.namespaced else "Cluster",
             "names": {
                 "kind": definition.kind,
                 "plural": definition.plural,
@@ -220,7 +248,7 @@ def crd(definition: Definition) -> Schema:
                     "name": VERSION,
                     "served": True,
                     "storage": True,
-                    "subresources": {"status": {}},
+                    **({"subresources": {"status": {}}} if definition.status else {}),
                     "additionalPrinterColumns": [column.wire() for column in definition.columns],
                     "schema": {"openAPIV3Schema": validation},
                 }
