@@ -8,19 +8,24 @@ import shutil
 import subprocess
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from warmroot.cache import cache_dir
 from warmroot.errors import NotInstalled, StepFailed
 
 SOURCES = Path(__file__).resolve().parent / "src"
-MAIN = "io.warmroot.jboost.Main"
+MAIN = "io.warmroot.jboost.Start"
 RELEASE = 17
 """The oldest Java that runs the agent."""
+OLD_RELEASE = 8
+"""The oldest Java that the jar's beginning tells that it is too old."""
+_OLD = ("Start.java", "Words.java")
 LINT = ("--release", str(RELEASE), "-Xlint:all", "-Werror", "-encoding", "UTF-8")
 # A cold JVM takes a dozen milliseconds for its first concatenation otherwise.
 _FLAGS = (*LINT, "-XDstringConcat=inline", "-g:source,lines")
+_OLD_LINT = ("--release", str(OLD_RELEASE), "-Xlint:all,-options", *LINT[3:])
+_OLD_FLAGS = (*_OLD_LINT, *_FLAGS[len(LINT) :])
 _MANIFEST = f"Manifest-Version: 1.0\r\nMain-Class: {MAIN}\r\n\r\n"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _JAR = "warmroot-agent.jar"
@@ -84,6 +89,7 @@ def jar(javac: Path, target: Path) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         classes = Path(folder) / "classes"
         _compile(javac, classes, _FLAGS)
+        _compile(javac, classes, _OLD_FLAGS, _old())
         partial = Path(folder) / _JAR
         with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr(zipfile.ZipInfo("META-INF/MANIFEST.MF", _EPOCH), _MANIFEST)
@@ -102,10 +108,17 @@ def lint(javac: Path) -> None:
     """
     with tempfile.TemporaryDirectory() as folder:
         _compile(javac, Path(folder), LINT)
+        _compile(javac, Path(folder), _OLD_LINT, _old())
 
 
-def _compile(javac: Path, classes: Path, flags: tuple[str, ...]) -> None:
-    command = [str(javac), *flags, "-d", str(classes), *map(str, sources())]
+def _old() -> list[Path]:
+    return [path for path in sources() if path.name in _OLD]
+
+
+def _compile(javac: Path, classes: Path, flags: tuple[str, ...], files: Sequence[Path] = ()) -> None:
+    """All sources; or these, to which the classes that are there are known."""
+    known = ["-cp", str(classes)] if files else []
+    command = [str(javac), *flags, "-d", str(classes), *known, *map(str, files or sources())]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     except OSError as error:
@@ -116,7 +129,7 @@ def _compile(javac: Path, classes: Path, flags: tuple[str, ...]) -> None:
 
 def _digest() -> str:
     """A name for sources and flags, in hex."""
-    digest = hashlib.sha256(repr(_FLAGS).encode())
+    digest = hashlib.sha256(repr((_FLAGS, _OLD_FLAGS, _OLD)).encode())
     for path in sources():
         digest.update(f"{path.relative_to(SOURCES)}\0{path.stat().st_size}\0".encode())
         digest.update(path.read_bytes())

@@ -45,6 +45,10 @@ public final class Driver {
       }
       case "image": return new OptionsFile(Path.of("/"),
           CommandLine.of(Words.ofVariable((String) q.get("variable")), null)).text(List.of());
+      case "plain": {
+        Start.plain(Json.strings(q.get("words"), "w").toArray(new String[0]), (String) q.get("image"));
+        return true;
+      }
       case "jars": return jars(ClassPath.jars((String) q.get("path"), new FileNotes()));
       case "sampled": return Jvm.sampled(Path.of((String) q.get("path")));
       case "libjvm": return Jvm.libjvm(Jvm.library(Path.of((String) q.get("path"))));

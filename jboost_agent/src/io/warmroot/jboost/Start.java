@@ -1,0 +1,62 @@
+package io.warmroot.jboost;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.Paths;
+
+/**
+ * Where the jar begins. A Java that is too old for the agent reads this class, {@link Words} and no other: the
+ * webhook puts the agent into pods without knowing their Java, and none of them may fail to start for it.
+ */
+final class Start {
+    private static final int OLDEST = 17;
+
+    private Start() {}
+
+    /** Entry point. */
+    public static void main(String[] arguments) {
+        String version = System.getProperty("java.specification.version");
+        if (!version.startsWith("1.") && Integer.parseInt(version) >= OLDEST) {
+            Main.main(arguments);
+            return;
+        }
+        System.err.println("jboost: off: Java " + version + " has no archives that could be handed on; "
+                + OLDEST + " and later do");
+        if (arguments.length == 0 || !arguments[0].equals("fetch")) {
+            System.exit(1);
+        }
+        plain(arguments, System.getenv("JDK_JAVA_OPTIONS"));
+    }
+
+    /** Leaves an options file with the image's own options; Java 9 to 16 would end without one. */
+    static void plain(String[] arguments, String image) {
+        try {
+            for (int at = 0; at + 1 < arguments.length && !arguments[at].equals("--"); at++) {
+                if (arguments[at].equals("--dir")) {
+                    Path dir = Paths.get(arguments[at + 1]);
+                    Files.createDirectories(dir);
+                    Files.write(dir.resolve("java.opts"), text(image).getBytes(StandardCharsets.UTF_8));
+                    return;
+                }
+            }
+        } catch (IOException unwritable) {
+            System.err.println("jboost: the options file can't be written: " + unwritable);
+        }
+    }
+
+    /** As an argument file has it. The launcher takes no file inside of a file: what is in it stands in its place. */
+    private static String text(String image) throws IOException {
+        StringBuilder text = new StringBuilder();
+        for (String word : Words.ofVariable(image == null ? "" : image)) {
+            if (word.startsWith("@") && !word.startsWith("@@") && word.length() > 1) {
+                text.append(new String(Files.readAllBytes(Paths.get(word.substring(1))), StandardCharsets.UTF_8));
+            } else {
+                text.append(Words.quoted(word.startsWith("@@") ? word.substring(1) : word));
+            }
+            text.append('\n');
+        }
+        return text.toString();
+    }
+}
