@@ -1,0 +1,110 @@
+"""What is added to a pod: volumes, the container that brings the agent, those that run it, one variable."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from jboost_server.core.injection.application import OPTIONS, OURS, Application
+from jboost_server.core.injection.choose import Cache
+from jboost_server.core.injection.installation import Installation
+
+AGENT, RUN, KEYS, TOKEN = "jboost-agent", "jboost", "jboost-keys", "jboost-token"
+"""Volumes; the container that copies the agent has the first one's name, too."""
+VOLUMES = (AGENT, RUN, KEYS, TOKEN)
+FETCH = "jboost-fetch"
+"""The container that runs the agent; of several the next ones are jboost-fetch-2 and so on."""
+AUDIENCE = "jboost.warmroot.io"
+_NOBODY = 65532
+"""User of the container that copies the agent, where the pod names none."""
+_AS_THE_APPLICATION = ("image", "imagePullPolicy", "workingDir", "env", "envFrom")
+Object = dict[str, Any]
+
+
+def volumes(installation: Installation) -> list[Object]:
+    """Of all containers together. Without the ConfigMap of keys a pod starts, and believes no archive."""
+    agent: Object = {"name": AGENT}
+    if installation.image_volumes:
+        agent["image"] = {"reference": installation.agent_image, "pullPolicy": installation.agent_pull}
+    else:
+        agent["emptyDir"] = {}
+    token = {"path": "token", "audience": AUDIENCE, "expirationSeconds": 3600}
+    return [
+        agent,
+        {"name": RUN, "emptyDir": {"sizeLimit": installation.room}},
+        {"name": KEYS, "configMap": {"name": installation.keys, "optional": True}},
+        {"name": TOKEN, "projected": {"sources": [{"serviceAccountToken": token}]}},
+    ]
+
+
+def copier(spec: Object, container: Object, installation: Installation) -> Object:
+    """The container that copies the agent. It asks for what the application asks for: the pod for no more."""
+    made: Object = {
+        "name": AGENT,
+        "image": installation.agent_image,
+        "imagePullPolicy": installation.agent_pull,
+        "command": ["cp", "/agent.jar", f"{OURS}/agent/agent.jar"],
+        "securityContext": _locked(spec, container),
+        "volumeMounts": [{"name": AGENT, "mountPath": f"{OURS}/agent"}],
+    }
+    return made | _resources(container)
+
+
+def fetcher(
+    name: str, container: Object, application: Application, cache: Cache, installation: Installation
+) -> Object:
+    """The container that runs the agent: the application's own image, user, variables, limits and volumes."""
+    made: Object = {"name": name}
+    made |= {part: copy.deepcopy(container[part]) for part in _AS_THE_APPLICATION if part in container}
+    lookup, fetch = cache.spec.budget.milliseconds()
+    made["command"] = [
+        *(application.launcher, "-jar", f"{OURS}/agent/agent.jar", "fetch"),
+        *("--server", installation.server, "--group", cache.name, "--keys", f"{OURS}/keys/keys"),
+        *("--dir", folder(container), "--token", f"{OURS}/token/token"),
+        *("--lookup-ms", str(lookup), "--fetch-ms", str(fetch), "--", *application.words),
+    ]
+    if "securityContext" in container:
+        made["securityContext"] = copy.deepcopy(container["securityContext"])
+    made["volumeMounts"] = [
+        *copy.deepcopy(container.get("volumeMounts") or []),
+        {"name": AGENT, "mountPath": f"{OURS}/agent", "readOnly": True},
+        {"name": RUN, "mountPath": f"{OURS}/run"},
+        {"name": KEYS, "mountPath": f"{OURS}/keys", "readOnly": True},
+        {"name": TOKEN, "mountPath": f"{OURS}/token", "readOnly": True},
+    ]
+    return made | _resources(container)
+
+
+def folder(container: Object) -> str:
+    """Where the agent leaves a container's options and archives."""
+    return f"{OURS}/run/{container['name']}"
+
+
+def variable(container: Object) -> Object:
+    """The application's one variable: what of the image's own was there is in the file."""
+    return {"name": OPTIONS, "value": f"@{folder(container)}/java.opts"}
+
+
+def mount() -> Object:
+    """The application's view of what the agent left."""
+    return {"name": RUN, "mountPath": f"{OURS}/run", "readOnly": True}
+
+
+def _resources(container: Object) -> Object:
+    asked = {name: value for name, value in (container.get("resources") or {}).items() if name != "claims"}
+    return {"resources": copy.deepcopy(asked)} if asked else {}
+
+
+def _locked(spec: Object, container: Object) -> Object:
+    """What the restricted standard wants, as the application's user unless that is root."""
+    own, pods = container.get("securityContext") or {}, spec.get("securityContext") or {}
+    kept = {name: own[name] for name in ("runAsGroup", "seLinuxOptions") if name in own}
+    user = own.get("runAsUser", pods.get("runAsUser"))
+    return copy.deepcopy(kept) | {
+        "runAsNonRoot": True,
+        "runAsUser": user or _NOBODY,
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
