@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 import logging
-import signal
-import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import uvicorn
 
 from jboost_server import signing
 from jboost_server.core.retention import OF_A_CLUSTER, Retention
@@ -26,6 +17,7 @@ from jboost_server.store.directory import DirectoryStore
 from jboost_server.web.app import create_app
 from jboost_server.web.hosts import LOOPBACK
 from jboost_server.web.listening import config, host_and_port, listening
+from jboost_server.web.process import Server, log_json
 from jboost_server.web.service import Settings
 from jboost_server.web.tenancy import Local, Tenants, TokenReview, shared_token
 from warmroot.errors import UserError
@@ -35,7 +27,6 @@ if TYPE_CHECKING:
 
 KEY = "signing.pem"
 PUBLIC = "public.keys"
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 GRACE = 20
 """Seconds that requests under way have to end after SIGTERM."""
 log = logging.getLogger("jboost_server")
@@ -67,7 +58,7 @@ def serve(options: Options) -> None:
         UserError: options that can't be, or an address that can't be listened on.
         StoreError: the store can't be opened.
     """
-    _log_json()
+    log_json()
     tenants = _tenants(options, host_and_port(options.listen)[0])
     store = open_store(options)
     signer = open_keys(options)
@@ -94,25 +85,8 @@ def serve(options: Options) -> None:
                 "tenancy": options.tenancy,
             },
         )
-        _Server(config(app, grace=GRACE)).run(sockets=[listener])
+        Server(config(app, grace=GRACE)).run(sockets=[listener])
     log.info("ended")
-
-
-class _Server(uvicorn.Server):
-    """Ends at SIGTERM with code 0; uvicorn would raise the signal once more when it is done."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Asks the server to end at SIGTERM and SIGINT, where this thread may."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.signal(number, self.handle_exit) for number in _SIGNALS}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 def open_store(options: Options) -> ObjectStore:
@@ -203,30 +177,3 @@ def _loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-class _Json(logging.Formatter):
-    """One line of JSON a record, with what `extra` gave."""
-
-    _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "taskName", "color_message"}
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The line."""
-        line = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        line |= {name: value for name, value in vars(record).items() if name not in self._STANDARD}
-        if record.exc_info:
-            line["trace"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str, ensure_ascii=False)
-
-
-def _log_json() -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Json())
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    for noisy in ("uvicorn.error", "botocore", "urllib3"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)

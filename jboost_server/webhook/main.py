@@ -1,0 +1,142 @@
+"""Runs the webhook: certificates first, then it listens; both are looked after while it serves."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import uvicorn
+
+from jboost_server.core.injection.installation import Installation
+from jboost_server.web.listening import BACKLOG, listening
+from jboost_server.web.process import Server, log_json
+from jboost_server.webhook.app import Metrics, create_app
+from jboost_server.webhook.certificates import Bundle, Terms
+from jboost_server.webhook.keeping import Keeper, Place
+from jboost_server.webhook.watching import PAUSE, Seen, watch
+from warmroot.errors import ClusterError, NetworkError
+from warmroot.kube.cluster import connect
+from warmroot.kube.transport import RequestsTransport
+
+GRACE = 5
+"""Seconds that reviews under way have to end after SIGTERM."""
+log = logging.getLogger("jboost_server.webhook")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the operator chose. `listen` is `host:port`; each `look` seconds the Secret is looked at."""
+
+    installation: Installation
+    place: Place
+    listen: str = "0.0.0.0:8443"
+    look: float = 60.0
+    terms: Terms = field(default_factory=Terms)
+    clock: Callable[[], datetime] = _now
+
+
+class Shown:
+    """The certificate that new connections see. It is replaced while the server runs."""
+
+    def __init__(self, folder: Path, metrics: Metrics) -> None:
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self._file = folder / "certificate.pem"
+        self._metrics = metrics
+        self._bundle: Bundle | None = None
+
+    def show(self, bundle: Bundle) -> None:
+        """From now on this one."""
+        if bundle == self._bundle:
+            return
+        self._file.touch(mode=0o600)
+        self._file.write_bytes(bundle.certificate + bundle.key)
+        self.context.load_cert_chain(self._file)
+        self._metrics.ends.set(bundle.ends.timestamp())
+        self._bundle = bundle
+
+
+def serve(options: Options) -> None:
+    """Serves until SIGTERM or SIGINT.
+
+    Raises:
+        UserError: options that can't be, an address that can't be listened on, no way to the API server.
+    """
+    log_json()
+    keeper = Keeper(connect(RequestsTransport), options.place, options.clock, options.terms)
+    seen, metrics = Seen(), Metrics()
+    app = create_app(seen.of, options.installation, metrics, lambda: _unready(seen, keeper))
+    with (
+        tempfile.TemporaryDirectory(prefix="jboost-webhook-") as folder,
+        listening(options.listen) as listener,
+    ):
+        shown = Shown(Path(folder), metrics)
+        while not _look(keeper, shown):
+            time.sleep(PAUSE)
+        _beside(lambda: _look_after(keeper, shown, options.look))
+        watching = connect(RequestsTransport)
+        _beside(lambda: watch(watching, seen))
+        config = uvicorn.Config(
+            app,
+            http="httptools",
+            log_config=None,
+            access_log=False,
+            ws="none",
+            proxy_headers=False,
+            server_header=False,
+            date_header=False,
+            timeout_graceful_shutdown=GRACE,
+            backlog=BACKLOG,
+        )
+        config.load()
+        config.ssl = shown.context  # its certificate changes: uvicorn would read files once
+        host, port = listener.getsockname()[:2]
+        log.info("listening", extra={"address": f"{host}:{port}"})
+        Server(config).run(sockets=[listener])
+    log.info("ended")
+
+
+def _beside(work: Callable[[], None]) -> None:
+    """Does it again and again in a thread of its own, whatever comes of it."""
+
+    def forever() -> None:
+        while True:
+            try:
+                work()
+            except Exception:  # an entry point: certificates and caches are looked after until the end
+                log.exception("our own mistake, please report it")
+                time.sleep(PAUSE)
+
+    threading.Thread(target=forever, daemon=True).start()
+
+
+def _look_after(keeper: Keeper, shown: Shown, every: float) -> None:
+    time.sleep(every)
+    _look(keeper, shown)
+
+
+def _look(keeper: Keeper, shown: Shown) -> bool:
+    """Whether there is something to show."""
+    try:
+        shown.show(keeper.keep())
+    except (ClusterError, NetworkError) as error:
+        log.warning("certificates can't be looked after", extra={"why": str(error)})
+        return False
+    return True
+
+
+def _unready(seen: Seen, keeper: Keeper) -> str:
+    if not keeper.told:
+        return "the API server does not know our certificate"
+    return "" if seen.listed else "JavaCaches were not read yet"
