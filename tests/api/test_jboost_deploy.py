@@ -104,7 +104,7 @@ def test_the_namespaces_really_enforce_the_restricted_standard(kubectl):
 
 
 def test_the_service_may_review_tokens_and_nothing_else():
-    (role,) = [one for one in documents() if one["kind"] == "ClusterRole"]
+    (role,) = [one for one in documents("rbac.yaml") if one["kind"] == "ClusterRole"]
 
     assert role["rules"] == [
         {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]}
