@@ -70,8 +70,11 @@ class JavaCacheSpec(Model):
         json_schema_extra={"items": {"type": "string", "pattern": NAME_PATTERN, "maxLength": 63}},
     )
     mode: CacheMode = Field(
-        default=CacheMode.AUTO, description="Auto: new pods get the agent. Off: they start as they are."
+        default=CacheMode.AUTO,
+        description='Auto: new pods get the agent. "Off", in quotes: they start as they are.',
     )
     budget: CacheBudget = Field(
-        default_factory=CacheBudget, description="The most that a start may lose to the cache service."
+        default_factory=CacheBudget,
+        description="The most that a start may lose to the cache service.",
+        json_schema_extra={"default": {}},
     )
