@@ -45,9 +45,10 @@ public final class Driver {
       }
       case "image": return new OptionsFile(Path.of("/"),
           CommandLine.of(Words.ofVariable((String) q.get("variable")), null)).text(List.of());
-      case "plain": {
-        Start.plain(Json.strings(q.get("words"), "w").toArray(new String[0]), (String) q.get("image"));
-        return true;
+      case "off": {
+        String version = (String) q.get("version");
+        String[] words = Json.strings(q.get("words"), "w").toArray(new String[0]);
+        return List.of(Start.old(version), (long) Start.off(version, words, (String) q.get("image")));
       }
       case "jars": return jars(ClassPath.jars((String) q.get("path"), new FileNotes()));
       case "sampled": return Jvm.sampled(Path.of((String) q.get("path")));

@@ -18,20 +18,30 @@ final class Start {
     /** Entry point. */
     public static void main(String[] arguments) {
         String version = System.getProperty("java.specification.version");
-        if (!version.startsWith("1.") && Integer.parseInt(version) >= OLDEST) {
-            Main.main(arguments);
-            return;
+        if (old(version)) {
+            System.exit(off(version, arguments, System.getenv("JDK_JAVA_OPTIONS")));
         }
+        Main.main(arguments);
+    }
+
+    /** Whether this version, such as 1.8 or 17, is too old for the agent. */
+    static boolean old(String version) {
+        return version.startsWith("1.") || Integer.parseInt(version) < OLDEST;
+    }
+
+    /** What is done in place of a verb; the exit code. {@code image}: JDK_JAVA_OPTIONS, null if there are none. */
+    static int off(String version, String[] arguments, String image) {
         System.err.println("jboost: off: Java " + version + " has no archives that could be handed on; "
                 + OLDEST + " and later do");
         if (arguments.length == 0 || !arguments[0].equals("fetch")) {
-            System.exit(1);
+            return 1;
         }
-        plain(arguments, System.getenv("JDK_JAVA_OPTIONS"));
+        plain(arguments, image);
+        return 0;
     }
 
     /** Leaves an options file with the image's own options; Java 9 to 16 would end without one. */
-    static void plain(String[] arguments, String image) {
+    private static void plain(String[] arguments, String image) {
         try {
             for (int at = 0; at + 1 < arguments.length && !arguments[at].equals("--"); at++) {
                 if (arguments[at].equals("--dir")) {
