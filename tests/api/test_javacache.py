@@ -1,4 +1,4 @@
-"""What a person writes wrongly into a JavaCache is refused by the API server, naming the field and the fix."""
+"""What is wrong in a JavaCache is refused by the API server, naming the field and the fix."""
 
 from __future__ import annotations
 

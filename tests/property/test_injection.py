@@ -14,7 +14,7 @@ from jboost_server.core.injection.reason import Reason
 from tests.injected import AGENT_IMAGE, SPACE, cache, patched
 
 NAMES = st.sampled_from(["app", "web", "proxy", "a-b"])
-TEXTS = st.sampled_from(["", "-Xmx1g", "@/opts", "-Dx='a b'", "$(A)", "~/x"])
+TEXTS = st.sampled_from(["", "-Xmx1g", "@/opts", "$(A)", "$(JAVA_TOOL_OPTIONS)", "$$(JAVA_TOOL_OPTIONS)"])
 SOURCES = st.one_of(
     st.fixed_dictionaries({"value": TEXTS}),
     st.just({"valueFrom": {"configMapKeyRef": {"name": "c", "key": "k"}}}),

@@ -72,14 +72,6 @@ LEFT = [
         pod(container(env=[{"name": "JAVA_TOOL_OPTIONS", "value": "$(JDK_JAVA_OPTIONS) -Dx"}])),
         Reason.REFERENCED,
     ),
-    (
-        pod(container(env=[{"name": "JAVA_TOOL_OPTIONS", "value": "-Dx=1 '-javaagent:/otel.jar'"}])),
-        Reason.OPTIONS_ACT,
-    ),
-    (
-        pod(container(env=[{"name": OPTIONS, "value": "-agentlib:jdwp=transport=dt_socket,suspend=y"}])),
-        Reason.OPTIONS_ACT,
-    ),
     (pod(container(resources={"limits": {"ephemeral-storage": "1Gi"}})), Reason.DISK_LIMIT),
     (pod(container(resources={"limits": {"ephemeral-storage": "soon"}})), Reason.DISK_LIMIT),
 ]
@@ -187,16 +179,40 @@ def test_the_pods_own_options_go_to_the_agent_which_writes_them_first(own):
 
     ours = {"name": OPTIONS, "value": "@/jboost/run/app/java.opts"}
     assert app(made)["env"] == [*around[0], ours, *around[1]]
-    assert fetcher(made)["env"] == app(one)["env"]
+    aside = {**own, "name": "JBOOST_JDK_JAVA_OPTIONS"}
+    assert fetcher(made)["env"] == [*around[0], aside, *around[1], {"name": OPTIONS, "value": ""}]
 
 
-def test_other_java_variables_reach_both_as_they_are():
-    tool = {"name": "JAVA_TOOL_OPTIONS", "value": "-XX:MaxRAMPercentage=75"}
+def test_a_java_agent_in_a_variable_is_known_to_the_agent_and_does_not_act_in_its_jvm():
+    tool = {"name": "JAVA_TOOL_OPTIONS", "value": "-javaagent:/otel/agent.jar"}
 
     made = injected(pod(container(env=[tool])))
 
     assert app(made)["env"][0] == tool
-    assert fetcher(made)["env"] == [tool]
+    assert env(fetcher(made)) == {"JBOOST_JAVA_TOOL_OPTIONS": tool["value"], "JAVA_TOOL_OPTIONS": ""}
+
+
+def test_what_refers_to_a_variable_that_was_put_aside_finds_it_there():
+    variables = [
+        {"name": "JAVA_TOOL_OPTIONS", "value": "-Da=1"},
+        {"name": OPTIONS, "value": "$(JAVA_TOOL_OPTIONS) $$(JAVA_TOOL_OPTIONS) $(_JAVA_OPTIONS)"},
+        {"name": "B", "value": "$(JAVA_TOOL_OPTIONS)"},
+    ]
+    mounts = [{"name": "v", "mountPath": "/v", "subPathExpr": "$(JAVA_TOOL_OPTIONS)/x"}]
+    one = pod(container(env=variables, args=["$(JAVA_TOOL_OPTIONS)"], volumeMounts=mounts))
+
+    made = fetcher(injected(one))
+
+    assert env(made) == {
+        "JBOOST_JAVA_TOOL_OPTIONS": "-Da=1",
+        "JBOOST_JDK_JAVA_OPTIONS": "$(JBOOST_JAVA_TOOL_OPTIONS) $$(JAVA_TOOL_OPTIONS) $(_JAVA_OPTIONS)",
+        "B": "$(JBOOST_JAVA_TOOL_OPTIONS)",
+        OPTIONS: "",
+        "JAVA_TOOL_OPTIONS": "",
+    }
+    assert made["command"][-1] == "$(JBOOST_JAVA_TOOL_OPTIONS)"
+    assert made["volumeMounts"][0]["subPathExpr"] == "$(JBOOST_JAVA_TOOL_OPTIONS)/x"
+    assert without(injected(one)) == one
 
 
 def test_what_prepares_files_runs_before_the_agent_and_sidecars_stay_where_they_are():
@@ -301,7 +317,7 @@ def test_what_another_webhook_changed_in_the_application_reaches_the_agent_the_s
     again = injected(changed)
 
     assert fetcher(again)["image"] == "mirror/shop/orders:1"
-    assert env(fetcher(again)) == {"JAVA_TOOL_OPTIONS": "-Dx=1"}
+    assert env(fetcher(again))["JBOOST_JAVA_TOOL_OPTIONS"] == "-Dx=1"
     assert by_name(again["spec"]["initContainers"], "jboost-agent")["image"] == "mirror/jboost-agent:0.1.0"
     assert [one["name"] for one in again["spec"]["initContainers"]] == [
         "late",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,20 +11,10 @@ from jboost_server.core.injection.reason import Left, Reason
 OPTIONS = "JDK_JAVA_OPTIONS"
 OURS = "/jboost"
 """Folder of all that is mounted into a container."""
-_VARIABLES = (OPTIONS, "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS")
+VARIABLES = (OPTIONS, "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS")
+"""In which every JVM of a container finds options."""
 _WRAPPERS = frozenset({"tini", "dumb-init", "catatonit"})
 """Programs that start what follows in their command, and wait for it."""
-_ACTING = (
-    "-javaagent:",
-    "-agentlib:",
-    "-agentpath:",
-    "-Xrun",
-    "-Xdebug",
-    "-XX:StartFlightRecording",
-    "-XX:+AlwaysPreTouch",
-    "-XX:+PauseAtStartup",
-)
-"""Options that take seconds, or wait for a person, in whichever JVM reads them."""
 Object = dict[str, Any]
 
 
@@ -73,21 +62,7 @@ def _refusal(container: Object) -> Left | None:
         ]
     ):
         return Left(Reason.REFERENCED, f"container {name} uses $({OPTIONS}) elsewhere")
-    for variable, option in _acting(container):
-        return Left(
-            Reason.OPTIONS_ACT,
-            f"container {name} has {option} in {variable}, which every JVM reads:"
-            " write it into `command`, or take it out",
-        )
     return None
-
-
-def _acting(container: Object) -> Iterator[tuple[str, str]]:
-    for one in container.get("env") or ():
-        if one.get("name") in _VARIABLES:
-            for word in str(one.get("value") or "").replace('"', " ").replace("'", " ").split():
-                if word.startswith(_ACTING):
-                    yield one["name"], word
 
 
 def _program(word: str) -> str:

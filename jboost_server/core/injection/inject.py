@@ -13,6 +13,7 @@ from jboost_server.core.injection.choose import Cache, cache_for, containers_of
 from jboost_server.core.injection.installation import Installation, bytes_of
 from jboost_server.core.injection.patch import Operation, diff
 from jboost_server.core.injection.reason import Left, Reason
+from jboost_server.core.injection.variables import ASIDE, taken_back
 
 INJECTED = "jboost.warmroot.io/injected"
 """Annotation of a pod that was injected: the name of its JavaCache."""
@@ -142,7 +143,7 @@ def _unfit(spec: Object, installation: Installation) -> Left | None:
 
 def _wire(container: Object) -> None:
     env = list(container.get("env") or ())
-    at = _last(env)
+    at = _last(env, OPTIONS)
     if at is None:
         env.append(parts.variable(container))
     else:
@@ -153,9 +154,9 @@ def _wire(container: Object) -> None:
 
 def _restore(container: Object, fetcher: Object) -> None:
     env, own = list(container.get("env") or ()), list(fetcher.get("env") or ())
-    at, before = _last(env), _last(own)
+    at, before = _last(env, OPTIONS), _last(own, ASIDE + OPTIONS)
     if at is not None and env[at] == parts.variable(container):
-        env[at : at + 1] = [] if before is None else [own[before]]
+        env[at : at + 1] = [] if before is None else [taken_back(own[before])]
     container["env"] = env
     container["volumeMounts"] = [
         one for one in container.get("volumeMounts") or () if one.get("name") != parts.RUN
@@ -164,9 +165,9 @@ def _restore(container: Object, fetcher: Object) -> None:
     _drop_empty(container, "volumeMounts")
 
 
-def _last(env: list[Object]) -> int | None:
+def _last(env: list[Object], name: str) -> int | None:
     """Where the variable stands that counts: of several with one name it is the last."""
-    return max((at for at, one in enumerate(env) if one.get("name") == OPTIONS), default=None)
+    return max((at for at, one in enumerate(env) if one.get("name") == name), default=None)
 
 
 def _keep_copier(pod: Object, after: Object) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Set
 from typing import Any
 
 from jboost_server.core.injection.application import OPTIONS, OURS, Application
 from jboost_server.core.injection.choose import Cache
 from jboost_server.core.injection.installation import Installation
+from jboost_server.core.injection.variables import named, put_aside, referring
 
 AGENT, RUN, KEYS, TOKEN = "jboost-agent", "jboost", "jboost-keys", "jboost-token"
 """Volumes; the container that copies the agent has the first one's name, too."""
@@ -17,7 +19,7 @@ FETCH = "jboost-fetch"
 AUDIENCE = "jboost.warmroot.io"
 _NOBODY = 65532
 """User of the container that copies the agent, where the pod names none."""
-_AS_THE_APPLICATION = ("image", "imagePullPolicy", "workingDir", "env", "envFrom")
+_AS_THE_APPLICATION = ("image", "imagePullPolicy", "workingDir", "envFrom")
 Object = dict[str, Any]
 
 
@@ -56,17 +58,22 @@ def fetcher(
     """The container that runs the agent: the application's own image, user, variables, limits and volumes."""
     made: Object = {"name": name}
     made |= {part: copy.deepcopy(container[part]) for part in _AS_THE_APPLICATION if part in container}
+    env = container.get("env") or []
+    if env:
+        made["env"] = put_aside(copy.deepcopy(env))
+    names = named(env)
     lookup, fetch = cache.spec.budget.milliseconds()
     made["command"] = [
-        *(application.launcher, "-jar", f"{OURS}/agent/agent.jar", "fetch"),
+        *(referring(application.launcher, names), "-jar", f"{OURS}/agent/agent.jar", "fetch"),
         *("--server", installation.server, "--group", cache.name, "--keys", f"{OURS}/keys/keys"),
         *("--dir", folder(container), "--token", f"{OURS}/token/token"),
-        *("--lookup-ms", str(lookup), "--fetch-ms", str(fetch), "--", *application.words),
+        *("--lookup-ms", str(lookup), "--fetch-ms", str(fetch), "--"),
+        *(referring(word, names) for word in application.words),
     ]
     if "securityContext" in container:
         made["securityContext"] = copy.deepcopy(container["securityContext"])
     made["volumeMounts"] = [
-        *copy.deepcopy(container.get("volumeMounts") or []),
+        *(_mounted(one, names) for one in container.get("volumeMounts") or ()),
         {"name": AGENT, "mountPath": f"{OURS}/agent", "readOnly": True},
         {"name": RUN, "mountPath": f"{OURS}/run"},
         {"name": KEYS, "mountPath": f"{OURS}/keys", "readOnly": True},
@@ -88,6 +95,13 @@ def variable(container: Object) -> Object:
 def mount() -> Object:
     """The application's view of what the agent left."""
     return {"name": RUN, "mountPath": f"{OURS}/run", "readOnly": True}
+
+
+def _mounted(mount: Object, names: Set[str]) -> Object:
+    made = copy.deepcopy(mount)
+    if "subPathExpr" in made:
+        made["subPathExpr"] = referring(made["subPathExpr"], names)
+    return made
 
 
 def _resources(container: Object) -> Object:

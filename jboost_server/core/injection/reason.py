@@ -41,8 +41,6 @@ class Reason(StrEnum):
     """The container has a volume where the agent's files would be."""
     REFERENCED = "Referenced"
     """The container uses $(JDK_JAVA_OPTIONS) elsewhere, which would change with it."""
-    OPTIONS_ACT = "OptionsAct"
-    """The container's variables hold options that would act in the agent's own JVM, too."""
     DISK_LIMIT = "DiskLimit"
     """The pod's limit of ephemeral storage has no room for an archive."""
     UNREADABLE = "Unreadable"

@@ -6,6 +6,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 
@@ -17,6 +18,8 @@ final class Application {
     /** The variable in which an image has options of its own, and a pod our options file. */
     static final String IMAGE = "JDK_JAVA_OPTIONS";
     private static final String VM_OPTIONS = "-XX:VMOptionsFile=";
+    /** Before the name of a variable that is the application's, and that our own JVM must not act on. */
+    static final String ASIDE = "JBOOST_";
     private static final List<String> VARIABLES = List.of(IMAGE, "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS");
     /** With these a JVM prints something and ends. */
     private static final List<String> NO_START = List.of("-version", "--version", "-fullversion", "--full-version",
@@ -64,15 +67,30 @@ final class Application {
         return CommandLine.of(Words.ofVariable(bytes(environment)), own, StandardCharsets.ISO_8859_1);
     }
 
+    /** The application's variables: what was put aside is where the application's JVM finds it. */
+    static Map<String, String> environment(Map<String, String> ours) {
+        Map<String, String> all = new HashMap<>(ours);
+        for (String name : VARIABLES) {
+            String aside = ours.get(ASIDE + name);
+            if (aside != null) {
+                all.put(name, aside);
+            }
+        }
+        return all;
+    }
+
     private static String bytes(Map<String, String> environment) {
         try {
             String all = Files.readString(Path.of("/proc/self/environ"), StandardCharsets.ISO_8859_1);
+            String found = "";
             for (String variable : all.split("\0")) {
-                if (variable.startsWith(IMAGE + "=")) {
-                    return variable.substring(IMAGE.length() + 1);
+                if (variable.startsWith(ASIDE + IMAGE + "=")) {
+                    return variable.substring(ASIDE.length() + IMAGE.length() + 1);
+                } else if (variable.startsWith(IMAGE + "=")) {
+                    found = variable.substring(IMAGE.length() + 1);
                 }
             }
-            return "";
+            return found;
         } catch (IOException noProc) { // as this locale reads it: nothing better is there
             byte[] text = environment.getOrDefault(IMAGE, "").getBytes(StandardCharsets.UTF_8);
             return new String(text, StandardCharsets.ISO_8859_1);

@@ -25,7 +25,8 @@ final class Main {
         String verb = words.isEmpty() ? "" : words.get(0);
         int code = verb.equals("fetch") ? 0 : 1;
         try {
-            code = run(verb, words.isEmpty() ? words : words.subList(1, words.size()), System.getenv());
+            Map<String, String> environment = Application.environment(System.getenv());
+            code = run(verb, words.isEmpty() ? words : words.subList(1, words.size()), environment);
         } catch (Throwable any) { // an entry point: `halt` below would keep it from being said
             System.err.println("jboost " + verb + ": our own mistake, please report it: " + any);
         } finally {

@@ -19,7 +19,8 @@ final class Start {
     public static void main(String[] arguments) {
         String version = System.getProperty("java.specification.version");
         if (old(version)) {
-            System.exit(off(version, arguments, System.getenv("JDK_JAVA_OPTIONS")));
+            String aside = System.getenv("JBOOST_JDK_JAVA_OPTIONS");
+            System.exit(off(version, arguments, aside == null ? System.getenv("JDK_JAVA_OPTIONS") : aside));
         }
         Main.main(arguments);
     }
