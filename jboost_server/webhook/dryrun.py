@@ -19,7 +19,7 @@ from jboost_server.core.injection.installation import Installation
 from jboost_server.core.injection.patch import diff
 from warmroot.errors import UserError
 
-_TEMPLATES = {
+_TEMPLATES: dict[str, tuple[str, ...]] = {
     "Pod": (),
     "PodTemplate": ("template",),
     "Deployment": ("spec", "template"),
