@@ -120,8 +120,8 @@ def as_diff(results: Sequence[Tried]) -> Iterator[str]:
         if one.injection is None:
             continue
         yield f"# {one.name}: {one.injection.reason}: {one.injection.why}\n"
-        lines = [_yaml(side).splitlines(keepends=True) for side in (one.before, one.after)]
-        yield from difflib.unified_diff(*lines, fromfile=one.name, tofile=f"{one.name}, injected")
+        before, after = (_yaml(side).splitlines(keepends=True) for side in (one.before, one.after))
+        yield from difflib.unified_diff(before, after, fromfile=one.name, tofile=f"{one.name}, injected")
 
 
 def as_yaml(results: Sequence[Tried]) -> Iterator[str]:

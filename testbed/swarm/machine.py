@@ -284,7 +284,8 @@ class Machine:
             return
         self.ready = ready
         status = "True" if ready else "False"
-        old = next((one for one in node["status"].get("conditions", ()) if one["type"] == "Ready"), {})
+        known: list[Object] = node["status"].get("conditions", [])
+        old: Object = next((one for one in known if one["type"] == "Ready"), {})
         same = old.get("status") == status
         since = old["lastTransitionTime"] if same else stamp(self.fleet.time.now)
         conditions = [{"type": "Ready", "status": status, "lastTransitionTime": since}]

@@ -36,7 +36,7 @@ def schema(document):
 
 
 @pytest.mark.parametrize(
-    "first", yaml.safe_load_all(FIRST.read_text()), ids=lambda one: one["metadata"]["name"]
+    "first", list(yaml.safe_load_all(FIRST.read_text())), ids=lambda one: one["metadata"]["name"]
 )
 def test_what_the_first_crds_let_in_the_models_of_today_let_in(first):
     [definition] = [one for one in DEFINITIONS if one.kind == first["spec"]["names"]["kind"]]

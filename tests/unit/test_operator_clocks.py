@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from os_operator.core import clocks
@@ -88,9 +88,17 @@ def told(skew: float, ready: float, blip: float | None, deadline: float, silent:
 @given(
     SKEWS, st.integers(21, 200), st.none() | st.integers(1, 80), st.integers(60, 390), st.integers(60, 400)
 )
+@settings(max_examples=15)  # each is some hundred passes
 def test_no_clock_of_a_node_changes_what_is_ordered_of_it_or_when(skew, ready, blip, deadline, silent):
-    honest = told(0, ready, blip, deadline, silent)
-    assert told(skew, ready, blip, deadline, silent) == honest
+    """But for one kindness: a node that its stamps from behind make look in time is taken back later, or it
+    serves its ready seconds in full and is confirmed."""
+    honest, skewed = (told(one, ready, blip, deadline, silent)[:1] for one in (0, skew))
+    if skewed != honest:
+        [(was, taken_back)], [(second, goal)] = honest, skewed
+        assert skew < 0
+        assert taken_back is Goal.ROLLBACK
+        assert second >= was
+        assert goal is Goal.ROLLBACK or second >= ready + 60
 
 
 def test_a_node_whose_clock_is_behind_serves_its_ready_seconds_in_full():
