@@ -20,7 +20,8 @@ NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
 Wait = Annotated[str, Field(pattern=r"^([0-9]+(ms|s|m))+$", max_length=16)]
 """How long a start may wait, such as `300ms` or `2s`."""
 
-_BOUNDS = "duration(self.{0}) >= duration('1ms') && duration(self.{0}) <= duration('1m')"
+_BOUNDS = "!has(self.{0}) || (duration(self.{0}) >= duration('1ms') && duration(self.{0}) <= duration('1m'))"
+"""With `has`: the API server holds the default of `budget`, which is empty, against it as it stands."""
 
 
 class CacheMode(StrEnum):
