@@ -77,7 +77,7 @@ class Webhook:
                 stdout=log,
                 stderr=log,
             )
-        until(lambda: self.get("/readyz"), seconds=60, what=self.said, forgive=(OSError,))
+        until(lambda: self.get("/readyz"), seconds=180, what=self.said, forgive=(OSError,))
 
     def end(self, how: signal.Signals) -> int:
         assert self.process is not None
