@@ -36,7 +36,8 @@ def instance(old: InstanceView | None, new: InstanceView, at: float) -> Instance
 def _stale_at(old: InstanceView | None, new: InstanceView, at: float) -> float:
     if new.heartbeat is None:
         return new.stale_at
-    if old is not None and old.heartbeat == new.heartbeat:
+    # Stamps have whole seconds: in a new phase, whose patience may be another, the proxy has spoken as well.
+    if old is not None and (old.heartbeat, old.phase) == (new.heartbeat, new.phase):
         return old.stale_at
     patience = new.stale_at - new.heartbeat
     return patience + (at if old is not None else min(new.heartbeat, at))

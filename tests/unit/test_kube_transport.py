@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
 import threading
+import weakref
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -12,7 +15,7 @@ import yaml
 
 from warmroot import errors
 from warmroot.kube.cluster import NODE, RestCluster
-from warmroot.kube.transport import KubernetesTransport, RequestsTransport
+from warmroot.kube.transport import KubernetesTransport, RequestsTransport, Response
 
 
 @contextmanager
@@ -220,3 +223,22 @@ def test_a_time_that_is_no_number_of_seconds_is_no_time(text, against):
     with against(reply) as cluster, pytest.raises(errors.TooManyRequests) as refused:
         cluster.get(NODE, "any")
     assert refused.value.retry_after == 0.0
+
+
+def test_who_was_refused_is_let_go_at_once():
+    """Not by the collector of cycles, which may take a connection's files in the wrong order."""
+
+    class Refuses:
+        def request(self, *_, **__):
+            return Response(404, b"{}")
+
+    cluster = RestCluster(Refuses())
+    seen = weakref.ref(cluster)
+    gc.disable()
+    try:
+        with contextlib.suppress(errors.NotFound):
+            cluster.get(NODE, "node-1")
+        del cluster
+        assert seen() is None
+    finally:
+        gc.enable()

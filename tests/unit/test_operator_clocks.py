@@ -101,6 +101,13 @@ def test_no_clock_of_a_node_changes_what_is_ordered_of_it_or_when(skew, ready, b
         assert goal is Goal.ROLLBACK or second >= ready + 60
 
 
+def test_a_proxy_that_says_two_things_in_one_second_has_the_patience_of_the_second():
+    old = clocks.instance(None, replace(trial(), heartbeat=NOW, stale_at=NOW + 60), NOW)
+    new = clocks.instance(old, replace(current(), uid=old.uid, heartbeat=NOW, stale_at=NOW + 600), NOW + 0.4)
+    assert (old.phase, new.phase) == (InstancePhase.TRIAL, InstancePhase.CONFIRMED)
+    assert (old.stale_at, new.stale_at) == (NOW + 60, NOW + 600.4)
+
+
 def test_a_node_whose_clock_is_behind_serves_its_ready_seconds_in_full():
     seen = Watched(BEHIND, NOW + 600)
     seen.boots(NOW)

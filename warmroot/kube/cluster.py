@@ -221,17 +221,19 @@ _BY_STATUS: dict[int, type[errors.ClusterError]] = {
 _UNKNOWN_FIELD = "failed to create typed patch object"
 
 
-def _refused(status: int, body: bytes) -> errors.ClusterError:
+def _refused(status: int, body: bytes, retry_after: float = 0.0) -> errors.ClusterError:
     try:
         answer = json.loads(body)
     except ValueError:
         answer = None
     if isinstance(answer, dict):
-        return _refusal(status, answer)
-    text = body[:200].decode(errors="replace")
-    return _BY_STATUS.get(status, errors.ClusterError)(
-        text or f"the API server answered {status}", status=status
-    )
+        found = _refusal(status, answer)
+    else:
+        text = body[:200].decode(errors="replace") or f"the API server answered {status}"
+        found = _BY_STATUS.get(status, errors.ClusterError)(text, status=status)
+    if isinstance(found, errors.TooManyRequests):
+        found.retry_after = retry_after
+    return found
 
 
 def _refusal(status: int, answer: Object) -> errors.ClusterError:
@@ -277,10 +279,8 @@ class RestCluster:
             method, path, query=query, body=data, content_type=content_type
         )
         if answer.status >= 300:
-            refusal = _refused(answer.status, answer.body)
-            if isinstance(refusal, errors.TooManyRequests):
-                refusal.retry_after = answer.retry_after
-            raise refusal
+            # Without a name here: an error that its own frame names is a cycle, with the connection in it.
+            raise _refused(answer.status, answer.body, answer.retry_after)
         result: Object = _parse(answer.body)
         return result
 
