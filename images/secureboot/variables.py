@@ -19,10 +19,10 @@ OWNER = uuid.UUID("7761726d-726f-4f74-8000-000000000019")
 """Says of an entry in firmware's lists that we put it there."""
 _GLOBAL = uuid.UUID("8be4df61-93ca-11d2-aa0d-00e098032b8c")
 _SECURITY_DATABASE = uuid.UUID("d719b2cb-3d3a-4596-a3bc-dad00e67656f")
-NAMESPACES = {"PK": _GLOBAL, "KEK": _GLOBAL, "db": _SECURITY_DATABASE}
+_NAMESPACES = {"PK": _GLOBAL, "KEK": _GLOBAL, "db": _SECURITY_DATABASE}
 _X509 = uuid.UUID("a5c059a1-94e4-4aa7-87b5-ab155c2bf072")
 _PKCS7 = uuid.UUID("4aafd29d-68df-49ee-8aa9-347d375665a7")
-ATTRIBUTES = 0x27
+_ATTRIBUTES = 0x27
 """Kept, seen by firmware and system, changed by whom a signature with a time says."""
 _REVISION, _KIND_GUID = 0x0200, 0x0EF1
 _LONG_FORM = 0x82
@@ -44,7 +44,7 @@ def change(
     """
     value = signature_list(certificate)
     time = struct.pack("<HBBBBBxIhBx", *at.timetuple()[:6], 0, 0, 0)
-    said = name.encode("utf-16-le") + NAMESPACES[name].bytes_le + struct.pack("<I", ATTRIBUTES)
+    said = name.encode("utf-16-le") + _NAMESPACES[name].bytes_le + struct.pack("<I", _ATTRIBUTES)
     options = [PKCS7Options.DetachedSignature, PKCS7Options.Binary, PKCS7Options.NoAttributes]
     signed = (
         PKCS7SignatureBuilder()

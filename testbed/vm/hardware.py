@@ -18,8 +18,7 @@ from pathlib import Path
 from warmroot.errors import StepFailed, UserError
 
 _OVMF = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
-EMPTY_VARIABLES = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
-"""What UEFI firmware remembers before anybody told it anything."""
+_OVMF_VARIABLES = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
 _SECURE_OVMF = Path("/usr/share/OVMF/OVMF_CODE_4M.secboot.fd")
 _OWNER = "7761726d-726f-4f74-8000-000000000019"
 """Says of an entry in firmware's lists that we put it there."""
@@ -173,7 +172,7 @@ def uefi(variables: Path, secure_boot: Path | None = None) -> list[str]:
     """
     if secure_boot is None:
         if not variables.exists():
-            shutil.copyfile(EMPTY_VARIABLES, variables)
+            shutil.copyfile(_OVMF_VARIABLES, variables)
         return _flash(_OVMF, variables)
     if not variables.exists():
         _enrol(secure_boot, variables)
@@ -191,7 +190,7 @@ def _flash(firmware: Path, variables: Path) -> list[str]:
 def _enrol(certificates: Path, variables: Path) -> None:
     """What a person does in firmware's menu, or with the signed variables, on a real machine."""
     program = Path(sys.executable).with_name("virt-fw-vars")
-    words: list[str | Path] = [program, "--input", EMPTY_VARIABLES, "--output", variables]
+    words: list[str | Path] = [program, "--input", _OVMF_VARIABLES, "--output", variables]
     for option, name in (("--set-pk", "PK"), ("--add-kek", "KEK"), ("--add-db", "db")):
         words += [option, _OWNER, certificates / f"{name}.pem"]
     done = subprocess.run([*words, "--secure-boot"], capture_output=True, text=True, check=False)

@@ -1,7 +1,5 @@
 """Secure Boot with keys of our own: what they signed starts, and nothing else does, whoever signed it."""
 
-import base64
-import shutil
 import subprocess
 
 import pytest
@@ -11,10 +9,10 @@ from images.debian import bootstrap
 from images.diff import between
 from images.parts import SecureBoot
 from images.recipe import Compression
-from images.secureboot import keys, loaders, programs, signing, uki, variables
+from images.secureboot import keys, loaders, programs, signing, uki
 from testbed.machine.disk import Disk, volume
 from testbed.machine.fat import Fat
-from testbed.vm.hardware import EMPTY_VARIABLES, Firmware
+from testbed.vm.hardware import Firmware
 from tests.vm.worker import FOREIGN, TO_THE_KERNEL, Worker, machine_status, removed
 from warmroot.disk import arguments, layout
 from warmroot.disk.bootrecord import BootRecord, Slot
@@ -144,42 +142,6 @@ def test_a_trial_with_one_changed_byte_is_refused_costs_its_try_and_the_good_slo
     with machine_of.on() as machine:
         machine.wait_for("hands over to systemd", TO_THE_KERNEL)
         assert f"slot=A hash={machine_of.worker.root_hash}" in machine.console()
-
-
-def told(name, folder):
-    """A shell's way to give firmware a signed change: what `efi-updatevar -f` does. Attributes come first."""
-    home = f"/sys/firmware/efi/efivars/{name}-{variables.NAMESPACES[name]}"
-    change = variables.ATTRIBUTES.to_bytes(4, "little") + (folder / f"{name}.auth").read_bytes()
-    file = f"/tmp/{name}.change"
-    lines = [
-        f"echo {base64.b64encode(change).decode()} | base64 -d >{file}",
-        f"if [ -e {home} ]; then chattr -i {home}; fi",
-        f"dd if={file} of={home} bs=64k status=none",
-    ]
-    return f"{{ {' && '.join(lines)}; }} 2>&1"
-
-
-@pytest.mark.long
-def test_a_machine_in_setup_mode_learns_the_keys_from_linux_and_then_starts_nothing_else(machine_of, bank):
-    worker = machine_of.worker
-    keys.create(worker.folder / "stranger", "Stranger")
-    (worker.folder / "vm").mkdir()
-    shutil.copyfile(EMPTY_VARIABLES, worker.folder / "vm" / "variables.fd")
-    with machine_of.on() as machine:
-        machine_status(machine)
-        assert "EFI stub: UEFI Secure Boot is enabled." not in machine.console()
-        for name in ("db", "KEK", "PK"):
-            done = machine.run(told(name, bank))
-            assert done.status == 0, f"{name}: {done.output}"
-        refused = machine.run(told("db", worker.folder / "stranger"))
-        assert (refused.status, "Permission denied" in refused.output) == (1, True), refused.output
-        machine.reboot()
-    with machine_of.on() as machine:
-        machine_status(machine)
-        assert "EFI stub: UEFI Secure Boot is enabled." in machine.console()
-    machine_of.replace_loader("BOOTX64.EFI", flipped(machine_of.loader("BOOTX64.EFI")))
-    with machine_of.on() as machine:
-        machine.wait_for("Access Denied", FROM_FIRMWARE)
 
 
 @pytest.mark.long
