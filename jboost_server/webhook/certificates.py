@@ -6,7 +6,6 @@ until it ends. So at no moment is a certificate shown that the API server does n
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,6 +14,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from warmroot.certificates import key_usage, private_pem, reached_by
 
 _SKEW = timedelta(minutes=5)
 """Certificates begin that long ago: clocks differ."""
@@ -126,10 +127,10 @@ def _authority(now: datetime, terms: Terms) -> tuple[x509.Certificate, bytes]:
     name = _name(f"warmroot jboost webhook {serial:x}"[:64])
     builder = _builder(name, name, key.public_key(), now, now + terms.authority, serial)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-    builder = builder.add_extension(_usage(signs_certificates=True), critical=True)
+    builder = builder.add_extension(key_usage(signs_certificates=True), critical=True)
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     builder = builder.add_extension(identifier, critical=False)
-    return builder.sign(key, hashes.SHA256()), _private(key)
+    return builder.sign(key, hashes.SHA256()), private_pem(key)
 
 
 def _certificate(
@@ -140,14 +141,14 @@ def _certificate(
     serial = x509.random_serial_number()
     builder = _builder(_name("jboost-webhook"), authority.subject, key.public_key(), now, end, serial)
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-    builder = builder.add_extension(_usage(signs_certificates=False), critical=True)
+    builder = builder.add_extension(key_usage(signs_certificates=False), critical=True)
     builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-    alternative = x509.SubjectAlternativeName([_alternative(name) for name in names])
+    alternative = reached_by(names)
     builder = builder.add_extension(alternative, critical=False)
     signer = _load(authority_key)
     issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
     builder = builder.add_extension(issuer, critical=False)
-    return builder.sign(signer, hashes.SHA256()), _private(key)
+    return builder.sign(signer, hashes.SHA256()), private_pem(key)
 
 
 def _builder(
@@ -177,35 +178,8 @@ def _name(common: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
 
 
-def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=True,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=signs_certificates,
-        crl_sign=signs_certificates,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _alternative(name: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(name))
-    except ValueError:
-        return x509.DNSName(name)
-
-
 def _pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
-
-
-def _private(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
 
 
 def _load(key: bytes) -> ec.EllipticCurvePrivateKey:

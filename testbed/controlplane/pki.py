@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import datetime
-import ipaddress
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from warmroot.certificates import key_usage, private_pem, reached_by
 
 VALID = datetime.timedelta(days=365)
 SKEW = datetime.timedelta(hours=1)
@@ -56,10 +57,10 @@ class Authority:
         name, public = _name("warmroot-testbed", ()), key.public_key()
         builder = _builder(name, name, public)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        builder = builder.add_extension(_usage(signs_certificates=True), critical=True)
+        builder = builder.add_extension(key_usage(signs_certificates=True), critical=True)
         identifier = x509.SubjectKeyIdentifier.from_public_key(public)
         builder = builder.add_extension(identifier, critical=False)
-        return cls(Credential(_pem(builder.sign(key, hashes.SHA256())), _private(key)))
+        return cls(Credential(_pem(builder.sign(key, hashes.SHA256())), private_pem(key)))
 
     def client(self, user: str, groups: Sequence[str] = ()) -> Credential:
         """A credential by which the API server knows a user of some groups."""
@@ -75,14 +76,14 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         builder = _builder(_name(user, groups), self._certificate.subject, key.public_key())
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        builder = builder.add_extension(_usage(signs_certificates=False), critical=True)
+        builder = builder.add_extension(key_usage(signs_certificates=False), critical=True)
         builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         builder = builder.add_extension(issuer, critical=False)
         if names:
-            alternative = x509.SubjectAlternativeName([_alternative(name) for name in names])
+            alternative = reached_by(names)
             builder = builder.add_extension(alternative, critical=False)
-        return Credential(_pem(builder.sign(self._key, hashes.SHA256())), _private(key))
+        return Credential(_pem(builder.sign(self._key, hashes.SHA256())), private_pem(key))
 
 
 def service_account_keys() -> tuple[bytes, bytes]:
@@ -91,7 +92,7 @@ def service_account_keys() -> tuple[bytes, bytes]:
     public = key.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
-    return _private(key), public
+    return private_pem(key), public
 
 
 def kubeconfig(server: str, authority: bytes, credential: Credential) -> bytes:
@@ -153,32 +154,5 @@ def _name(user: str, groups: Sequence[str]) -> x509.Name:
     return x509.Name([*organisations, x509.NameAttribute(NameOID.COMMON_NAME, user)])
 
 
-def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=True,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=signs_certificates,
-        crl_sign=signs_certificates,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _alternative(name: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(name))
-    except ValueError:
-        return x509.DNSName(name)
-
-
 def _pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
-
-
-def _private(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
