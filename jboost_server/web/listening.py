@@ -55,7 +55,10 @@ def listening(listen: str) -> socket.socket:
 
 
 def config(app: ASGIApp, *, grace: int) -> uvicorn.Config:
-    """How uvicorn serves the application. `grace`: seconds that requests under way have to end in."""
+    """How uvicorn serves the application. `grace`: seconds that requests under way have to end in.
+
+    Over TLS nothing is sent without being copied, so that a webhook is served as well.
+    """
     return uvicorn.Config(
         app,
         http=ZeroCopyProtocol,

@@ -12,10 +12,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-import uvicorn
-
 from jboost_server.core.injection.installation import Installation
-from jboost_server.web.listening import BACKLOG, listening
+from jboost_server.web.listening import config, listening
 from jboost_server.web.process import Server, log_json
 from jboost_server.webhook.app import Metrics, create_app
 from jboost_server.webhook.certificates import Bundle, Terms
@@ -87,23 +85,12 @@ def serve(options: Options) -> None:
         _beside(lambda: _look_after(keeper, shown, options.look))
         watching = connect(RequestsTransport)
         _beside(lambda: watch(watching, seen))
-        config = uvicorn.Config(
-            app,
-            http="httptools",
-            log_config=None,
-            access_log=False,
-            ws="none",
-            proxy_headers=False,
-            server_header=False,
-            date_header=False,
-            timeout_graceful_shutdown=GRACE,
-            backlog=BACKLOG,
-        )
-        config.load()
-        config.ssl = shown.context  # its certificate changes: uvicorn would read files once
+        served = config(app, grace=GRACE)
+        served.load()
+        served.ssl = shown.context  # its certificate changes: uvicorn would read files once
         host, port = listener.getsockname()[:2]
         log.info("listening", extra={"address": f"{host}:{port}"})
-        Server(config).run(sockets=[listener])
+        Server(served).run(sockets=[listener])
     log.info("ended")
 
 
