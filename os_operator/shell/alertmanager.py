@@ -18,6 +18,7 @@ from os_operator.core.instants import parse
 from os_operator.core.silences import Silence, due, left_over, ours, wish
 from os_operator.core.world import Answer
 from os_operator.shell.ask_cluster import ClusterQuestions
+from os_operator.shell.beside import Beside
 from os_operator.shell.checks import Threads
 from os_operator.shell.web import Web
 from warmroot.api.health import CheckReason
@@ -141,55 +142,30 @@ class Silences:
         self._wanted: dict[Key, Silence] = {}
         self._ends: dict[Key, float] = {}
         self._tidied: set[tuple[str, AlertSilence]] = set()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._news: asyncio.Event | None = None
-        self._thread: threading.Thread | None = None
-        self._closed = False
+        self._beside = Beside("silences", self._serve, "nothing is silenced any more")
 
     def keep(self, silences: Iterable[Silence]) -> None:
         """See `Silencer.keep`. The thread is there from the first silence on."""
         wanted = {silence.key: silence for silence in silences}
         with self._lock:
-            if wanted == self._wanted or self._closed:
+            if wanted == self._wanted or self._beside.closed:
                 return
             self._wanted = wanted
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="silences", daemon=True)
-                self._thread.start()
-        self._tell()
+        self._beside.tell()
 
     def close(self) -> None:
         """Asks nothing more. What stands is left to the next process, or runs out."""
-        with self._lock:
-            self._closed = True
-            thread = self._thread
-        self._tell()
-        if thread is not None:
-            thread.join(1.0)
+        self._beside.close()
 
-    def _tell(self) -> None:
-        with self._lock:
-            if self._loop is not None and self._news is not None and not self._loop.is_closed():
-                self._loop.call_soon_threadsafe(self._news.set)
-
-    def _run(self) -> None:
-        try:
-            asyncio.run(self._serve())
-        except Exception:  # without silences somebody is paged too often: nothing goes wrong unseen
-            log.exception("nothing is silenced any more: please report this with the log around it")
-
-    async def _serve(self) -> None:
-        news = asyncio.Event()
-        with self._lock:
-            self._loop, self._news = asyncio.get_running_loop(), news
+    async def _serve(self, news: asyncio.Event) -> None:
         api = self._open()
         try:
             while True:
                 news.clear()
-                with self._lock:
-                    wanted, closed = self._wanted, self._closed
-                if closed:
+                if self._beside.closed:
                     return
+                with self._lock:
+                    wanted = self._wanted
                 if self._may_ask():
                     await self._round(api, wanted)
                 else:

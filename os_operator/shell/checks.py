@@ -20,6 +20,7 @@ from os_operator.core.health import Question, follow
 from os_operator.core.world import Answer, CheckKey, Standing
 from os_operator.shell.ask_cluster import ClusterQuestions
 from os_operator.shell.ask_http import HttpQuestions
+from os_operator.shell.beside import Beside
 from os_operator.shell.sandbox import Sandbox
 from warmroot.api.health import CheckReason
 from warmroot.kube.cluster import Cluster
@@ -99,24 +100,19 @@ class Checks:
         self._lock = threading.Lock()
         self._wanted: dict[CheckKey, Question] = {}
         self._known: dict[CheckKey, Standing] = {}
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._news: asyncio.Event | None = None
-        self._thread: threading.Thread | None = None
-        self._closed = False
+        # Without answers no node on trial is confirmed.
+        self._beside = Beside("checks", self._serve, "health checks are asked no more")
 
     def ask(self, questions: Iterable[Question]) -> None:
         """See `Prober.ask`. The thread is there from the first question on."""
         wanted = {question.key: question for question in questions}
         with self._lock:
-            if wanted == self._wanted or self._closed:
+            if wanted == self._wanted or self._beside.closed:
                 return
             now = self._clock()
             self._known = {key: self._known.get(key) or Standing(now) for key in wanted}
             self._wanted = wanted
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="checks", daemon=True)
-                self._thread.start()
-        self._tell()
+        self._beside.tell()
 
     def standings(self) -> Mapping[CheckKey, Standing]:
         """See `Prober.standings`."""
@@ -126,34 +122,19 @@ class Checks:
     def close(self) -> None:
         """Asks nothing more. Connections are closed if that takes no time."""
         with self._lock:
-            self._closed, self._wanted, self._known = True, {}, {}
-            thread = self._thread
-        self._tell()
-        if thread is not None:
-            thread.join(1.0)
+            self._wanted, self._known = {}, {}
+        self._beside.close()
 
-    def _tell(self) -> None:
-        with self._lock:
-            if self._loop is not None and self._news is not None and not self._loop.is_closed():
-                self._loop.call_soon_threadsafe(self._news.set)
-
-    def _run(self) -> None:
-        try:
-            asyncio.run(self._serve())
-        except Exception:  # without answers no node on trial is confirmed: nothing goes wrong unseen
-            log.exception("health checks are asked no more: please report this with the log around it")
-
-    async def _serve(self) -> None:
-        news, turn = asyncio.Event(), asyncio.Semaphore(AT_ONCE)
+    async def _serve(self, news: asyncio.Event) -> None:
+        turn = asyncio.Semaphore(AT_ONCE)
         tasks: dict[CheckKey, tuple[Question, asyncio.Task[None]]] = {}
-        with self._lock:
-            self._loop, self._news = asyncio.get_running_loop(), news
         opened = self._open()
         try:
             while True:
                 news.clear()
+                closed = self._beside.closed
                 with self._lock:
-                    wanted, closed = self._wanted, self._closed
+                    wanted = self._wanted
                 for key in [key for key in tasks if wanted.get(key) != tasks[key][0]]:
                     tasks.pop(key)[1].cancel()
                 for key, question in wanted.items():

@@ -119,7 +119,7 @@ def test_nobody_asks_who_does_not_lead(scheduled):
     leading = threading.Event()
     checks, changed = scheduled(scripted, leading.is_set)
     checks.ask([brisk()])
-    until(lambda: checks._loop is not None)
+    until(lambda: checks._beside._loop is not None)
     assert scripted.asked == []
     leading.set()
     assert changed.wait(10)
@@ -156,7 +156,7 @@ def test_a_fault_of_our_own_is_an_answer_and_is_logged(scheduled, caplog):
 def test_without_questions_there_is_no_thread(scheduled):
     checks, _ = scheduled(Scripted())
     checks.ask([])
-    assert checks._thread is None
+    assert checks._beside._thread is None
 
 
 def test_a_pass_with_nothing_to_do_asks_nothing(api):
