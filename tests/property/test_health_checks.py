@@ -3,13 +3,14 @@
 import itertools
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from os_operator.core import health
 from os_operator.core.actions import SetOrders
 from os_operator.core.promql import problem, with_node
 from os_operator.core.world import Answer, Standing
+from tests.examples import examples
 from tests.unit.operator_worlds import DNS, NOW, WEB, checked, decide, done, on_trial
 from warmroot.api.health import CheckReason
 from warmroot.api.osinstance import Goal
@@ -34,7 +35,7 @@ def standings(draw, checks):
     return found
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(st.data())
 def test_only_a_node_that_has_proved_itself_is_confirmed(data):
     seconds = data.draw(st.sampled_from([0, 60]))
@@ -59,7 +60,7 @@ def test_only_a_node_that_has_proved_itself_is_confirmed(data):
         assert decision.next_deadline is not None
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(
     st.lists(st.tuples(st.sampled_from([1, 5, 15, 15.5, 60]), st.sampled_from([Answer(), FAILS])), min_size=1)
 )
@@ -79,7 +80,7 @@ def test_what_is_said_to_hold_since_a_time_was_answered_so_ever_since(answers):
 NAMES = st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), min_size=1, max_size=20)
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(NAMES)
 def test_a_name_never_ends_the_quotes_that_it_stands_in(name):
     query = 'up{a="{nodeName}",b=~"{nodeName}"}'

@@ -4,12 +4,13 @@ import math
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from os_operator.core.budget import budget
 from os_operator.core.waves import Gate, Standing, advance, steps
 from os_operator.core.windows import opening
+from tests.examples import examples
 from tests.unit.operator_worlds import node
 from warmroot.api.waves import Wave, Window
 
@@ -44,7 +45,7 @@ def wave_lists(draw):
     ]
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(wave_lists(), st.integers(1, 3000))
 def test_waves_end_with_the_whole_fleet_and_round_up(waves, total):
     plan = steps(waves, [node()] * total)
@@ -56,7 +57,7 @@ def test_waves_end_with_the_whole_fleet_and_round_up(waves, total):
         assert step.target == reached
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(wave_lists(), st.integers(1, 300), st.integers(0, 5), st.integers(0, 300), st.booleans())
 def test_a_wave_only_goes_forward_and_never_past_a_gate(waves, total, index, moved, all_approved):
     plan = steps(waves, [node()] * total)
@@ -75,7 +76,7 @@ def test_a_wave_only_goes_forward_and_never_past_a_gate(waves, total, index, mov
     assert (again.standing, again.gate) == (now.standing, now.gate)
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.integers(0, 23), st.integers(0, 59), st.integers(1, 30), ZONES, MOMENT)
 def test_a_daily_window_is_open_exactly_for_its_duration_after_it_opened(hour, minute, hours, zone, now):
     window = Window(cron=f"{minute} {hour} * * *", duration=f"{hours}h", time_zone=zone)
@@ -94,7 +95,7 @@ def _near_a_clock_change(local):
     return len({moment.utcoffset() for moment in around}) > 1
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.sampled_from(["30 2 * * *", "0 * * * *", "15 1 * * 0"]), ZONES, MOMENT)
 def test_a_window_looks_again_in_the_future_and_then_knows_better(cron, zone, now):
     window = Window(cron=cron, duration="45m", time_zone=zone)

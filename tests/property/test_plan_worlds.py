@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from os_operator.core.actions import Cordon, SetOrders, SetTaints, Uncordon, WriteStatus
@@ -12,6 +12,7 @@ from os_operator.core.forecast import forecast
 from os_operator.core.node_way import late
 from os_operator.core.plan import plan
 from os_operator.core.world import NOT_CURRENT
+from tests.examples import examples
 from tests.unit.operator_worlds import (
     NEW,
     NOW,
@@ -77,7 +78,7 @@ def fleets(draw):
     return chosen, pairs, pods
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(fleets())
 def test_r1_no_pass_takes_more_nodes_than_the_budget_has_left(fleet):
     chosen, pairs, pods = fleet
@@ -92,7 +93,7 @@ def test_r1_no_pass_takes_more_nodes_than_the_budget_has_left(fleet):
     assert not (begun - down) or len(begun | down) <= allowed
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(fleets(), st.data())
 def test_only_nodes_without_workloads_are_taken_past_the_budget(fleet, data):
     chosen, pairs, pods = fleet
@@ -109,7 +110,7 @@ def _begins(action):
     return isinstance(action, Cordon) and action.happening is not None
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(fleets())
 def test_no_pass_touches_a_taint_of_somebody_else_or_writes_a_node_twice(fleet):
     chosen, pairs, pods = fleet
@@ -124,7 +125,7 @@ def test_no_pass_touches_a_taint_of_somebody_else_or_writes_a_node_twice(fleet):
             assert [one for one in left if one["key"] != NOT_CURRENT] == before
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(fleets())
 def test_r6_taints_that_were_written_are_written_no_more(fleet):
     chosen, pairs, pods = fleet
@@ -135,7 +136,7 @@ def test_r6_taints_that_were_written_are_written_no_more(fleet):
     assert not any(isinstance(action, SetTaints) for action in again.actions)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(fleets())
 def test_r3_no_pass_orders_a_barred_release(fleet):
     chosen, pairs, pods = fleet
@@ -146,7 +147,7 @@ def test_r3_no_pass_orders_a_barred_release(fleet):
             assert action.orders.digest not in barred[action.name]
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(fleets(), st.integers(0, 3600))
 def test_r6_a_status_that_was_written_is_written_no_more(fleet, later):
     chosen, pairs, pods = fleet
@@ -160,7 +161,7 @@ def test_r6_a_status_that_was_written_is_written_no_more(fleet, later):
     assert not any(isinstance(action, WriteStatus) for action in third.actions)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(fleets())
 def test_why_and_plan_say_of_each_node_what_the_status_says(fleet):
     chosen, pairs, pods = fleet

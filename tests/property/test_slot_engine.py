@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from os_proxy.core.orders import Goal
 from os_proxy.core.seen import Situation
+from tests.examples import examples
 from tests.proxy_world import DEADLY, PowerCut, make_image, new_world
 from warmroot import nodeconfig
 from warmroot.disk.arguments import DAMAGED
@@ -243,9 +244,9 @@ LIES = {
 }
 
 TestSlotEngine = SlotEngine.TestCase
-# An example is 40 steps on a disk: 40 of them are worth the 100 of others, and quick runs have fewer.
+# An example is 40 steps on a disk: 40 of them are worth the 100 of others.
 TestSlotEngine.settings = settings(
-    max_examples=min(40, settings().max_examples // 2),
+    max_examples=examples(40).max_examples,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=list(HealthCheck),

@@ -3,12 +3,13 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from os_operator.core import clocks
 from os_operator.core.actions import SetOrders
 from os_operator.shell.cache import Cache
+from tests.examples import examples
 from tests.sim.memory_cluster import OSINSTANCE, MemoryCluster, Store
 from tests.unit.operator_worlds import (
     NEW,
@@ -88,7 +89,7 @@ def told(skew: float, ready: float, blip: float | None, deadline: float, silent:
 @given(
     SKEWS, st.integers(21, 200), st.none() | st.integers(1, 80), st.integers(60, 390), st.integers(60, 400)
 )
-@settings(max_examples=15)  # each is some hundred passes
+@examples(15)  # each is some hundred passes
 def test_no_clock_of_a_node_changes_what_is_ordered_of_it_or_when(skew, ready, blip, deadline, silent):
     """But for one kindness: a node that its stamps from behind make look in time is taken back later, or it
     serves its ready seconds in full and is confirmed."""

@@ -149,8 +149,8 @@ def test_an_alertmanager_that_refuses_is_counted_asked_again_and_holds_nothing_u
     running.keep([silence(standing_in.url)])
     until(lambda: running.told.count("WrongStatus") > 3)
     standing_in.refuse = 0
-    until(standing_in.active)
-    assert "Done" in running.told
+    until(lambda: "Done" in running.told)
+    assert standing_in.active()
 
 
 def test_nobody_who_listens_is_counted_by_its_reason(running, standing_in):

@@ -5,7 +5,7 @@ import random
 from itertools import islice, pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from images.disk import install
@@ -14,6 +14,7 @@ from testbed.vm import replay
 from testbed.vm.powercut import Judge, Verdict
 from testbed.vm.replay import Boot, ReplayedDisk, boots
 from testbed.vm.writelog import Crash, Flush, Write, extents, reordered
+from tests.examples import examples
 from tests.unit.test_vm_powercut import ARMED, GOOD, PLANNED, Release, record, staged
 from tests.unit.test_vm_writelog import WRITES
 from warmroot.disk.bootrecord import Slot, choose
@@ -22,7 +23,7 @@ BASE = bytes(range(256)) * 24
 EVENTS = st.lists(st.one_of(WRITES, st.just(Flush())), max_size=12)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(EVENTS, st.integers(0, 2**32))
 def test_the_disk_has_the_bytes_of_each_crash_whatever_it_was_before(tmp_path_factory, events, seed):
     folder = tmp_path_factory.mktemp("replay")

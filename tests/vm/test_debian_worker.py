@@ -4,6 +4,8 @@ import json
 import subprocess
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
 from images import recipe as recipes
 from images.build import build
@@ -48,6 +50,13 @@ def test_a_release_of_packages_is_whole_and_lists_what_is_in_it(first_release):
     assert {"systemd", "containerd", "runc", "libc6"} <= set(listed)
     kernel = next(name for name in listed if name.startswith("linux-image-"))
     assert kernel.removeprefix("linux-image-").startswith(first_release.manifest.kernel.partition("-")[0])
+
+
+def test_the_bill_of_a_release_is_valid_cyclonedx_and_has_each_package(first_release):
+    bill = (first_release.dir / "sbom.cdx.json").read_text()
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(bill) is None
+    named = {(part["name"], part["version"]) for part in json.loads(bill)["components"]}
+    assert named == {(one["name"], one["version"]) for one in packages_of(first_release)}
 
 
 def test_nothing_of_the_build_and_of_its_machine_is_left(first_release, tmp_path):
