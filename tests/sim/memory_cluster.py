@@ -5,17 +5,13 @@ Stored objects are never changed in place, so they can be handed out without cop
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
+from testbed.swarm.ports import stamp
 from warmroot import errors
 from warmroot.kube.cluster import NODE, OS, OSINSTANCE, PDB, POD, Kind, Listing, Object, WatchEvent
 
 Listener = Callable[[str, Kind, Object], None]
-
-
-def stamp(moment: float) -> str:
-    return datetime.fromtimestamp(int(moment), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def merged(old: Any, patch: Any) -> Any:
