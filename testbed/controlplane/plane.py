@@ -65,13 +65,22 @@ class ControlPlane:
     """etcd, API server, controllers and scheduler on loopback, all of it below one folder.
 
     As a context manager it ends when its block does, and the kernel ends it if this process dies, or the
-    thread that called `start`. With `outlives_us` it stays until `stop`, from whatever process.
+    thread that called `start`. With `outlives_us` it stays until `stop`, from whatever process. With
+    `audit_bodies` the audit log has nodes and our own objects as each write left them.
     """
 
-    def __init__(self, directory: Path, *, outlives_us: bool = False, node_grace: float = NODE_GRACE) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        outlives_us: bool = False,
+        node_grace: float = NODE_GRACE,
+        audit_bodies: bool = False,
+    ) -> None:
         self.paths = Paths(directory.absolute())
         self._outlives_us = outlives_us
         self._node_grace = node_grace
+        self._audit_bodies = audit_bodies
         self._programs: dict[str, Program] = {}
 
     @property
@@ -221,7 +230,7 @@ class ControlPlane:
             _remove(path)
         for folder in (self.paths.pki, self.paths.etcd, self.paths.logs, self.paths.pids):
             folder.mkdir(mode=0o700)
-        self.paths.audit_policy.write_text(programs.AUDIT_POLICY)
+        self.paths.audit_policy.write_text(programs.audit_policy(bodies=self._audit_bodies))
 
     def _keys(self, port: int) -> None:
         authority = pki.Authority.new()

@@ -27,6 +27,20 @@ rules:
   nonResourceURLs: ["/healthz*", "/livez*", "/readyz*"]
 - level: Metadata
 """
+AUDIT_BODIES = """\
+- level: RequestResponse
+  verbs: [create, update, patch, delete]
+  omitManagedFields: true
+  resources:
+  - {group: "", resources: [nodes, nodes/status]}
+  - {group: warmroot.io, resources: [oses, oses/status, osinstances, osinstances/status]}
+"""
+
+
+def audit_policy(*, bodies: bool) -> str:
+    """The policy; with `bodies` it also keeps what a write of a node or of our own objects left behind."""
+    head, last, tail = AUDIT_POLICY.rpartition("- level: Metadata")
+    return head + (AUDIT_BODIES if bodies else "") + last + tail
 
 
 @dataclass(frozen=True)

@@ -147,9 +147,45 @@ def test_the_api_server_authorizes_nodes_and_roles_and_writes_before_it_answers(
 
 
 def test_the_audit_policy_ends_with_a_rule_for_everybody():
-    rules = yaml.safe_load(programs.AUDIT_POLICY)["rules"]
+    rules = yaml.safe_load(programs.audit_policy(bodies=False))["rules"]
     assert rules[-1] == {"level": "Metadata"}
     assert {rule["level"] for rule in rules[:-1]} == {"None"}
+
+
+def test_a_policy_with_bodies_has_those_of_writes_to_nodes_and_to_our_own_objects():
+    without, rules = (yaml.safe_load(programs.audit_policy(bodies=which))["rules"] for which in (False, True))
+    (added,) = [rule for rule in rules if rule not in without]
+    assert rules == [*without[:-1], added, without[-1]], "what is left out stays out"
+    assert (added["level"], added["verbs"]) == ("RequestResponse", ["create", "update", "patch", "delete"])
+    assert {one for group in added["resources"] for one in group["resources"]} == {
+        f"{kind}{part}" for kind in ("nodes", "oses", "osinstances") for part in ("", "/status")
+    }
+
+
+def body(version, code=200, verb="patch", kind="Node"):
+    left = {"kind": kind, "metadata": {"name": "a", "resourceVersion": str(version)} if version else {}}
+    return {
+        "requestReceivedTimestamp": "2026-01-01T00:00:00.250000Z",
+        "stageTimestamp": "2026-01-01T00:00:00.500000Z",
+        "verb": verb,
+        "user": {"username": "kubelet"},
+        "objectRef": {"resource": "nodes", "subresource": "status", "name": "a"},
+        "responseStatus": {"code": code},
+        "responseObject": left,
+    }
+
+
+def test_changes_come_in_the_order_in_which_they_were_made_whichever_was_answered_first(tmp_path):
+    log = tmp_path / "audit.log"
+    gone = body(0, verb="delete", kind="Status")
+    lines = [body(7), body(5), gone, body(9), body(8, code=409), body(6), body(3, verb="get")]
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = audit.changes(log)
+    assert [change.version for change in found] == [5, 6, 7, 0, 9]
+    assert [change.object is None for change in found] == [False, False, False, True, False]
+    (first, *_) = found
+    assert (first.user, first.resource, first.name) == ("kubelet", "nodes", "a")
+    assert first.done - first.asked == 0.25
 
 
 def test_an_audit_line_that_is_being_written_is_left_out(tmp_path):
