@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 
 from testbed.demo.timeline import Mark, steps
-from testbed.demo.view import NodeView, OSView, node_views, os_view
+from testbed.demo.view import NodeView, OSView, node_view, os_view
 from testbed.kubelet.watch import ObjectWatch
 from warmroot.errors import StepFailed
 from warmroot.kube.cluster import NODE, OS, OSINSTANCE, Kind, Object
@@ -46,7 +46,7 @@ class Scene:
     def nodes(self) -> dict[str, NodeView]:
         """All nodes by name."""
         with self._changed:
-            return dict(self._nodes)
+            return dict(sorted(self._nodes.items()))
 
     def os(self, name: str) -> OSView:
         """An OS object; an empty view while there is none."""
@@ -111,9 +111,10 @@ class Scene:
             return
         if kind is OS:
             return
-        before = self._nodes
-        nodes, instances = (self._objects.get(of.plural, {}).values() for of in (NODE, OSINSTANCE))
-        self._nodes = node_views(nodes, instances)
-        now = time.monotonic()
-        for name, view in self._nodes.items():
-            self.marks += [Mark(now, name, step) for step in steps(before.get(name), view)]
+        name = item["metadata"]["name"]
+        node, instance = (self._objects.get(of.plural, {}).get(name) for of in (NODE, OSINSTANCE))
+        before = self._nodes.pop(name, None)
+        if node is not None:
+            view = self._nodes[name] = node_view(node, instance)
+            now = time.monotonic()
+            self.marks += [Mark(now, name, step) for step in steps(before, view)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,13 +63,6 @@ def node_view(node: Object, instance: Object | None) -> NodeView:
         fetched_bytes=staging.get("bytesFetched", 0),
         reused_bytes=staging.get("bytesReused", 0),
     )
-
-
-def node_views(nodes: Iterable[Object], instances: Iterable[Object]) -> dict[str, NodeView]:
-    """Views of all nodes, by name, in order of their names."""
-    known = {item["metadata"]["name"]: item for item in instances}
-    views = (node_view(node, known.get(node["metadata"]["name"])) for node in nodes)
-    return {view.name: view for view in sorted(views, key=lambda view: view.name)}
 
 
 @dataclass(frozen=True)

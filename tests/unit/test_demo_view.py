@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from testbed.demo.timeline import Mark, Step, passage, steps
-from testbed.demo.view import NodeView, node_views, os_view
+from testbed.demo.view import NodeView, node_view, os_view
 
 NODE = {
     "metadata": {"name": "n1"},
@@ -30,7 +30,7 @@ INSTANCE = {
 
 
 def test_a_view_joins_a_node_and_its_osinstance():
-    assert node_views([NODE], [INSTANCE])["n1"] == NodeView(
+    assert node_view(NODE, INSTANCE) == NodeView(
         name="n1",
         system="warmroot 1",
         boot_id="b1",
@@ -52,7 +52,7 @@ def test_a_view_joins_a_node_and_its_osinstance():
 
 
 def test_a_node_without_osinstance_or_status_is_shown_empty():
-    assert node_views([{"metadata": {"name": "n1"}}], []) == {"n1": NodeView("n1")}
+    assert node_view({"metadata": {"name": "n1"}}, None) == NodeView("n1")
 
 
 def test_an_os_view_knows_whether_the_operator_has_seen_the_present_spec():
