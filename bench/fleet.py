@@ -19,12 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.report import Row
-from testbed.controlplane import audit, build
+from testbed.controlplane import audit
 from testbed.controlplane.plane import ControlPlane
-from testbed.demo import objects, requests
-from testbed.demo.kubectl import Kubectl
-from testbed.demo.objects import Run
+from testbed.demo import requests
 from testbed.demo.system import Operator
+from testbed.swarm.bed import install
 from warmroot.api.base import API_VERSION
 from warmroot.cache import cache_dir
 from warmroot.errors import StepFailed
@@ -102,23 +101,13 @@ def _scene() -> Iterator[Scene]:
         transport = RequestsTransport(str(plane.kubeconfig))
         undo.callback(transport.close)
         cluster = RestCluster(transport)
-        _install(directory, plane)
+        install(directory, plane)
         began = time.monotonic()
         _fill(plane)
         print(f"  {NODES:,} nodes are there after {time.monotonic() - began:.0f} s", file=sys.stderr)
         operator = Operator(directory / "operator", plane.kubeconfig, cluster)
         undo.callback(operator.end)
         yield Scene(plane, cluster, operator)
-
-
-def _install(directory: Path, plane: ControlPlane) -> None:
-    """Resources and rights; no DaemonSet, which would make a pod for each of these nodes."""
-    items = [item for item in objects.installation(Run("bench", 1)) if item["kind"] != "DaemonSet"]
-    path = directory / "installation.yaml"
-    path.write_text(objects.manifest(items))
-    kubectl = Kubectl(build.installed() / "kubectl", plane.kubeconfig)
-    kubectl.run("create", "-f", str(path))
-    kubectl.run("wait", "--timeout=60s", "--for=condition=Established", "crd", "--all")
 
 
 def _fill(plane: ControlPlane) -> None:
