@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from rich.console import Console
@@ -34,7 +35,9 @@ PACE = Pace(max_unavailable=2, ready_seconds=30, health_timeout="90s")
 """Half of the default readySeconds, so that a run ends in minutes and reaction times weigh double."""
 SETTLE, IDLE = 5.0, 20.0
 """Seconds after a rollout until it counts as idle, and seconds for which idleness is watched."""
-OPERATOR_WRITES, PROXY_WRITES, SCHEDULE = 12, 15, 0.95
+SCHEDULE = 0.95
+PARTS = {"operator": (requests.OPERATOR, 12), "proxies": (requests.PROXY, 15)}
+"""Who is counted, and the goal for writes a node."""
 
 
 def run() -> list[Row]:
@@ -50,7 +53,7 @@ def run() -> list[Row]:
         story = Story(bed, PACE)
         _take_in(story, bed)
         release = bed.shelf.make("2")
-        since, began, seen = _stamp(), time.monotonic(), len(bed.scene.marks)
+        since, began, seen = stamp(), time.monotonic(), len(bed.scene.marks)
         story.apply(release)
         story.wait_for_end(release, 300)
         took = time.monotonic() - began
@@ -58,14 +61,17 @@ def run() -> list[Row]:
             raise StepFailed("the rollout did not complete", hint=bed.hint)
         marks = bed.scene.marks[seen:]
         time.sleep(SETTLE)
-        rest = _stamp()
+        rest = stamp()
         time.sleep(IDLE)
         assert bed.plane is not None
         entries = list(audit.read(bed.plane.audit_log))
+    course = Course("rollout", marks, began, took, PACE.max_unavailable, PACE.ready_seconds)
+    rolling = [entry for entry in entries if since <= entry.at < rest]
+    resting = [entry for entry in entries if entry.at >= rest]
     return [
-        *_schedule(marks, began, took),
-        *_writes([entry for entry in entries if since <= entry.at < rest]),
-        *_idle([entry for entry in entries if entry.at >= rest]),
+        *schedule(course),
+        *(writes("rollout", rolling, part, MACHINES) for part in PARTS),
+        *(idle("rollout", resting, part) for part in PARTS),
     ]
 
 
@@ -86,7 +92,8 @@ def _bed() -> Iterator[Bed]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _stamp() -> str:
+def stamp() -> str:
+    """The time as the audit log writes it."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
@@ -115,46 +122,56 @@ def ideal_seconds(durations: Sequence[float], lanes: int) -> float:
     return max(free)
 
 
-def _schedule(marks: Sequence[Mark], began: float, took: float) -> list[Row]:
-    staged = min(mark.at for mark in marks if mark.step is Step.STAGED) - began
+@dataclass(frozen=True)
+class Course:
+    """One rollout that was watched: `began` on the marks' clock, `took` in seconds, `lanes` nodes at once."""
+
+    bench: str
+    marks: Sequence[Mark]
+    began: float
+    took: float
+    lanes: int
+    ready_seconds: int
+
+
+def schedule(course: Course, limits: str = "") -> list[Row]:
+    """The rollout against its ideal schedule. `limits`: what else took time, for the reader.
+
+    Raises:
+        StepFailed: a node was not seen to take every step.
+    """
+    marks, took, lanes = course.marks, course.took, course.lanes
+    staged = min(mark.at for mark in marks if mark.step is Step.STAGED) - course.began
     order = [mark.node for mark in marks if mark.step is Step.CORDONED]
-    durations = [node_seconds(node, marks, PACE.ready_seconds) for node in order]
-    ideal = staged + ideal_seconds(durations, PACE.max_unavailable)
+    durations = [node_seconds(node, marks, course.ready_seconds) for node in order]
+    ideal = staged + ideal_seconds(durations, lanes)
     against = f"ideal schedule of this run: {ideal:.1f} s ({staged:.1f} s of it until the first is staged)"
-    mean, rounds = sum(durations) / len(durations), -(-len(durations) // PACE.max_unavailable)
+    mean, rounds = sum(durations) / len(durations), -(-len(durations) // lanes)
+    told = "; ".join(part for part in (against, limits) if part)
+    size = f"{len(order)} nodes, {lanes} at once, readySeconds {course.ready_seconds}"
+    reaction = (took - ideal) / rounds
     return [
-        Row(
-            "rollout",
-            f"{MACHINES} nodes, {PACE.max_unavailable} at once, readySeconds {PACE.ready_seconds}",
-            took,
-            "s",
-            against=against,
-        ),
-        Row("rollout", "ideal schedule / measured", ideal / took, "", SCHEDULE, "higher", against),
-        Row("rollout", "one node, reaction times left out", mean, "s"),
-        Row("rollout", "reaction times, a round", (took - ideal) / rounds, "s", against=f"{rounds} rounds"),
+        Row(course.bench, size, took, "s", against=against),
+        Row(course.bench, "ideal schedule / measured", ideal / took, "", SCHEDULE, "higher", told),
+        Row(course.bench, "one node, reaction times left out", mean, "s"),
+        Row(course.bench, "reaction times, a round", reaction, "s", against=f"{rounds} rounds"),
     ]
 
 
-def _writes(entries: Sequence[Entry]) -> list[Row]:
-    rows = []
-    for part, user, goal in (
-        ("operator", requests.OPERATOR, OPERATOR_WRITES),
-        ("proxy", requests.PROXY, PROXY_WRITES),
-    ):
-        found = requests.writes(entries, user)
-        named = ", ".join(f"{count} {what}" for what, count in found.most_common())
-        figure = f"API writes per updated node, {part}"
-        rows.append(Row("rollout", figure, found.total() / MACHINES, "writes", goal, against=named))
-    return rows
+def writes(bench: str, entries: Sequence[Entry], part: str, nodes: int) -> Row:
+    """API writes of one of `PARTS`, a node."""
+    user, goal = PARTS[part]
+    found = requests.writes(entries, user)
+    named = ", ".join(f"{count} {what}" for what, count in found.most_common())
+    figure = f"API writes per updated node, {part}"
+    return Row(bench, figure, found.total() / nodes, "writes", goal, against=named)
 
 
-def _idle(entries: Sequence[Entry]) -> list[Row]:
-    rows = []
-    for part, user in (("operator", requests.OPERATOR), ("proxies", requests.PROXY)):
-        found = requests.busy(entries, user)
-        named = ", ".join(f"{count} {what}" for what, count in found.items())
-        figure = f"requests in {IDLE:g} s of rest, {part}"
-        against = f"Lease and watches left out; {named or 'none'}"
-        rows.append(Row("rollout", figure, found.total(), "requests", 0, against=against))
-    return rows
+def idle(bench: str, entries: Sequence[Entry], part: str) -> Row:
+    """Requests of one of `PARTS` while there was nothing to do, for `IDLE` seconds."""
+    found = requests.busy(entries, PARTS[part][0])
+    named = ", ".join(f"{count} {what}" for what, count in found.items())
+    against = f"Lease and watches left out; {named or 'none'}"
+    return Row(
+        bench, f"requests in {IDLE:g} s of rest, {part}", found.total(), "requests", 0, against=against
+    )
