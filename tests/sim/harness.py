@@ -260,7 +260,8 @@ class Operator:
 
     def __init__(self, fleet: Fleet, random: Random, judge: Judge, doctor: Any = None) -> None:
         self.fleet, self.random, self.judge, self.doctor = fleet, random, judge, doctor
-        self.wire = Wire(MemoryCluster(fleet.store, "warmroot"), random, judge)
+        self.hand = MemoryCluster(fleet.store, "warmroot")
+        self.wire = Wire(self.hand, random, judge)
         self.lag = 0.3
         self.restarts = 0
         self.life = 0

@@ -5,6 +5,7 @@ from random import Random
 from typing import Any
 
 from os_operator.core.world import CORDON_ANNOTATION
+from tests.sim.audit_log import AuditLog
 from tests.sim.doctor import CHECKS, Doctor, HealthJudge
 from tests.sim.fleet import NOT_CURRENT, Fate, Fleet, Machine, digest, taints
 from tests.sim.harness import Judge, Operator
@@ -32,6 +33,7 @@ class Scenario:
         self.judge = HealthJudge(self.fleet, self.doctor) if self.doctor is not None else Judge(self.fleet)
         self.operator = Operator(self.fleet, self.random, self.judge, self.doctor)
         self.operator.lag = self.random.choice([0.01, 0.3, 2.0])
+        self.log = AuditLog(self.fleet.store, self.operator.hand)
         self.admin = MemoryCluster(self.fleet.store, "kubectl-cordon")
         self.target = 2
 

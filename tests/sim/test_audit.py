@@ -1,7 +1,7 @@
-"""The judge of the audit log on rollouts in virtual time: no false alarm, and broken operators are caught.
+"""The judge of the audit log on rollouts in virtual time: an operator with one rule taken out is caught.
 
-It reads what the API server in memory would have logged; `harness.Judge` hears of each delivery instead.
-Neither knows the other.
+Each in a story of its own, in which the honest operator is found to do nothing wrong. That the judge raises
+no false alarm in random stories either is in `test_rollouts.py`.
 """
 
 from dataclasses import replace
@@ -11,111 +11,107 @@ import pytest
 from os_operator.core import begin, finish, survey
 from os_operator.core.actions import Uncordon
 from os_operator.core.budget import Budget
-from testbed.controlplane.audit import Change
-from testbed.swarm.judge import Judge
-from testbed.swarm.machine import Fate, digest
-from tests.sim.harness import WRITES
-from tests.sim.memory_cluster import NODE, OS, OSINSTANCE
+from tests.sim.fleet import Fate, digest
+from tests.sim.memory_cluster import NODE
 from tests.sim.scenario import Scenario
 
-OPERATOR = "warmroot"
-ROLLOUTS = 40
-SHARES = 4
-LATEST = 5.0
-"""Seconds by which what others did is known to the operator: the longest lag of its watches, and a pass."""
+SEED = 3
+"""Of several machines."""
+HALF_A_DAY = 12 * 3600
 
 
-class Log:
-    """Every change of a story, and whose it was."""
-
-    def __init__(self, scenario: Scenario) -> None:
-        self.changes: list[Change] = []
-        self._scenario, self._user = scenario, "somebody"
-        inner = scenario.operator.wire._inner
-        for verb in WRITES:
-            setattr(inner, verb, self._of_operator(getattr(inner, verb)))
-        for kind in (NODE, OSINSTANCE, OS):
-            for item in scenario.fleet.store.of(kind).values():
-                self._heard("ADDED", kind, item)
-        scenario.fleet.store.listeners.insert(0, self._heard)
-
-    def judge(self) -> Judge:
-        judge = Judge(OPERATOR, grace=LATEST)
-        judge.read(self.changes)
-        return judge
-
-    def _of_operator(self, write):
-        def written(*args, **options):
-            self._user = OPERATOR
-            try:
-                return write(*args, **options)
-            finally:
-                self._user = "somebody"
-
-        return written
-
-    def _heard(self, event, kind, item) -> None:
-        if kind in (NODE, OSINSTANCE, OS):
-            now, left = self._scenario.time.now, None if event == "DELETED" else item
-            change = Change(now, now, self._user, kind.plural, item["metadata"]["name"], left)
-            self.changes.append(change)
+def rolled(**rollout):
+    """Half an hour of a rollout, of all machines at once if nothing speaks against it: what is wrong."""
+    scenario = Scenario(SEED)
+    scenario.apply(**({"maxUnavailable": 8, "maxStaging": 8, "failure": {"maxFailed": 9}} | rollout))
+    scenario.time.run(scenario.time.now + 1800)
+    return scenario.log.judge()
 
 
-def judged(seed: int) -> Judge:
-    scenario = Scenario(seed)
-    log = Log(scenario)
-    scenario.disturb()
-    scenario.run()
-    return log.judge()
+def narrow():
+    return rolled(maxUnavailable=1)
 
 
-@pytest.mark.parametrize("part", range(SHARES))
-def test_the_judge_of_the_audit_log_finds_nothing_wrong_with_an_honest_operator(part, tally):
-    size = ROLLOUTS // SHARES
-    wrong, cordons, orders = [], 0, 0
-    for seed in range(1000 + part * size, 1000 + (part + 1) * size):
-        judge = judged(seed)
-        wrong += [f"seed {seed}: {one}" for one in judge.breaches]
-        cordons, orders = cordons + judge.cordons, orders + judge.orders
-    tally("cordons of rollouts in virtual time judged as from an audit log", cordons)
-    tally("reboot orders of rollouts in virtual time judged as from an audit log", orders)
-    assert wrong == []
+def shut():
+    """Its window opens in half a day."""
+    hour = int((Scenario(SEED).time.now + HALF_A_DAY) % 86400 // 3600)
+    return rolled(windows=[{"cron": f"0 {hour} * * *", "duration": "1h"}])
 
 
-def caught(words: str) -> bool:
-    return any(words in one for seed in range(1000, 1060) for one in judged(seed).breaches)
+def unapproved():
+    return rolled(waves=[{"name": "first", "nodes": 1}, {"name": "rest", "approval": "Required"}])
 
 
-def test_it_catches_an_operator_that_forgets_the_budget(monkeypatch):
-    monkeypatch.setattr(survey, "budget", lambda *_: Budget(1000, 0))
-    assert caught("maxUnavailable")
+def paused():
+    return rolled(paused=True)
 
 
-def test_it_catches_an_operator_that_lifts_every_cordon(monkeypatch):
-    monkeypatch.setattr(finish, "Uncordon", lambda *args: replace(Uncordon(*args), lift=True))
-    assert caught("an administrator cordoned it")
+def recordoned():
+    """An administrator lifts the operator's cordons, each as it is seen, and sets their own."""
+    scenario = Scenario(SEED)
+
+    def recordon():
+        for node in list(scenario.fleet.store.of(NODE).values()):
+            name = node["metadata"]["name"]
+            if node["spec"].get("unschedulable") and name not in scenario.judge.admin_cordoned:
+                scenario.judge.admin_cordoned.add(name)
+                scenario.admin.patch(NODE, name, {"spec": {"unschedulable": None}})
+                scenario.admin.patch(NODE, name, {"spec": {"unschedulable": True}})
+        scenario.time.after(1, recordon)
+
+    recordon()
+    scenario.apply()
+    scenario.time.run(scenario.time.now + 1800)
+    return scenario.log.judge()
 
 
-@pytest.mark.parametrize("words", ["nobody approved", "outside its windows"])
-def test_it_catches_an_operator_that_does_not_wait_for_gates(monkeypatch, words):
-    monkeypatch.setattr(begin, "_gate", lambda state, wave: None)
-    monkeypatch.setattr("os_operator.core.waves.Progress.room", lambda *_: 1000)
-    assert caught(words)
-
-
-def test_it_catches_an_operator_that_does_not_pause(monkeypatch):
-    monkeypatch.setattr(begin, "_shut", lambda state: None)
-    assert caught("paused")
-
-
-def test_it_catches_an_operator_that_forgets_what_fell_back(monkeypatch):
-    honest = finish.make.rest
-    monkeypatch.setattr(finish.make, "rest", lambda instance, barred: honest(instance, ()))
-    monkeypatch.setattr(survey.Ledger, "record", lambda *_: None)
-    scenario = Scenario(3)
-    log = Log(scenario)
+def panicking():
+    """The new release panics everywhere, and the machines come back on the old one."""
+    scenario = Scenario(SEED)
     for machine in scenario.fleet.machines.values():
         machine.fate[digest(2)] = Fate.PANICS
     scenario.apply()
     scenario.time.run(scenario.time.now + 1800)
-    assert any("fell back there" in one for one in log.judge().breaches)
+    return scenario.log.judge()
+
+
+@pytest.mark.parametrize("story", [narrow, shut, unapproved, paused, recordoned, panicking])
+def test_an_honest_operator_does_nothing_wrong_in_these_stories(story):
+    assert story().breaches == []
+
+
+def caught(judge, words):
+    return any(words in one for one in judge.breaches)
+
+
+def test_an_operator_that_forgets_the_budget_is_caught(monkeypatch):
+    monkeypatch.setattr(survey, "budget", lambda *_: Budget(1000, 0))
+    assert caught(narrow(), "maxUnavailable")
+
+
+def test_an_operator_that_does_not_wait_for_a_window_is_caught(monkeypatch):
+    monkeypatch.setattr(begin, "_gate", lambda state, wave: None)
+    assert caught(shut(), "outside its windows")
+
+
+def test_an_operator_that_does_not_wait_for_an_approval_is_caught(monkeypatch):
+    monkeypatch.setattr(begin, "_gate", lambda state, wave: None)
+    monkeypatch.setattr("os_operator.core.waves.Progress.room", lambda *_: 1000)
+    assert caught(unapproved(), "nobody approved")
+
+
+def test_an_operator_that_does_not_pause_is_caught(monkeypatch):
+    monkeypatch.setattr(begin, "_shut", lambda state: None)
+    assert caught(paused(), "paused")
+
+
+def test_an_operator_that_lifts_every_cordon_is_caught(monkeypatch):
+    monkeypatch.setattr(finish, "Uncordon", lambda *args: replace(Uncordon(*args), lift=True))
+    assert caught(recordoned(), "an administrator cordoned it")
+
+
+def test_an_operator_that_forgets_what_fell_back_is_caught(monkeypatch):
+    honest = finish.make.rest
+    monkeypatch.setattr(finish.make, "rest", lambda instance, barred: honest(instance, ()))
+    monkeypatch.setattr(survey.Ledger, "record", lambda *_: None)
+    assert caught(panicking(), "fell back there")

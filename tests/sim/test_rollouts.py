@@ -1,4 +1,8 @@
-"""Hundreds of randomly faulted rollouts in virtual time: whatever happens, R1 to R6 hold."""
+"""Hundreds of randomly faulted rollouts in virtual time: whatever happens, R1 to R6 hold.
+
+Two judges see to that, who do not know each other: `harness.Judge` hears of each delivery and each write, and
+`testbed.swarm.judge` reads what an API server would have logged.
+"""
 
 import os
 from dataclasses import replace
@@ -27,16 +31,20 @@ def told(seed: int) -> Scenario:
 @pytest.mark.parametrize("part", range(SHARES))
 def test_no_fault_breaks_an_invariant_and_every_rollout_ends_or_says_why_not(part, tally):
     size = ROLLOUTS // SHARES
-    wrong, passes, cordons, restarts, returns = [], 0, 0, 0, 0
+    wrong, passes, cordons, orders, restarts, returns = [], 0, 0, 0, 0, 0
     for seed in range(FIRST + part * size, FIRST + (part + 1) * size):
         scenario = told(seed)
+        reader = scenario.log.judge()
+        orders += reader.orders
         passes += scenario.operator.passes
         cordons += scenario.judge.cordons
         restarts += scenario.operator.restarts
         returns += scenario.returned
-        wrong += [f"seed {seed} ({', '.join(scenario.faults)}): {one}" for one in scenario.verdict()]
+        found = [*reader.breaches, *scenario.verdict()]
+        wrong += [f"seed {seed} ({', '.join(scenario.faults)}): {one}" for one in found]
     tally("randomly faulted rollouts in virtual time", size)
     tally("cordons judged in them", cordons)
+    tally("reboot orders judged in them", orders)
     tally("operator restarts in them", restarts)
     tally("releases that were taken back in them", returns)
     tally("passes of the operator in them", passes)
