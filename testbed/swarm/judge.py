@@ -78,6 +78,8 @@ class Judge:
     writes: int = 0
     _nodes: dict[str, _Node] = field(default_factory=dict)
     _instances: defaultdict[str, _Instance] = field(default_factory=lambda: defaultdict(_Instance))
+    _left: list[tuple[float, Mapping[str, str]]] = field(default_factory=list)
+    """Labels that a node had, until when."""
     _specs: defaultdict[str, list[tuple[float, Object | None]]] = field(
         default_factory=lambda: defaultdict(list)
     )
@@ -109,11 +111,15 @@ class Judge:
     # -- nodes ---------------------------------------------------------------------------------------------
 
     def _node(self, change: Change) -> None:
+        old = self._nodes.get(change.name)
+        labels = {} if change.object is None else change.object["metadata"].get("labels") or {}
+        if old is not None and old.labels != labels:
+            self._left.append((change.done, old.labels))
         if change.object is None:
             self._nodes.pop(change.name, None)
             return
         meta, item = change.object["metadata"], change.object
-        node = self._nodes.setdefault(change.name, _Node(meta.get("labels") or {}))
+        node = self._nodes.setdefault(change.name, _Node(labels))
         was_down, was_cordoned = node.down, node.cordoned
         cordoned = bool(item["spec"].get("unschedulable"))
         note = (meta.get("annotations") or {}).get(CORDON, "")
@@ -128,7 +134,7 @@ class Judge:
             node.theirs = False
         if cordoned and not was_cordoned and not ours:
             node.theirs = True
-        node.labels = meta.get("labels") or {}
+        node.labels = labels
         node.cordoned, node.note, node.free = cordoned, note, node.free and bool(note)
         node.ready = any(
             one["type"] == "Ready" and one["status"] == "True"
@@ -146,13 +152,21 @@ class Judge:
         specs = self._in_force(note.get("os", ""), change.asked)
         allowed = down = 0
         for spec in specs:
-            members = [name for name, node in self._nodes.items() if _selects(spec, node)]
+            members = self._members(spec)
             down = sum(name != change.name and self._known_down(name, change.asked) for name in members)
-            allowed = max(allowed, _share(spec.get("rollout", {}).get("maxUnavailable", 1), len(members)))
+            total = len(members) + self._lately(spec, change.asked)
+            allowed = max(allowed, _share(spec.get("rollout", {}).get("maxUnavailable", 1), total))
         if specs and down + 1 > allowed:
             self._breach(
                 change, f"is taken as the node {down + 1} that is down, {allowed} may be (maxUnavailable)"
             )
+
+    def _members(self, spec: Object) -> list[str]:
+        return [name for name, node in self._nodes.items() if _selects(spec, node.labels)]
+
+    def _lately(self, spec: Object, now: float) -> int:
+        """How many nodes more there are for an operator that has not heard yet who left."""
+        return sum(at > now - self.grace and _selects(spec, labels) for at, labels in self._left)
 
     def _known_down(self, name: str, now: float) -> bool:
         node = self._nodes[name]
@@ -177,14 +191,16 @@ class Judge:
         """Whether each wave that has to be there for one more node needs no approval, or has it."""
         if target != spec["release"].get("digest"):
             return True  # it returns to what it came from, in no wave
-        members = [name for name, node in self._nodes.items() if _selects(spec, node) and name != change.name]
-        begun = 1 + sum(self._moved(name, target, change.asked) for name in members)
+        members = self._members(spec)
+        others = (name for name in members if name != change.name)
+        begun = 1 + sum(self._moved(name, target, change.asked) for name in others)
+        total = len(members) + self._lately(spec, change.asked)
         end = 0
         for wave in (spec.get("rollout") or {}).get("waves") or ():
             given = f"{wave['name']}@{target}" in spec.get("approvals", "")
             if wave.get("approval") == "Required" and not given:
                 return False
-            end = max(end, _share(wave.get("nodes", "100%"), len(members) + 1, up=True))
+            end = max(end, _share(wave.get("nodes", "100%"), total, up=True))
             if begun <= end:
                 return True
         return True
@@ -233,7 +249,9 @@ class Judge:
         )
         if change.user == self.operator:
             self._ordered(change, known, spec)
-        for one in spec.get("barred") or ():
+        # What a person forgave stands there until the operator has heard of it: that is no news.
+        fell_before = _fell_back(known.spec, known.status)
+        for one in set(spec.get("barred") or ()) - set(known.spec.get("barred") or ()):
             known.fell.setdefault(one, 0.0)
         if status.get("rebootID"):
             known.carried.add(status["rebootID"])
@@ -241,7 +259,7 @@ class Judge:
         known.spec, known.status = spec, status
         if known.confirmed != before:
             known.runs_since = change.done
-        if _fell_back(spec, status):
+        if _fell_back(spec, status) and not fell_before:
             known.fell.setdefault(spec["release"]["digest"], change.done)
 
     def _ordered(self, change: Change, known: _Instance, spec: Object) -> None:
@@ -278,9 +296,9 @@ def _closed(node: Object) -> bool:
     return any((one["key"], one["effect"]) == (NOT_CURRENT, "NoSchedule") for one in taints)
 
 
-def _selects(spec: Object, node: _Node) -> bool:
+def _selects(spec: Object, labels: Mapping[str, str]) -> bool:
     wanted = (spec.get("nodeSelector") or {}).get("matchLabels") or {}
-    return all(node.labels.get(key) == value for key, value in wanted.items())
+    return all(labels.get(key) == value for key, value in wanted.items())
 
 
 def _share(value: int | str, total: int, *, up: bool = False) -> int:

@@ -41,9 +41,9 @@ class Log:
     def _object(self, resource, name):
         return self._objects.setdefault((resource, name), {"metadata": {}, "spec": {}, "status": {}})
 
-    def node(self, user, name, cordoned=None, ready=None, note=None) -> None:
+    def node(self, user, name, cordoned=None, ready=None, note=None, pool="workers") -> None:
         item = self._object("nodes", name)
-        item["metadata"]["labels"] = {"pool": "workers"}
+        item["metadata"]["labels"] = {"pool": pool}
         if cordoned is not None:
             item["spec"]["unschedulable"] = cordoned
         if ready is not None:
@@ -148,6 +148,19 @@ def test_a_percentage_rounds_down_to_one_node_at_the_least():
     log = Log(maxUnavailable="49%")
     log.begin("a")
     assert log.judged() == []
+    log.begin("b")
+    assert len(log.judged()) == 1
+
+
+def test_a_percentage_is_of_the_nodes_that_the_operator_may_still_know():
+    log = Log(maxUnavailable="50%")
+    log.begin("a")
+    log.node(ADMIN, "d", pool="other")
+    log.at += 1
+    log.begin("b")
+    assert log.judged() == []
+    log.changes.pop()
+    log.at += 3
     log.begin("b")
     assert len(log.judged()) == 1
 
@@ -315,6 +328,20 @@ def test_another_release_may_be_asked_for_and_the_same_one_after_a_person_forgav
     log.at += 5
     log.instance(OPERATOR, "a", goal="Stage", release={"digest": OTHER}, barred=[NEW])
     log.os(notes={"warmroot.io/clear-failed": "*@now"})
+    log.instance(OPERATOR, "a", goal="Stage", release={"digest": NEW})
+    assert log.judged() == []
+
+
+def test_what_a_person_forgave_is_not_held_against_the_operator_because_a_proxy_speaks_before_it():
+    log = Log()
+    log.order("a")
+    log.instance(PROXY, "a", status=fell_back())
+    log.at += 5
+    log.instance(OPERATOR, "a", goal="None", release={"digest": NEW}, reboot={"id": "1"}, barred=[NEW])
+    log.at += 60
+    log.os(notes={"warmroot.io/clear-failed": "*@now"})
+    log.instance(PROXY, "a", status=fell_back())
+    log.at += 60
     log.instance(OPERATOR, "a", goal="Stage", release={"digest": NEW})
     assert log.judged() == []
 
