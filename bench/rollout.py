@@ -11,7 +11,7 @@ import heapq
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -133,6 +133,24 @@ class Course:
     lanes: int
     ready_seconds: int
 
+    @property
+    def staged(self) -> float:
+        """Seconds until the first node was staged."""
+        return min(mark.at for mark in self.marks if mark.step is Step.STAGED) - self.began
+
+    def durations(self) -> dict[str, float]:
+        """Seconds that each node needed, in the order in which they were begun.
+
+        Raises:
+            StepFailed: a node was not seen to take every step.
+        """
+        order = [mark.node for mark in self.marks if mark.step is Step.CORDONED]
+        return {node: node_seconds(node, self.marks, self.ready_seconds) for node in order}
+
+    def ideal(self, durations: Mapping[str, float]) -> float:
+        """Seconds of the schedule that knows no reaction times."""
+        return self.staged + ideal_seconds(list(durations.values()), self.lanes)
+
 
 def schedule(course: Course, limits: str = "") -> list[Row]:
     """The rollout against its ideal schedule. `limits`: what else took time, for the reader.
@@ -140,15 +158,13 @@ def schedule(course: Course, limits: str = "") -> list[Row]:
     Raises:
         StepFailed: a node was not seen to take every step.
     """
-    marks, took, lanes = course.marks, course.took, course.lanes
-    staged = min(mark.at for mark in marks if mark.step is Step.STAGED) - course.began
-    order = [mark.node for mark in marks if mark.step is Step.CORDONED]
-    durations = [node_seconds(node, marks, course.ready_seconds) for node in order]
-    ideal = staged + ideal_seconds(durations, lanes)
+    took, staged, durations = course.took, course.staged, course.durations()
+    ideal = course.ideal(durations)
     against = f"ideal schedule of this run: {ideal:.1f} s ({staged:.1f} s of it until the first is staged)"
-    mean, rounds = sum(durations) / len(durations), -(-len(durations) // lanes)
+    nodes, rounds = len(durations), -(-len(durations) // course.lanes)
+    mean = sum(durations.values()) / nodes
     told = "; ".join(part for part in (against, limits) if part)
-    size = f"{len(order)} nodes, {lanes} at once, readySeconds {course.ready_seconds}"
+    size = f"{nodes} nodes, {course.lanes} at once, readySeconds {course.ready_seconds}"
     reaction = (took - ideal) / rounds
     return [
         Row(course.bench, size, took, "s", against=against),

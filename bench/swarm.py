@@ -12,13 +12,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from bench.report import Row
-from bench.rollout import IDLE, SETTLE, Course, idle, schedule, stamp, writes
+from bench.rollout import IDLE, SCHEDULE, SETTLE, Course, idle, schedule, stamp, writes
 from testbed.controlplane import audit
 from testbed.controlplane.audit import Entry
 from testbed.demo import requests
 from testbed.demo.scene import Scene
+from testbed.demo.timeline import Step
 from testbed.swarm.bed import Swarm, SwarmSpec, os_object
-from testbed.swarm.pods import PodTimes
+from testbed.swarm.pods import PodTimes, Stop
 from testbed.swarm.ports import Times
 from warmroot.cache import cache_dir
 from warmroot.errors import StepFailed
@@ -58,11 +59,12 @@ def run() -> list[Row]:
         time.sleep(SETTLE)
         rest = stamp()
         time.sleep(IDLE)
-        entries = list(audit.read(swarm.plane.audit_log))
+        entries, stops = list(audit.read(swarm.plane.audit_log)), list(swarm.pods.stops)
     course = Course("swarm", marks, began, took, LANES, READY_SECONDS)
     rolling = [entry for entry in entries if since <= entry.at < rest]
     return [
         *schedule(course, f"this machine was up to {late:.2f} s late with what a simulated one did"),
+        strict(course, stops),
         writes("swarm", rolling, "operator", MACHINES),
         _events(rolling),
         idle("swarm", [entry for entry in entries if entry.at >= rest], "operator"),
@@ -89,6 +91,25 @@ def _wait_for_end(swarm: Swarm, scene: Scene, version: int) -> None:
     swarm.wait(over, f"the end of release {version}'s rollout", PATIENCE)
     if scene.os(NAME).phase != "Complete":
         raise StepFailed(f"the rollout of release {version} did not complete")
+
+
+def strict(course: Course, stops: Sequence[Stop]) -> Row:
+    """The schedule once more: of a drain only the time in which its pods end is the node's own."""
+    at = {(mark.node, mark.step): mark.at for mark in course.marks}
+    own, reactions = {}, []
+    for node, seconds in course.durations().items():
+        begun, over = at[node, Step.CORDONED], at[node, Step.ACTIVATING]
+        ended = [one for one in stops if one.node == node and begun <= one.told <= one.gone <= over]
+        pods = max(one.gone for one in ended) - min(one.told for one in ended) if ended else 0.0
+        reactions.append(over - begun - pods)
+        own[node] = seconds - reactions[-1]
+    ideal = course.ideal(own)
+    mean = sum(reactions) / len(reactions)
+    against = (
+        f"{ideal:.1f} s: the operator's part of a drain, {mean:.1f} s a node, is no part of the schedule"
+    )
+    figure = "strict ideal schedule / measured"
+    return Row(course.bench, figure, ideal / course.took, "", SCHEDULE, "higher", against)
 
 
 def _events(entries: Sequence[Entry]) -> Row:

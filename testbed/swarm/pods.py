@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,18 +31,29 @@ class PodTimes:
     stop: Span = (0.2, 0.6)
 
 
+@dataclass(frozen=True)
+class Stop:
+    """A pod that ended: when it was told to, and when it was gone (seconds of a monotonic clock)."""
+
+    node: str
+    told: float
+    gone: float
+
+
 class Pods:
-    """Every pod that is bound to one of `machines`, in a thread of its own."""
+    """Every pod that is bound to one of `machines`, in a thread of its own. `stops`: those that ended."""
 
     def __init__(
         self, kubeconfig: Path, machines: Mapping[str, Machine], random: Random, times: PodTimes
     ) -> None:
         self.time = RealTime("pods")
+        self.stops: list[Stop] = []
         self._machines, self._random, self._times = machines, random, times
         self._transport = RequestsTransport(str(kubeconfig))
         self._cluster = RestCluster(self._transport)
         self._known: dict[str, Object] = {}
         self._doing: set[str] = set()
+        self._told: dict[str, float] = {}
         self._watch = ObjectWatch(kubeconfig, POD, self._note)
 
     def start(self) -> None:
@@ -72,6 +84,7 @@ class Pods:
         if pod is None or uid in self._doing:
             return
         if "deletionTimestamp" in pod["metadata"]:
+            self._told.setdefault(uid, time.monotonic())
             self._later(uid, self._random.uniform(*self._times.stop), self._finish)
         elif not _ready(pod):
             self._later(uid, self._random.uniform(*self._times.start), self._run)
@@ -119,6 +132,8 @@ class Pods:
         meta = pod["metadata"]
         self._known.pop(meta["uid"], None)
         self._cluster.delete(POD, meta["name"], namespace=meta["namespace"], grace=0, uid=meta["uid"])
+        told = self._told.pop(meta["uid"])
+        self.stops.append(Stop(pod["spec"]["nodeName"], told, time.monotonic()))
 
 
 def _ready(pod: Object) -> bool:

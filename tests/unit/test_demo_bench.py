@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.rollout import ideal_seconds, node_seconds
+from bench.rollout import Course, ideal_seconds, node_seconds, schedule
+from bench.swarm import strict
 from testbed.demo.timeline import Mark, Step
+from testbed.swarm.pods import Stop
 from warmroot.errors import StepFailed
 
 STEPS = (Step.CORDONED, Step.ACTIVATING, Step.READY, Step.TRIAL, Step.CONFIRMING, Step.CONFIRMED)
@@ -36,3 +38,12 @@ def test_reaction_times_are_left_out_of_a_node_s_own_time():
 def test_a_node_that_was_not_seen_to_take_a_step_is_named():
     with pytest.raises(StepFailed, match="n1 was not seen to be drained, activating"):
         node_seconds("n1", [Mark(0, "n1", Step.CORDONED)], 1)
+
+
+def test_of_a_drain_the_strict_schedule_takes_only_the_time_in_which_pods_end_for_the_node_s_own():
+    marks = [Mark(1, "n1", Step.STAGED)]
+    marks += [Mark(at, "n1", step) for at, step in zip((2, 10, 20, 20, 30, 31), STEPS, strict=True)]
+    course = Course("swarm", marks, began=0, took=60, lanes=1, ready_seconds=10)
+    assert schedule(course)[1].value == (1 + 8 + 20 + 1) / 60
+    stops = [Stop("n1", 3, 5), Stop("n1", 4, 7), Stop("n2", 3, 9), Stop("n1", 40, 41)]
+    assert strict(course, stops).value == (1 + 4 + 20 + 1) / 60
