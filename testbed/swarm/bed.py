@@ -33,6 +33,8 @@ PROXIES, KUBELETS, ADMINISTRATOR = "swarm-proxies", "swarm-kubelets", "administr
 """Users, by which the audit log tells who did what."""
 WORKLOAD = "shop"
 LABELS = {"pool": "workers"}
+MOST, FEW = {"lot": "most"}, {"lot": "few"}
+"""A tenth of the machines are `FEW`, so that two OS objects may roll beside each other."""
 UP_WITHIN = 120.0
 
 
@@ -148,7 +150,7 @@ class Swarm:
         undo.callback(self.records.end)
         self.fleet = Fleet(self.time, random, self.records, self.spec.times)
         for number in range(self.spec.machines):
-            self.join(f"node-{number:03}", {"share": str(number % 10)})
+            self.join(f"node-{number:03}", FEW if number % 10 == 3 else MOST)
         undo.callback(self.time.end)
         self.time.start()
         self.records.start(self.fleet.heard)

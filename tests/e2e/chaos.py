@@ -1,58 +1,106 @@
-"""What may happen to a rollout over a swarm, drawn from a seed: people, machines, deaths of the operator."""
+"""What may happen to rollouts over a swarm, drawn from a seed: people, machines, deaths of the operator."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from random import Random
 
 from testbed.swarm.bed import WORKLOAD, Swarm, os_object
 from testbed.swarm.machine import Fate, Machine, digest
 from tests import waiting
 from warmroot.errors import AlreadyExists, ClusterError, Conflict, NotFound
-from warmroot.kube.cluster import NODE, OS, PDB
+from warmroot.kube.cluster import NODE, OS, PDB, Object
 
 log = logging.getLogger(__name__)
-Deed = Callable[[], None]
 LASTING = {"Barred", "FellBack", "Unhealthy", "NeverCameBack", "ActivationFailed"}
 """Reasons for which a node stays where it is until a person comes."""
 FATES = [Fate.PANICS, Fate.PANICS, Fate.NEVER_READY, Fate.SLOW]
 
 
-class Chaos:
-    """One rollout of the OS object `workers`, and a story that is told to it."""
+@dataclass
+class Rollout:
+    """An OS object as a person wants it: of the machines with these labels."""
 
-    def __init__(self, swarm: Swarm, seed: int, version: int, rollout: dict, labels: dict) -> None:
-        self.swarm, self.seed, self.random = swarm, seed, Random(seed)
-        self.version, self.rollout, self.labels = version, rollout, labels
-        self.happened: Counter[str] = Counter()
-        self.kills = 0
-        self.machines = [one for one in swarm.fleet.machines.values() if self._mine(one)]
-        self._story: list[tuple[float, str, Deed]] = []
+    swarm: Swarm
+    name: str
+    version: int
+    asked: Object
+    labels: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        self.machines = [one for one in self.swarm.fleet.machines.values() if self._mine(one)]
 
     def _mine(self, machine: Machine) -> bool:
         node = self.swarm.records.node(machine.name)
         return all(node["metadata"]["labels"].get(key) == value for key, value in self.labels.items())
 
-    @property
-    def name(self) -> str:
-        return "workers"
+    def doom(self, random: Random, number: int, version: int) -> None:
+        """A release that does not come up on some machines."""
+        for machine in random.sample(self.machines, number):
+            machine.fate[digest(version)] = random.choice(FATES)
 
-    @property
-    def story(self) -> str:
-        """What happens when, in seconds."""
-        return ", ".join(f"{what} +{moment:.0f}" for moment, what, _ in self._in_order())
+    def apply(self) -> None:
+        """As `kubectl apply`."""
+        body = os_object(self.name, self.version, self.asked, self.labels)
+        try:
+            self.swarm.admin.create(OS, body)
+        except AlreadyExists:
+            waiting.until(lambda: self._replace(body["spec"]), forgive=(Conflict,))
 
-    def _in_order(self) -> list[tuple[float, str, Deed]]:
-        return sorted(self._story, key=lambda one: one[0])
+    def _replace(self, spec: Object) -> Object:
+        return self.swarm.admin.replace(OS, self.swarm.admin.get(OS, self.name) | {"spec": spec})
 
-    # -- what may happen -----------------------------------------------------------------------------------
+    def edit(self, patch: Object) -> None:
+        """Merges into the object, if it is there."""
+        with suppress(NotFound):
+            self.swarm.admin.patch(OS, self.name, patch)
 
-    def draw(self, seconds: float, deeds: dict[str, int]) -> None:
-        """So many of each deed, at any time within the first `seconds` of the rollout."""
+    def approve(self) -> None:
+        """The wave `rest`, for the release that is wanted now."""
+        note = {"warmroot.io/approve": f"rest@{digest(self.version)}"}
+        self.edit({"metadata": {"annotations": note}})
+
+    def is_gone(self) -> bool:
+        """Whether there is no such object."""
+        try:
+            self.swarm.admin.get(OS, self.name)
+        except NotFound:
+            return True
+        return False
+
+    def left(self) -> list[str]:
+        """Machines that do not run the target, and nothing names them; empty where the rollout has ended."""
+        os = self.swarm.admin.get(OS, self.name)
+        status = os.get("status") or {}
+        counts = status.get("counts") or {}
+        if status.get("observedGeneration") != os["metadata"]["generation"] or counts.get("inProgress"):
+            return [f"the rollout of {self.name} runs"]
+        rows = [row for row in status.get("waiting") or () if row["reason"] in LASTING]
+        named = {row["node"] for row in [*(status.get("failed") or ()), *rows]}
+        wanted = os["spec"]["release"]["digest"]
+        return [
+            machine.name
+            for machine in self.machines
+            if (machine.running != wanted or machine.on_trial) and machine.name not in named
+        ]
+
+
+class Chaos:
+    """Rollouts, and the story that is told to them. What people edit is the first one's object."""
+
+    def __init__(self, seed: int, rollouts: Sequence[Rollout]) -> None:
+        self.seed, self.random = seed, Random(seed)
+        self.rollouts, self.first, self.swarm = rollouts, rollouts[0], rollouts[0].swarm
+        self.machines = [machine for rollout in rollouts for machine in rollout.machines]
+        self.kills = 0
+        self._story: list[tuple[float, str, Callable[[], None]]] = []
+
+    def draw(self, seconds: float, deeds: Mapping[str, int]) -> None:
+        """So many of each deed, at any time within the first `seconds`."""
         for what, number in deeds.items():
             for _ in range(number):
                 self.at(self.random.uniform(1, seconds), what)
@@ -61,46 +109,42 @@ class Chaos:
         """`what` is the name of a deed."""
         self._story.append((moment, what, getattr(self, f"_{what}")))
 
-    def doom(self, number: int, version: int) -> None:
-        """A release that does not come up on some machines."""
-        for machine in self.random.sample(self.machines, number):
-            machine.fate[digest(version)] = self.random.choice(FATES)
-
-    def apply(self) -> None:
-        """The person applies the OS object."""
-        body = os_object(self.name, self.version, self.rollout, self.labels)
-        try:
-            self.swarm.admin.create(OS, body)
-        except AlreadyExists:
-            waiting.until(lambda: self._replace(body["spec"]), forgive=(Conflict,))
-
-    def _replace(self, spec: dict) -> dict:
-        return self.swarm.admin.replace(OS, self.swarm.admin.get(OS, self.name) | {"spec": spec})
-
     def tell(self) -> None:
         """Applies, and lets happen what was drawn, each thing at its moment."""
-        log.warning("seed %s: %s", self.seed, self.story)
-        self.apply()
+        story = sorted(self._story, key=lambda one: one[0])
+        log.warning("seed %s: %s", self.seed, ", ".join(f"{what} +{moment:.0f}" for moment, what, _ in story))
+        for rollout in self.rollouts:
+            rollout.apply()
         began = time.monotonic()
-        for moment, what, deed in self._in_order():
+        for moment, what, deed in story:
             self.swarm.wait(lambda moment=moment: time.monotonic() - began >= moment, what, moment + 60)
-            self.happened[what] += 1
             deed()
 
-    def _later(self, span: tuple[float, float], deed: Deed) -> None:
-        self.swarm.time.after(self.random.uniform(*span), deed)
+    def wait_for_end(self, seconds: float) -> None:
+        """Until every machine runs the target, or something names it.
 
-    def _edit(self, patch: dict) -> None:
-        with suppress(NotFound):
-            self.swarm.admin.patch(OS, self.name, patch)
+        Raises:
+            AssertionError: they do not within `seconds`; it names a few.
+        """
+        end = time.monotonic() + seconds
+        while left := [one for rollout in self.rollouts for one in rollout.left()]:
+            self.swarm.check()
+            assert time.monotonic() < end, f"seed {self.seed}: after {seconds:g} s not at its end: {left[:5]}"
+            time.sleep(0.5)
+
+    def _later(self, span: tuple[float, float], deed: Callable[[], None]) -> None:
+        self.swarm.time.after(self.random.uniform(*span), deed)
 
     def _machine(self) -> Machine:
         return self.random.choice(self.machines)
+
+    # -- deeds: the operator and machines --------------------------------------------------------------------
 
     def _kill(self) -> None:
         self.kills += self.swarm.operator.kill()
 
     def _silence(self) -> None:
+        """A machine whose proxy is cut off for a while."""
         machine = self._machine()
 
         def back() -> None:
@@ -113,6 +157,8 @@ class Chaos:
 
     def _crash(self) -> None:
         self.swarm.time.after(0, self._machine().crash)
+
+    # -- deeds: people and their nodes -----------------------------------------------------------------------
 
     def _cordon(self) -> None:
         """As `kubectl cordon`, which writes nothing where the node is cordoned; lifted later, or not."""
@@ -141,60 +187,35 @@ class Chaos:
             self.swarm.admin.patch(NODE, name, {"spec": {"unschedulable": None if yes else True}})
 
     def _block(self) -> None:
+        """No pod may be disrupted for a while."""
         self._spare(0)
         self._later((4, 8), lambda: self._spare(self.swarm.spec.spare))
 
     def _spare(self, pods: int | str) -> None:
         self.swarm.admin.patch(PDB, WORKLOAD, {"spec": {"maxUnavailable": pods}}, namespace=WORKLOAD)
 
+    # -- deeds: people and their OS object -------------------------------------------------------------------
+
     def _pause(self) -> None:
-        self._edit({"spec": {"rollout": {"paused": True}}})
-        self._later((4, 8), lambda: self._edit({"spec": {"rollout": {"paused": False}}}))
+        self.first.edit({"spec": {"rollout": {"paused": True}}})
+        self._later((4, 8), lambda: self.first.edit({"spec": {"rollout": {"paused": False}}}))
 
     def _budget(self) -> None:
-        self._edit({"spec": {"rollout": {"maxUnavailable": self.random.choice([20, "8%", "25%", 35])}}})
+        nodes = self.random.choice([20, "8%", "25%", 35])
+        self.first.edit({"spec": {"rollout": {"maxUnavailable": nodes}}})
 
     def _retarget(self) -> None:
-        self.version += 1
-        release = {"version": str(self.version), "digest": digest(self.version)}
-        self._edit({"spec": {"release": release}})
+        self.first.version += 1
+        release = {"version": str(self.first.version), "digest": digest(self.first.version)}
+        self.first.edit({"spec": {"release": release}})
 
     def _approve(self) -> None:
-        note = {"warmroot.io/approve": f"rest@{digest(self.version)}"}
-        self._edit({"metadata": {"annotations": note}})
+        self.first.approve()
 
     def _recreate(self) -> None:
         """The OS object is deleted, and applied again when it is gone."""
         with suppress(NotFound):
-            self.swarm.admin.delete(OS, self.name)
-        self.swarm.wait(self._gone, "the deleted OS object is gone", 90)
-        self.apply()
-        self._approve()
-
-    def _gone(self) -> bool:
-        try:
-            self.swarm.admin.get(OS, self.name)
-        except NotFound:
-            return True
-        return False
-
-    # -- the end -------------------------------------------------------------------------------------------
-
-    def left(self) -> list[str]:
-        """Machines that do not run the target, and nothing names them; empty where the rollout has ended."""
-        os = self.swarm.admin.get(OS, self.name)
-        status = os.get("status") or {}
-        counts = status.get("counts") or {}
-        if status.get("observedGeneration") != os["metadata"]["generation"] or counts.get("inProgress"):
-            return ["the rollout runs"]
-        rows = [row for row in status.get("waiting") or () if row["reason"] in LASTING]
-        named = {row["node"] for row in [*(status.get("failed") or ()), *rows]}
-        wanted = os["spec"]["release"]["digest"]
-        return [
-            machine.name
-            for machine in self.machines
-            if (machine.running != wanted or machine.on_trial) and machine.name not in named
-        ]
-
-    def wait_for_end(self, seconds: float) -> None:
-        self.swarm.wait(lambda: not self.left(), f"the end of the rollout of {self.version}", seconds)
+            self.swarm.admin.delete(OS, self.first.name)
+        self.swarm.wait(self.first.is_gone, "the deleted OS object is gone", 90)
+        self.first.apply()
+        self.first.approve()

@@ -10,16 +10,13 @@ import pytest
 from testbed.controlplane import audit
 from testbed.controlplane.audit import Change
 from testbed.demo.requests import OPERATOR
-from testbed.swarm.bed import LABELS, Swarm, SwarmSpec
+from testbed.swarm.bed import FEW, MOST, Swarm, SwarmSpec
 from testbed.swarm.judge import GRACE, Judge
-from testbed.swarm.pods import PodTimes
 from testbed.swarm.ports import Times
-from tests.e2e.chaos import Chaos
+from tests.e2e.chaos import Chaos, Rollout
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 MACHINES = 200
-SHARE = {"share": "3"}
-"""A tenth of them."""
 SEED = int(os.environ.get("WARMROOT_CHAOS_SEED", "1"))
 QUICK = Times(
     heed=(0.05, 0.3),
@@ -30,9 +27,9 @@ QUICK = Times(
     fallback=(1, 2),
     guard=30,
     after_guard=1,
-    grace=3,
+    grace=2,
     ready=0.3,
-    crash=2,
+    crash=6,
     retry=2,
     heartbeat=20,
 )
@@ -44,27 +41,63 @@ ROLLOUT = {
     "health": {"readySeconds": 1, "timeout": "20s"},
     "failure": {"maxFailed": 100},
 }
-WAVES = [{"name": "canary", "nodes": 10, "maxFailed": 10}, {"name": "rest", "approval": "Required"}]
-WINDOWS = [{"cron": "* * * * *", "duration": "20s"}]
+WAVES = {
+    "waves": [{"name": "canary", "nodes": 10, "maxFailed": 10}, {"name": "rest", "approval": "Required"}]
+}
+WINDOWS = {"maxUnavailable": 8, "windows": [{"cron": "* * * * *", "duration": "30s"}]}
 STORY = {
     "kill": 3,
     "silence": 6,
     "crash": 6,
-    "cordon": 5,
+    "cordon": 6,
     "uncordon": 2,
     "recordon": 2,
     "block": 1,
     "pause": 1,
 }
 LONGER = {what: 3 * number for what, number in STORY.items()} | {"budget": 4}
+FIRST, SECOND = 2, 50
+"""Releases to begin with, of the many and of the few."""
 
 
-@pytest.fixture(scope="module")
-def swarm(tmp_path_factory):
+@pytest.fixture
+def swarm(tmp_path):
     """Machines on release 1, in service."""
-    spec = SwarmSpec(tmp_path_factory.mktemp("swarm"), MACHINES, times=QUICK, pods=PodTimes(), seed=SEED)
-    with Swarm(spec) as running:
+    with Swarm(SwarmSpec(tmp_path, MACHINES, times=QUICK, seed=SEED)) as running:
         yield running
+
+
+def chaos(swarm: Swarm, seed: int) -> Chaos:
+    """Two OS objects side by side: one in waves that people edit, and one in windows."""
+    many = Rollout(swarm, "many", FIRST, ROLLOUT | WAVES, MOST)
+    few = Rollout(swarm, "few", SECOND, ROLLOUT | WINDOWS, FEW)
+    story = Chaos(seed, [many, few])
+    for version in (FIRST, FIRST + 1):
+        many.doom(story.random, 5, version)
+    few.doom(story.random, 1, SECOND)
+    return story
+
+
+def judged(chaos: Chaos, tally) -> list[str]:
+    """What is wrong; that the judge saw what it had to see is asserted."""
+    swarm = chaos.swarm
+    swarm.check()
+    changes = audit.changes(swarm.plane.audit_log)
+    # Where this process comes late to what is due, the operator comes late to what it is told.
+    judge = Judge(OPERATOR, grace=GRACE + swarm.time.late)
+    judge.read(changes)
+    tally("simulated machines in rollouts with chaos", len(chaos.machines))
+    tally("SIGKILLs of the operator in rollouts with chaos", chaos.kills)
+    tally("cordons judged from the audit log", judge.cordons)
+    tally("reboot orders judged from the audit log", judge.orders)
+    tally("writes of the operator judged from the audit log", judge.writes)
+    assert judge.cordons >= len(chaos.machines) / 2
+    severe = Judge(OPERATOR)
+    severe.read(stricter(changes))
+    assert sum("maxUnavailable" in one for one in severe.breaches) >= len(chaos.machines) / 4
+    assert sum("paused" in one for one in severe.breaches) >= len(chaos.machines) / 2
+    stays = [f"{name} keeps our note" for name in judge.noted()]
+    return judge.breaches + swarm.fleet.breaches + stays
 
 
 def stricter(changes: list[Change]) -> list[Change]:
@@ -81,70 +114,28 @@ def stricter(changes: list[Change]) -> list[Change]:
     return [severe(change) for change in changes]
 
 
-@pytest.fixture
-def judged(swarm, tally):
-    """Waits for a rollout's end, and gives what is wrong: nothing."""
-    begun, before = Judge(OPERATOR), len(swarm.fleet.breaches)
-    begun.read(audit.changes(swarm.plane.audit_log))
-
-    def judge(chaos: Chaos, seconds: float) -> list[str]:
-        chaos.wait_for_end(seconds)
-        swarm.check()
-        changes = audit.changes(swarm.plane.audit_log)
-        # Where this process comes late to what is due, the operator comes late to what it is told.
-        judge = Judge(OPERATOR, grace=GRACE + swarm.time.late)
-        judge.read(changes)
-        tally("simulated machines in rollouts with chaos", len(chaos.machines))
-        tally("SIGKILLs of the operator in rollouts with chaos", chaos.kills)
-        tally("cordons judged from the audit log", judge.cordons - begun.cordons)
-        tally("reboot orders judged from the audit log", judge.orders - begun.orders)
-        tally("writes of the operator judged from the audit log", judge.writes - begun.writes)
-        assert judge.cordons - begun.cordons >= len(chaos.machines) / 2
-        severe = Judge(OPERATOR)
-        severe.read(stricter(changes))
-        assert sum("maxUnavailable" in one for one in severe.breaches) > 1
-        assert sum("paused" in one for one in severe.breaches) >= len(chaos.machines) / 2
-        stays = [f"{name} keeps our note" for name in judge.noted()]
-        new = [one for one in judge.breaches if one not in begun.breaches]
-        return new + swarm.fleet.breaches[before:] + stays
-
-    return judge
-
-
-def test_a_rollout_in_waves_keeps_its_promises_whatever_happens(swarm, judged):
-    chaos = Chaos(swarm, SEED, 2, ROLLOUT | {"waves": WAVES}, LABELS)
-    chaos.doom(5, 2)
-    chaos.doom(5, 3)
-    chaos.at(2, "budget")
-    chaos.at(8, "approve")
-    chaos.at(15, "retarget")
-    chaos.at(16, "approve")
-    chaos.at(24, "recreate")
-    chaos.draw(30, STORY)
-    chaos.tell()
-    assert judged(chaos, 240) == []
-
-
-def test_a_rollout_in_windows_keeps_its_promises_whatever_happens(swarm, judged):
-    chaos = Chaos(swarm, SEED, 10, ROLLOUT | {"maxUnavailable": 6, "windows": WINDOWS}, LABELS | SHARE)
-    chaos.doom(1, 10)
-    chaos.draw(20, {"kill": 1, "silence": 1, "crash": 1, "cordon": 1})
-    chaos.tell()
-    assert judged(chaos, 240) == []
+def test_rollouts_keep_their_promises_whatever_happens(swarm, tally):
+    story = chaos(swarm, SEED)
+    story.at(2, "budget")
+    story.at(6, "approve")
+    story.at(12, "retarget")
+    story.at(13, "approve")
+    story.at(20, "recreate")
+    story.draw(25, STORY)
+    story.tell()
+    story.wait_for_end(240)
+    assert judged(story, tally) == []
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(100, 104))
-def test_longer_rollouts_keep_their_promises_too(swarm, judged, seed):
-    version = 10 * seed
-    gates = {"windows": [{"cron": "* * * * *", "duration": "40s"}]} if seed % 2 else {"waves": WAVES}
-    chaos = Chaos(swarm, seed, version, ROLLOUT | gates, LABELS)
-    chaos.doom(8, version)
-    chaos.doom(8, version + 1)
+def test_longer_rollouts_keep_their_promises_too(swarm, tally, seed):
+    story = chaos(swarm, seed)
     for moment in (10, 41, 61):
-        chaos.at(moment, "approve")
-    chaos.at(40, "retarget")
-    chaos.at(60, "recreate")
-    chaos.draw(100, LONGER)
-    chaos.tell()
-    assert judged(chaos, 480) == []
+        story.at(moment, "approve")
+    story.at(40, "retarget")
+    story.at(60, "recreate")
+    story.draw(100, LONGER)
+    story.tell()
+    story.wait_for_end(480)
+    assert judged(story, tally) == []
