@@ -75,7 +75,7 @@ def run() -> list[Row]:
 def _swarm() -> Iterator[Swarm]:
     directory = cache_dir() / "run" / f"bench-{time.time_ns()}"
     try:
-        with Swarm(SwarmSpec(directory, MACHINES, times=TIMES, pods=PODS)) as swarm:
+        with Swarm(SwarmSpec(directory, MACHINES, MACHINES, times=TIMES, pods=PODS)) as swarm:
             yield swarm
     finally:
         shutil.rmtree(directory, ignore_errors=True)

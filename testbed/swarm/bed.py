@@ -40,10 +40,13 @@ UP_WITHIN = 120.0
 
 @dataclass(frozen=True)
 class SwarmSpec:
-    """`machines`: how many. `spare`: pods that may be missing, says the PodDisruptionBudget."""
+    """So many machines, and pods of a workload. `spare`: those that may be missing, says the
+    PodDisruptionBudget.
+    """
 
     directory: Path
     machines: int
+    replicas: int
     spare: str = "40%"
     times: Times = field(default_factory=Times)
     pods: PodTimes = field(default_factory=PodTimes)
@@ -51,7 +54,7 @@ class SwarmSpec:
 
 
 class Swarm:
-    """Machines on release 1 with a pod each. A context manager: it all ends with the block.
+    """Machines on release 1, and a workload on them. A context manager: it all ends with the block.
 
     `admin` is the cluster as a person sees it. `fleet` belongs to the thread of `time`: what is to happen to
     a machine is given to `time.after`.
@@ -161,13 +164,13 @@ class Swarm:
         self.pods.start()
 
     def _work(self) -> None:
-        """A Deployment with a pod for each machine, and the budget that protects it."""
-        for kind, item in workload(self.spec.machines, self.spec.spare):
+        """A Deployment, and the budget that protects it."""
+        for kind, item in workload(self.spec.replicas, self.spec.spare):
             self.admin.create(kind, item)
 
         def ready() -> bool:
             found = self.admin.get(DEPLOYMENT, WORKLOAD, namespace=WORKLOAD)
-            return bool(found.get("status", {}).get("readyReplicas") == self.spec.machines)
+            return bool(found.get("status", {}).get("readyReplicas") == self.spec.replicas)
 
         self.wait(ready, "the workload is in service", UP_WITHIN)
 

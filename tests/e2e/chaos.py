@@ -130,7 +130,7 @@ class Chaos:
         while left := [one for rollout in self.rollouts for one in rollout.left()]:
             self.swarm.check()
             assert time.monotonic() < end, f"seed {self.seed}: after {seconds:g} s not at its end: {left[:5]}"
-            time.sleep(0.5)
+            time.sleep(1)
 
     def _later(self, span: tuple[float, float], deed: Callable[[], None]) -> None:
         self.swarm.time.after(self.random.uniform(*span), deed)
