@@ -123,11 +123,10 @@ def stricter(changes: list[Change]) -> list[Change]:
 def test_rollouts_keep_their_promises_whatever_happens(swarm, tally):
     story = chaos(swarm, SEED)
     story.at(2, "budget")
+    story.at(4, "retarget")
     story.at(6, "approve")
-    story.at(12, "retarget")
-    story.at(13, "approve")
-    story.at(20, "recreate")
-    story.draw(25, STORY)
+    story.at(14, "recreate")
+    story.draw(20, STORY)
     story.tell()
     story.wait_for_end(400)
     assert judged(story, tally) == []
