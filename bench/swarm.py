@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from bench.report import Row
-from bench.rollout import IDLE, SCHEDULE, SETTLE, Course, idle, schedule, stamp, writes
+from bench.rollout import IDLE, SETTLE, Course, idle, schedule, stamp, writes
 from testbed.controlplane import audit
 from testbed.controlplane.audit import Entry
 from testbed.demo import requests
@@ -109,7 +109,7 @@ def strict(course: Course, stops: Sequence[Stop]) -> Row:
         f"{ideal:.1f} s: the operator's part of a drain, {mean:.1f} s a node, is no part of the schedule"
     )
     figure = "strict ideal schedule / measured"
-    return Row(course.bench, figure, ideal / course.took, "", SCHEDULE, "higher", against)
+    return Row(course.bench, figure, ideal / course.took, "", None, "higher", against)
 
 
 def _events(entries: Sequence[Entry]) -> Row:
