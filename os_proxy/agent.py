@@ -30,6 +30,7 @@ from os_proxy.core.steps import (
     NoteFallback,
     NoteFloor,
     NoteReboot,
+    NoteSettled,
     Nothing,
     Phase,
     Place,
@@ -194,6 +195,7 @@ class Agent:
             boots=trials.read(files.read(trials.NAME)),
             configs={slot: nodeconfig.revision(configuring.text_of(files, slot)) for slot in Slot},
             config_note=receipts.config_note(files.read(configuring.NOTE)),
+            formers={slot: configuring.former_of(files, slot) for slot in Slot},
         )
         if seen.booted_digest is None:  # its receipt is lost: any manifest that was kept may name it
             every = [_digest_of(name) for name in files.names("manifests")]
@@ -310,6 +312,8 @@ class Agent:
             case Configure(slot, wanted):
                 self._tell(seen, Decision(step, Phase.CONFIGURING), orders, clock.now())
                 configuring.configure(slot, wanted, files, self._ports.host)
+            case NoteSettled(slot):
+                configuring.settle(slot, files)
             case Reboot(order_id):
                 self._reboot(order_id)
             case _:
@@ -325,6 +329,7 @@ class Agent:
             case Arm(slot):
                 boot_state.activate(slot)
             case Confirm(slot):
+                configuring.forget(slot, self._ports.surroundings.files)
                 boot_state.confirm(slot)
             case _:
                 raise Bug(f"there is no way to perform {step}")

@@ -2,6 +2,9 @@
 
 What is wanted lies in `config/A.json` and `config/B.json`, one for each slot; what was there before is kept
 until the change has held. A node on which it is cut off knows from the note that it has to go on.
+
+Settings that hold may yet prove bad. So the last ones with which the operator left the node in peace stay in
+`config/A.former.json` and `config/B.former.json`, and an order may name them without their text.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from itertools import pairwise
 from os_proxy.core.configuration import Change, Rendered, change, render
 from os_proxy.core.drift import Drift, drift
 from os_proxy.core.orders import Config
-from os_proxy.core.receipts import ConfigNote, ConfigState, config_note, encode
+from os_proxy.core.receipts import ConfigNote, ConfigState, Former, config_note, encode, former
 from os_proxy.ports import Files, Host
 from warmroot import nodeconfig
 from warmroot.disk.bootrecord import Slot
@@ -33,6 +36,36 @@ def name_of(slot: Slot) -> str:
 def text_of(files: Files, slot: Slot) -> str:
     """The settings of a slot; none where nobody ever ordered any."""
     return _text(files, name_of(slot))
+
+
+def former_of(files: Files, slot: Slot) -> Former:
+    """What a slot keeps of its settings."""
+    return former(files.read(_former_name(slot)))
+
+
+def _former_name(slot: Slot) -> str:
+    return f"config/{slot.value}.former.json"
+
+
+def forget(slot: Slot, files: Files) -> None:
+    """A slot becomes the good one, with its settings: what it kept belonged to an earlier time of it.
+
+    Raises:
+        DiskFull, ReadOnlyDisk: it is still kept.
+    """
+    kept = former_of(files, slot)
+    if kept.text is not None:
+        files.write(_former_name(slot), encode(replace(kept, text=None)))
+
+
+def settle(slot: Slot, files: Files) -> None:
+    """The operator left the node in peace with the settings that it has.
+
+    Raises:
+        DiskFull, ReadOnlyDisk: it could not be noted.
+    """
+    settled = nodeconfig.revision(text_of(files, slot))
+    files.write(_former_name(slot), encode(replace(former_of(files, slot), settled=settled)))
 
 
 def drifted(slot: Slot, files: Files, host: Host) -> tuple[Drift, ...]:
@@ -54,7 +87,8 @@ def configure(slot: Slot, config: Config | None, files: Files, host: Host) -> No
     """
     boot_id, now = host.booted().boot_id, text_of(files, slot)
     old = config_note(files.read(NOTE))
-    text = now if config is None else config.text
+    text = now if config is None else _wanted(slot, config, files)
+    _keep(slot, now, text, files)
     cut_off = old is not None and old.state is ConfigState.APPLYING
     before, tried = _begun(files) if cut_off else (now, [])
     tried = [*(one for one in tried if one != text), text]
@@ -74,6 +108,21 @@ def configure(slot: Slot, config: Config | None, files: Files, host: Host) -> No
         raise
     needs_boot = needs_boot or wanted.needs_boot
     files.write(NOTE, encode(replace(note, state=ConfigState.APPLIED, needs_boot=needs_boot)))
+
+
+def _wanted(slot: Slot, config: Config, files: Files) -> str:
+    """The text of an order; one that names the former settings has none."""
+    text = config.text if config.at_hand else former_of(files, slot).text
+    if text is None or nodeconfig.revision(text) != config.revision:
+        raise ConfigRefused(f"the text of settings {config.revision} is not kept here any more")
+    return text
+
+
+def _keep(slot: Slot, now: str, wanted: str, files: Files) -> None:
+    """What the operator left the node in peace with stays at hand, until something else takes its place."""
+    kept = former_of(files, slot)
+    if nodeconfig.revision(now) == kept.settled and wanted not in (now, kept.text):
+        files.write(_former_name(slot), encode(replace(kept, text=now)))
 
 
 def _back(slot: Slot, before: str, files: Files, host: Host, undone: Change) -> None:

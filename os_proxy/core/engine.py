@@ -36,6 +36,7 @@ from os_proxy.core.steps import (
     NoteFallback,
     NoteFloor,
     NoteReboot,
+    NoteSettled,
     Nothing,
     Phase,
     Place,
@@ -233,6 +234,10 @@ def _settled(seen: Seen, orders: Orders, now: float) -> Decision:
         return Decision(Configure(seen.booted.slot, None), Phase.CONFIGURING)
     if orders.goal is Goal.CONFIGURE and release is not None:
         return _configure(seen, orders, release)
+    slot = seen.booted.slot
+    unsettled = seen.config_of(slot) != seen.former_of(slot).settled
+    if orders.goal is Goal.NONE and unsettled and seen.config_in_force:
+        return Decision(NoteSettled(slot), _resting_phase(seen, orders, Situation.SETTLED))
     if release is not None and seen.runs_as(release):
         return Decision(Nothing(), Phase.CONFIRMED)
     match orders.goal:
@@ -329,7 +334,9 @@ def _configure(seen: Seen, orders: Orders, release: Release) -> Decision:
         if note and note.state is ConfigState.REFUSED:  # what was refused before may be tried again later
             return Decision(Configure(slot, None), Phase.CONFIGURING)
         return Decision(Nothing(), Phase.CONFIRMED)
-    return _unreadable(config, release) or Decision(Configure(slot, config), Phase.CONFIGURING)
+    kept = not config.at_hand and seen.former_of(slot).revision == config.revision
+    refused = None if kept else _unreadable(config, release)
+    return refused or Decision(Configure(slot, config), Phase.CONFIGURING)
 
 
 def _unreadable(config: Config, release: Release) -> Decision | None:

@@ -9,9 +9,12 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
+from types import NoneType
 from typing import Any
 
 from os_proxy.core.trials import Ending
+from warmroot import nodeconfig
+from warmroot.nodeconfig import NONE
 
 
 class SlotContent(StrEnum):
@@ -140,6 +143,21 @@ class ConfigNote:
     message: str = ""
 
 
+@dataclass(frozen=True)
+class Former:
+    """The settings that a slot can return to. `settled`: the revision with which the operator last left the
+    node in peace; `text`: the last such settings before those of now, None where there were none.
+    """
+
+    settled: str = NONE
+    text: str | None = None
+
+    @property
+    def revision(self) -> str | None:
+        """Which settings are kept."""
+        return None if self.text is None else nodeconfig.revision(self.text)
+
+
 CONFIRMED_KEPT = 8
 """Releases that are remembered as confirmed; more than the two slots and a few rollbacks need."""
 
@@ -160,7 +178,7 @@ class Floor:
         return Floor(max(self.release_seq, release_seq), (*others, root_hash)[-CONFIRMED_KEPT:])
 
 
-Note = Receipt | RebootNote | Fallbacks | Floor | ConfigNote
+Note = Receipt | RebootNote | Fallbacks | Floor | ConfigNote | Former
 
 
 def encode(note: Note) -> bytes:
@@ -191,6 +209,12 @@ def config_note(data: bytes | None) -> ConfigNote | None:
     if fields is None or fields["state"] not in list(ConfigState):
         return None
     return ConfigNote(**{**fields, "state": ConfigState(fields["state"])})
+
+
+def former(data: bytes | None) -> Former:
+    """What is kept of a slot's settings; where nothing can be read, the image's own were the first."""
+    fields = _fields(data, {"settled": str, "text": str}) or _fields(data, {"settled": str, "text": NoneType})
+    return Former() if fields is None else Former(**fields)
 
 
 def fallbacks(data: bytes | None) -> Fallbacks:

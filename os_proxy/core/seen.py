@@ -13,6 +13,7 @@ from os_proxy.core.receipts import (
     FallbackNote,
     Fallbacks,
     Floor,
+    Former,
     RebootNote,
     Receipt,
     SlotContent,
@@ -81,6 +82,11 @@ class Seen:
     boots: Sequence[Boot] = ()
     configs: Mapping[Slot, str] = field(default_factory=dict)
     config_note: ConfigNote | None = None
+    formers: Mapping[Slot, Former] = field(default_factory=dict)
+
+    def former_of(self, slot: Slot) -> Former:
+        """What a slot keeps of its settings."""
+        return self.formers.get(slot, Former())
 
     def config_of(self, slot: Slot) -> str:
         """Revision of the settings that a slot has."""

@@ -116,11 +116,19 @@ def _slot(seen: Seen, slot: Slot) -> Json:
     status = {"state": state} | _arguments(seen.booted.arguments if booted else seen.arguments_of(slot))
     if settings := seen.config_of(slot):
         status["configRevision"] = settings
+    if booted:
+        status |= _former(seen.former_of(slot).revision, settings)
     manifest = seen.manifests.get(digest) if digest else None
     named = manifest or (receipt if receipt and receipt.digest == digest else None)
     if named is None:
         return status
     return status | {"digest": digest, "version": named.version, "releaseSeq": named.release_seq}
+
+
+def _former(kept: str | None, settings: str) -> Json:
+    if kept is None or kept == settings:
+        return {}
+    return {"former": {"configRevision": kept} if kept else {}}
 
 
 def _arguments(revision: str) -> Json:

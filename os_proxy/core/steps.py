@@ -119,6 +119,13 @@ class Configure:
     config: Config | None
 
 
+@dataclass(frozen=True)
+class NoteSettled:
+    """Keep durably that the operator left `slot`, which runs, in peace with the settings that it has."""
+
+    slot: Slot
+
+
 Step = (
     Nothing
     | RepairRecord
@@ -133,6 +140,7 @@ Step = (
     | NoteFloor
     | Place
     | Configure
+    | NoteSettled
 )
 
 

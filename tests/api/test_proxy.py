@@ -9,6 +9,7 @@ from os_proxy.core.orders import Goal
 from os_proxy.core.steps import Phase
 from tests.api.test_crds import kinds  # noqa: F401 - a fixture
 from tests.proxy_world import make_image, new_world
+from warmroot import nodeconfig
 from warmroot.kube.cluster import OSINSTANCE, RestCluster
 from warmroot.kube.transport import RequestsTransport
 
@@ -69,6 +70,30 @@ def test_a_status_is_taken_whole_and_an_unchanged_one_is_not_written(cluster, in
     assert (
         cluster.get(OSINSTANCE, node)["metadata"]["resourceVersion"] == stored["metadata"]["resourceVersion"]
     )
+
+
+def test_a_node_returns_to_settings_by_an_order_of_their_revision_alone(cluster, instance, node):
+    """What it keeps passes the schema, the images' own settings among them, and so does the order."""
+    world = new_world(ONE)
+    world.instance = instance
+    world.start_agent()
+    texts = [nodeconfig.encode({"sysctl": {"vm.swappiness": value}}) for value in "12"]
+    first, second = (nodeconfig.revision(text) for text in texts)
+
+    def ordered(goal, **settings):
+        order(cluster, node, ONE, goal, **{"config": None, "configRevision": None} | settings)
+        instance.refresh()
+        world.settle()
+        slot = cluster.get(OSINSTANCE, node)["status"]["slots"]["A"]
+        return slot.get("configRevision"), slot.get("former")
+
+    assert ordered(Goal.CONFIGURE, config=texts[0], configRevision=first) == (first, {})
+    assert ordered(Goal.NONE) == (first, {})
+    assert ordered(Goal.CONFIGURE, config=texts[1], configRevision=second) == (
+        second,
+        {"configRevision": first},
+    )
+    assert ordered(Goal.CONFIGURE, configRevision=first) == (first, None)
 
 
 def test_new_orders_are_seen_by_the_watch(cluster, connect, instance, node):

@@ -80,7 +80,7 @@ class OSInstanceSpec(Model):
     config_revision: Digest | None = Field(
         default=None,
         description="sha256 of `config`. Absent: those of the image. Without `config`: those that the slot"
-        " of the release has already.",
+        " of the release has already, or keeps as its former ones.",
     )
     barred: tuple[Target, ...] = Field(
         default=(),
@@ -101,6 +101,14 @@ class ConfigPending(StrEnum):
     REBOOT = "Reboot"
 
 
+class FormerSettings(Model):
+    """Settings that a node keeps so that it can return to them."""
+
+    config_revision: Digest | None = Field(
+        default=None, description="Which they are. Absent: those of the image."
+    )
+
+
 class SlotStatus(Model):
     """One slot."""
 
@@ -113,6 +121,11 @@ class SlotStatus(Model):
     )
     config_revision: Digest | None = Field(
         default=None, description="The settings that it is started with. Absent: those of the image."
+    )
+    former: FormerSettings | None = Field(
+        default=None,
+        description="The last settings before those of now that the operator left it in peace with. An order"
+        " may name them without their text. Absent: none are kept.",
     )
 
 
