@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from os_operator.core import orders as make
 from os_operator.core.actions import Cordon, DeleteInstance, EnsureInstance, Orders, SetOrders
-from os_operator.core.failures import halt
+from os_operator.core.failures import halt, named
 from os_operator.core.finish import SOON
 from os_operator.core.node_way import WANTS_STAGE, Move, Way
 from os_operator.core.queue import Queue, by_turn, line_up
@@ -44,8 +44,9 @@ def begin(state: Pass) -> None:
         stays = Way(Move.NOTHING, NodePhase.PENDING, WaitReason.HALTED, text)
         state.tally.crowds.append((stays, state.tally.staying))
     shut = _shut(state)
+    free = _reset(state, state.budget.free)
     _begin_staging(state, shut)
-    _admit(state, shut)
+    _admit(state, shut, free)
 
 
 def _shut(state: Pass) -> Shut | None:
@@ -53,6 +54,44 @@ def _shut(state: Pass) -> Shut | None:
         return Shut(WaitReason.HALTED, state.halted)
     if state.rollout.paused:
         return Shut(WaitReason.PAUSED, "spec.rollout.paused is true")
+    return None
+
+
+def _reset(state: Pass, free: int) -> int:
+    """Settings that failed are taken back, in no waves. Returns how many places of `free` are left."""
+    tally = state.tally
+    if not tally.to_reset:
+        return free
+    waits = _holds_a_return(state)
+    left: list[Pair] = []
+    turn = by_turn(state, None, last=True)
+    for pair in sorted(tally.to_reset, key=lambda one: turn(one[0])):
+        node, instance = pair
+        serves = node.ready and not node.unschedulable
+        if waits is not None or (serves and free <= 0):
+            left.append(pair)
+            continue
+        free -= serves
+        tally.in_progress += 1
+        tally.unavailable += serves
+        assert state.target is not None
+        assert state.os.spec is not None
+        wanted = make.reset(state.os.name, state.os.spec.release, state.target, instance)
+        state.actions.append(SetOrders(instance.name, instance.version, wanted))
+        text = f"it returns to {named(wanted.config.revision)}"
+        tally.rows.append((node.name, Way(Move.HOLD, NodePhase.CONFIGURING, WaitReason.CONFIGURING, text)))
+    text = f"at most {state.budget.allowed} may be down at once (rollout.maxUnavailable)"
+    shut = waits or Shut(WaitReason.BUDGET, text)
+    again = state.window.look_again if shut.reason is WaitReason.WINDOW else None
+    tally.crowds.append((Way(Move.NOTHING, NodePhase.PENDING, shut.reason, shut.message, None, again), left))
+    return free
+
+
+def _holds_a_return(state: Pass) -> Shut | None:
+    if state.rollout.paused:
+        return Shut(WaitReason.PAUSED, "spec.rollout.paused is true")
+    if not state.window.open and not state.rollout.failure.ignore_windows:
+        return Shut(WaitReason.WINDOW, "no window of rollout.windows is open")
     return None
 
 
@@ -80,7 +119,7 @@ def _begin_staging(state: Pass, shut: Shut | None) -> None:
     tally.crowds.append((paced, waiting[free:]))
 
 
-def _admit(state: Pass, shut: Shut | None) -> None:
+def _admit(state: Pass, shut: Shut | None, free: int) -> None:
     """Grants slots. A node that is already down costs none, but keeps its turn like any other."""
     tally, wave = state.tally, state.wave
     if wave is None or state.target is None:
@@ -94,7 +133,6 @@ def _admit(state: Pass, shut: Shut | None) -> None:
         _crowd(state, _shut_out(state, shut, wave), waiting)
         return
     room = wave.room(len(tally.moved) + tally.touched)
-    free = state.budget.free
     left: list[Pair] = []
     queue = line_up(state, wave, waiting) if room > 0 else Queue(waiting, [])
     for pair in queue.next:

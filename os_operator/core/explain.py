@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from os_operator.core import instants
+from os_operator.core.failures import named
 from os_operator.core.node_way import CURRENT, Way, examine, in_orders
 from os_operator.core.returning import way_back
 from os_operator.core.rollout import run
@@ -129,7 +130,8 @@ def explain(name: str, world: World, now: float) -> Explanation:
     os = world.oses[owner]
     done = run(os, world, selection.members[owner], selection.strays.get(owner, []), selection.conflicts, now)
     way = _as_the_operator_saw(os, name, _way(done, node, instance))
-    links = (*_wanted(os, done), *_runs(instance, done, now), *_taints(node), *_gates(done))
+    states = (*_runs(instance, done, now), *_settings(instance, done))
+    links = (*_wanted(os, done), *states, *_taints(node), *_gates(done))
     # What the message says already is said once.
     links = tuple(link for link in links if not way.message or way.message not in link)
     chain = (_claim(name, claims, mover), *links)
@@ -168,9 +170,8 @@ def _way(done: Pass, node: NodeView, instance: InstanceView | None) -> Way:
             return way
     if done.returning:
         return way_back(done, node, instance)
-    ready, config = float(done.rollout.health.ready_seconds), done.os.config.revision
-    failed = done.ledger.entries
-    return examine(node, instance, done.target, failed, ready, done.now, config, done.trials)
+    ready, failed = float(done.rollout.health.ready_seconds), done.ledger.entries
+    return examine(node, instance, done.target, failed, ready, done.now, done.settings, done.trials)
 
 
 def _as_the_operator_saw(os: OSView, name: str, way: Way) -> Way:
@@ -239,6 +240,19 @@ def _runs(instance: InstanceView | None, done: Pass, now: float) -> list[str]:
     return links
 
 
+def _settings(instance: InstanceView | None, done: Pass) -> list[str]:
+    """What it has of settings that failed, where some did."""
+    if instance is None or done.undone is None:
+        return []
+    has = instance.in_force == done.undone.revision
+    links = [f"{named(instance.in_force)} are in force" if instance.in_force is not None else "they change"]
+    if instance.name in done.undone.nodes:
+        links.append(f"{named(done.undone.revision)} failed on it")
+    if has and instance.former is not None:
+        links.append(f"it keeps {named(instance.former)} to return to")
+    return links
+
+
 def _taints(node: NodeView) -> list[str]:
     links = []
     if node.closed:
@@ -255,11 +269,13 @@ def _gates(done: Pass) -> list[str]:
         links.append(f"OS {done.os.name} is being deleted: nothing new begins")
     if done.returning:
         links.append(f"the release is taken back (failure.action: Rollback): {done.halted}")
+    elif done.takes_back:
+        links.append(f"its settings are taken back (failure.action: Rollback): {done.halted}")
     elif done.halted:
         links.append(f"the rollout is halted: {done.halted}")
     if done.rollout.paused:
         links.append("the rollout is paused (rollout.paused)")
-    if done.wave is not None and not done.returning:
+    if done.wave is not None and not done.takes_back:
         step = done.wave.step
         links.append(f"wave {step.name}: {step.progress(done.tally.moved)} nodes were moved")
     taken = done.budget.allowed - done.budget.free
@@ -270,6 +286,14 @@ def _gates(done: Pass) -> list[str]:
     return links
 
 
+SETTINGS_NEXT: dict[WaitReason, str] = {
+    WaitReason.UNHEALTHY: "look at the node; correct spec.config, or forgive it (warmroot.io/clear-failed)",
+    WaitReason.NO_WAY_BACK: "nothing by itself: correct spec.config",
+    WaitReason.HALTED: f"look at the failed nodes; correct spec.config, or fix them, {_FORGIVE}",
+}
+"""The same where settings failed that were changed without a release."""
+
+
 def _next(way: Way, node: NodeView, instance: InstanceView | None, done: Pass) -> str:
     if way.reason is None and instance is not None and instance.drifted:
         return f"kubectl get osinstance {node.name} -o yaml (configDrift); a boot or new settings undo it"
@@ -278,6 +302,8 @@ def _next(way: Way, node: NodeView, instance: InstanceView | None, done: Pass) -
         return "nothing: it is where it should be" if there else "nothing: it goes on by itself"
     if way.check is not None and way.check[1] is not None:
         return CHECK_NEXT[way.check[1]].format(node=node.name)
+    if done.undone is not None and way.reason in SETTINGS_NEXT:
+        return SETTINGS_NEXT[way.reason]
     wave = done.wave.step.name if done.wave is not None else "WAVE"
     return NEXT[way.reason].format(os=done.os.name, node=node.name, wave=wave)
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from os_operator.core import instants
 from os_operator.core.waves import Progress
 from os_operator.core.world import InstanceView, NodeView, OSView
-from warmroot.api.os import FailedNode, OnTimeout, Rollout, WaitReason
+from warmroot.api.os import FailedNode, FailedPart, OnTimeout, Rollout, WaitReason
+from warmroot.nodeconfig import NONE
 
 MAX_RECORDED = 256
 """`status.failed` holds no more. A rollout that fills it has stopped long before, or stops then."""
@@ -31,14 +32,24 @@ UNDONE_BY_SUCCESS = frozenset(
 
 @dataclass(slots=True)
 class Ledger:
-    """The failures of one target. `persisted`: what the stored status already says."""
+    """The failures of one target, and of the settings of revision `config` with it. `persisted`: what the
+    stored status already says.
+    """
 
     digest: str
+    config: str = NONE
     entries: dict[str, FailedNode] = field(default_factory=dict)
     persisted: frozenset[str] = frozenset()
     unbar: list[InstanceView] = field(default_factory=list)
 
-    def record(self, node: str, reason: WaitReason, message: str, at: float) -> None:
+    def record(
+        self,
+        node: str,
+        reason: WaitReason,
+        message: str,
+        at: float,
+        part: FailedPart = FailedPart.RELEASE,
+    ) -> None:
         """Notes a failure; what is already noted stays as it was, but for a node that came back and says why.
 
         That is still the same failure, of the same time: whoever forgave it has forgiven it.
@@ -48,12 +59,22 @@ class Ledger:
             self.entries[node] = known.model_copy(update={"reason": reason, "message": message[:1024]})
         elif known is None and len(self.entries) < MAX_RECORDED:
             self.entries[node] = FailedNode(
-                node=node, digest=self.digest, reason=reason, message=message[:1024], at=instants.text(at)
+                node=node,
+                digest=self.digest,
+                part=part,
+                config_revision=(self.config or None) if part is FailedPart.SETTINGS else None,
+                reason=reason,
+                message=message[:1024],
+                at=instants.text(at),
             )
 
-    def counted(self) -> int:
-        """How many failures count against the release."""
-        return sum(1 for entry in self.entries.values() if entry.reason not in NOT_THE_RELEASE)
+    def counted(self, part: FailedPart = FailedPart.RELEASE) -> list[FailedNode]:
+        """The failures that count against the release, or against its settings."""
+        return [
+            entry
+            for entry in self.entries.values()
+            if entry.part is part and entry.reason not in NOT_THE_RELEASE
+        ]
 
     def wire(self) -> tuple[FailedNode, ...]:
         """As the status has it."""
@@ -62,8 +83,14 @@ class Ledger:
 
 def open_ledger(os: OSView, target: str, instances: Mapping[str, InstanceView]) -> Ledger:
     """The failures of `target` that nobody has forgiven."""
-    noted = {entry.node: entry for entry in os.status.failed if entry.digest == target}
-    ledger = Ledger(target, persisted=frozenset(noted))
+    config = os.config.revision
+    noted = {
+        entry.node: entry
+        for entry in os.status.failed
+        if entry.digest == target
+        and (entry.part is FailedPart.RELEASE or (entry.config_revision or NONE) == config)
+    }
+    ledger = Ledger(target, config, persisted=frozenset(noted))
     for node, entry in noted.items():
         instance = instances.get(node)
         if not _forgiven(os, entry):
@@ -88,19 +115,30 @@ def settle(ledger: Ledger, node: NodeView) -> None:
 
 def release_failed(ledger: Ledger, rollout: Rollout, wave: Progress | None) -> str:
     """Why the release is not good enough, or nothing."""
-    counted, allowed = ledger.counted(), rollout.failure.max_failed
-    if counted > allowed:
-        return f"{counted} failed, {allowed} may (failure.maxFailed)"
+    return _too_many(ledger.counted(), "failed", rollout, wave)
+
+
+def settings_failed(ledger: Ledger, rollout: Rollout, wave: Progress | None) -> str:
+    """Why settings that were changed without a release are not good enough, or nothing."""
+    with_them = f"failed with {named(ledger.config)}"
+    return _too_many(ledger.counted(FailedPart.SETTINGS), with_them, rollout, wave)
+
+
+def named(revision: str) -> str:
+    """Settings as a message names them."""
+    return f"settings {revision[:19]}…" if revision else "the settings of the image"
+
+
+def _too_many(counted: Sequence[FailedNode], how: str, rollout: Rollout, wave: Progress | None) -> str:
+    allowed = rollout.failure.max_failed
+    if len(counted) > allowed:
+        return f"{len(counted)} {how}, {allowed} may (failure.maxFailed)"
     if wave is None or wave.step.max_failed is None:
         return ""
-    here = sum(
-        1
-        for entry in ledger.entries.values()
-        if entry.reason not in NOT_THE_RELEASE
-        and (instants.parse(entry.at) or 0.0) >= int(wave.standing.since)
-    )
+    begun = int(wave.standing.since)
+    here = sum(1 for entry in counted if (instants.parse(entry.at) or 0.0) >= begun)
     more = here > wave.step.max_failed
-    return f"{here} failed in wave {wave.step.name}, {wave.step.max_failed} may" if more else ""
+    return f"{here} {how} in wave {wave.step.name}, {wave.step.max_failed} may" if more else ""
 
 
 def halt(ledger: Ledger, rollout: Rollout, wave: Progress | None, refused: Sequence[str]) -> str:
@@ -111,6 +149,8 @@ def halt(ledger: Ledger, rollout: Rollout, wave: Progress | None, refused: Seque
     if len(refused) > rollout.failure.max_failed:
         more = f" and {len(refused) - 1} more" if len(refused) > 1 else ""
         return f"{min(refused)}{more} can't have these settings (failure.maxFailed); correct spec.config"
+    if failed := settings_failed(ledger, rollout, wave):
+        return f"{failed}; look at status.failed, then correct spec.config or set warmroot.io/clear-failed"
     aborted = [entry.node for entry in ledger.entries.values() if entry.reason is WaitReason.DRAIN_FAILED]
     if aborted and rollout.drain.on_timeout is OnTimeout.ABORT:
         return f"the drain of {aborted[0]} timed out (drain.onTimeout: Abort); {forgive}"

@@ -48,6 +48,13 @@ class Move(Enum):
     HOLD = "Hold"
 
 
+class Settings(NamedTuple):
+    """The settings that a node shall have, and for how long it may be unwell with them (seconds)."""
+
+    revision: str
+    patience: float
+
+
 class Way(NamedTuple):
     """One node's place. `failed`: what is to be recorded against the release. Times in Unix seconds.
 
@@ -150,12 +157,12 @@ def examine(
     failed: Container[str],
     ready_seconds: float,
     now: float,
-    config: str | None = None,
+    config: Settings | None = None,
     trials: Trials = NO_CHECKS,
 ) -> Way:
     """The node's place on its way to `target`; `failed` are the nodes on which the target failed, `config`
-    the revision of the settings that belong to it, None where they are nobody's business any more. `trials`
-    judges a node on trial.
+    the settings that belong to it, None where they are nobody's business any more. `trials` judges a node on
+    trial.
     """
     if instance is None:
         return BACK_OUT if node.note is not None else NEW
@@ -176,26 +183,27 @@ def _standing(
     failed: Container[str],
     ready_seconds: float,
     now: float,
-    config: str | None,
+    config: Settings | None,
 ) -> Way:
     """A node that is not being moved."""
     fresh = now < instance.stale_at
     if target is None:
         return UNRESOLVED
     if instance.booted_digest == target and instance.confirmed:
-        if config is not None and (instance.in_force != config or instance.goal is _CONFIGURE):
-            return _configured(node, instance, config, ready_seconds, now)
+        if config is not None and (instance.in_force != config.revision or instance.goal is _CONFIGURE):
+            return configured(node, instance, config, ready_seconds, now)
         return CURRENT if fresh else CURRENT_SILENT
     if target in instance.barred or node.name in failed:
         return BARRED
     if len(instance.barred) >= MAX_BARRED:
         return TOO_MANY_BARS
-    return _staged(node, instance, target, config) if fresh else SILENT
+    wanted = NONE if config is None else config.revision
+    return _staged(node, instance, target, wanted) if fresh else SILENT
 
 
-def _staged(node: NodeView, instance: InstanceView, target: str, config: str | None) -> Way:
+def _staged(node: NodeView, instance: InstanceView, target: str, config: str) -> Way:
     """How far the target is on its way into the node's other slot."""
-    if instance.goal is not _STAGE or instance.digest != target or instance.config != (config or NONE):
+    if instance.goal is not _STAGE or instance.digest != target or instance.config != config:
         return WANTS_STAGE
     phase = instance.phase
     if phase is _FAILED and instance.observed:
@@ -207,27 +215,33 @@ def _staged(node: NodeView, instance: InstanceView, target: str, config: str | N
     return ADMISSIBLE if node.ready else STAGED_NOT_READY
 
 
-def _configured(node: NodeView, instance: InstanceView, config: str, ready_seconds: float, now: float) -> Way:
+def configured(
+    node: NodeView, instance: InstanceView, config: Settings, ready_seconds: float, now: float
+) -> Way:
     """A node that runs the target and has other settings, or has only just got them."""
     if now >= instance.stale_at:
         return SILENT
-    if instance.goal is not _CONFIGURE or instance.config != config:
+    if instance.goal is not _CONFIGURE or instance.config != config.revision:
         return WANTS_CONFIG
     if instance.observed and instance.phase is _FAILED:
         failure = instance.failure
         text = f"{failure.reason}: {failure.message}" if failure else "the proxy gave no reason"
         return Way(Move.NOTHING, NodePhase.FAILED, WaitReason.CONFIG_REFUSED, text, instance.since)
     since = max(node.as_it_is_since, instance.as_it_is_since or now)
-    if not instance.observed or instance.in_force != config:
+    if not instance.observed or instance.in_force != config.revision:
         return Way(Move.HOLD, NodePhase.CONFIGURING, WaitReason.CONFIGURING, "", instance.since)
+    deadline, healthy_at = (instance.as_it_is_since or now) + config.patience, since + ready_seconds
+    if node.ready and now >= healthy_at:
+        return CONFIGURED
+    if now > deadline and not (node.ready and healthy_at <= deadline):
+        text = f"its Node was not Ready for {ready_seconds:g} s with its settings in time"
+        reason = WaitReason.UNHEALTHY
+        return Way(Move.HOLD, NodePhase.CONFIGURING, reason, text, deadline, None, failed=reason)
     if not node.ready:
         text = "its Node is not Ready since its settings changed; correct spec.config, or look at the node"
-        return Way(Move.HOLD, NodePhase.CONFIGURING, WaitReason.NOT_READY, text, instance.since)
-    if now < since + ready_seconds:
-        text = f"it has to stay Ready for {ready_seconds:g} s"
-        again = since + ready_seconds
-        return Way(Move.HOLD, NodePhase.CONFIGURING, WaitReason.SETTLING, text, since, again)
-    return CONFIGURED
+        return Way(Move.HOLD, NodePhase.CONFIGURING, WaitReason.NOT_READY, text, instance.since, deadline)
+    text = f"it has to stay Ready for {ready_seconds:g} s"
+    return Way(Move.HOLD, NodePhase.CONFIGURING, WaitReason.SETTLING, text, since, healthy_at)
 
 
 def _staging_failed(instance: InstanceView) -> Way:

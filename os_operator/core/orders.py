@@ -54,6 +54,13 @@ def configure(os: str, release: ReleaseRef, digest: str, config: Config, barred:
     return Orders(os, Goal.CONFIGURE, digest, release.version, sources, None, barred, config=config)
 
 
+def reset(os: str, release: ReleaseRef, digest: str, instance: InstanceView) -> Orders:
+    """Return to the settings that a node keeps, which runs `digest`."""
+    former = instance.former
+    assert former is not None
+    return configure(os, release, digest, Config(former), instance.barred)
+
+
 def activate(node: NodeView, instance: InstanceView, deadline: float) -> Orders:
     """Boot what is staged, once, before `deadline`."""
     return _reboot(node, instance, Goal.ACTIVATE, deadline)

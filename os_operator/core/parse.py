@@ -154,6 +154,7 @@ def instance_view(instance: Object) -> InstanceView:
         verified_digest=_target(kept),
         kept_version=kept.get("version", ""),
         kept_config=kept.get("configRevision", NONE),
+        former=_former(status, booted.get("slot")),
         in_force=None if status.get("configPending") == _RELOAD else status.get("configRevision", NONE),
         drifted=tuple(one["path"] for one in status.get("configDrift") or ()),
         reboot_id=status.get("rebootID"),
@@ -178,6 +179,13 @@ def _kept(status: Object, booted: str | None) -> Object:
     other = {"A": "B", "B": "A"}.get(booted or "")
     slot: Object = (status.get("slots") or {}).get(other) or {}
     return slot if slot.get("state") == "Verified" else {}
+
+
+def _former(status: Object, booted: str | None) -> str | None:
+    """The settings to which the slot that runs can return."""
+    slot: Object = (status.get("slots") or {}).get(booted or "") or {}
+    former = slot.get("former")
+    return None if former is None else former.get("configRevision", NONE)
 
 
 def _target(raw: Object) -> str | None:

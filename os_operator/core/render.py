@@ -13,6 +13,7 @@ from collections.abc import Callable
 from os_operator.core import instants
 from os_operator.core.actions import Happening
 from os_operator.core.conditions import conditions
+from os_operator.core.failures import named
 from os_operator.core.node_way import Way
 from os_operator.core.survey import Pass
 from os_operator.core.waves import Gate
@@ -129,7 +130,7 @@ def _returns(done: Pass) -> bool:
     """Whether nodes are on their way back, or will be. One that was lost before holds nothing up."""
     lost = WaitReason.NEVER_CAME_BACK
     moving = any(way.reason is not lost for _, _, way in done.tally.in_motion)
-    return done.returning and (moving or done.tally.to_return > 0)
+    return done.takes_back and (moving or done.tally.to_return > 0)
 
 
 def _own_conflicts(done: Pass) -> bool:
@@ -214,16 +215,21 @@ def _history(
         entries[0] = entries[0].model_copy(update={"finished": now, "result": "Superseded"})
     if not entries or entries[0].digest != done.target or entries[0].started != started:
         version = done.os.spec.release.version
-        entries.insert(
-            0, HistoryEntry(digest=done.target, version=version, started=started, result="Running")
-        )
+        about = (done.target, version, done.os.config.revision or None)
+        entries.insert(0, _begun(*about, started))
     result = RESULTS.get(phase, "Running")
-    if phase is OSPhase.HALTED and done.returning and not done.tally.updated:
+    if phase is OSPhase.HALTED and done.takes_back and not done.tally.updated:
         result = "RolledBack"
     if entries[0].result != result and not (entries[0].result == "Complete" and result == "Running"):
         finished = None if result in UNFINISHED else now
         entries[0] = entries[0].model_copy(update={"finished": finished, "result": result})
     return tuple(entries[:KEPT])
+
+
+def _begun(digest: str, version: str, config: str | None, started: str) -> HistoryEntry:
+    return HistoryEntry(
+        digest=digest, version=version, config_revision=config, started=started, result="Running"
+    )
 
 
 def _urgent(old: OSStatus, new: OSStatus) -> bool:
@@ -267,7 +273,9 @@ def _say_the_phase(done: Pass, old: OSStatus, new: OSStatus, say: Callable[..., 
         case OSPhase.ROLLING_BACK:
             say("RollingBack", done.halted, str(new.started), str(len(new.failed)), warning=True)
         case OSPhase.HALTED if old.phase is OSPhase.ROLLING_BACK:
-            say("RolledBack", f"{new.ready} still run {new.target_digest}", str(new.started), new.ready)
+            settings = f"have {named(done.os.config.revision)}"
+            failed = f"run {new.target_digest}" if done.returning else settings
+            say("RolledBack", f"{new.ready} still {failed}", str(new.started), new.ready)
         case OSPhase.HALTED:
             say("Halted", done.halted, str(new.started), str(len(new.failed)), warning=True)
         case OSPhase.COMPLETE:

@@ -62,7 +62,8 @@ def way_back(state: Pass, node: NodeView, instance: InstanceView | None) -> Way:
     assert state.target is not None
     goal = home(instance, state.target)
     leaves = instance is not None and instance.confirmed and instance.booted_digest == state.target
-    config = instance.kept_config if instance is not None and leaves else None
+    kept = instance.kept_config if instance is not None and leaves else None
+    config = None if kept is None else state.settings._replace(revision=kept)
     ready = float(state.rollout.health.ready_seconds)
     way = examine(node, instance, goal, (), ready, state.now, config, state.trials)
     if leaves and goal is None and way.move is Move.NOTHING:

@@ -12,9 +12,11 @@ from os_operator.core.failures import open_ledger
 from os_operator.core.finish import finish, unbar
 from os_operator.core.health import trials
 from os_operator.core.node_way import in_orders
+from os_operator.core.resetting import undone
 from os_operator.core.returning import look_back, taken_back
-from os_operator.core.survey import DEFAULTS, Pass, gauge, look, target_of
+from os_operator.core.survey import DEFAULTS, Pass, gauge, look, running_wave, target_of
 from os_operator.core.world import InstanceView, NodeView, OSView, World
+from warmroot.api.os import FailedPart
 from warmroot.api.osinstance import Goal
 
 
@@ -38,6 +40,8 @@ def run(
     if state.target is not None:
         state.ledger = open_ledger(os, state.target, world.instances)
     state.returning = taken_back(state)
+    if not state.returning and state.ledger.counted(FailedPart.SETTINGS):
+        state.undone = undone(state.ledger, state.settings, rollout, running_wave(state))
     (look_back if state.returning else look)(state)
     gauge(state)
     for node, instance, way in state.tally.in_motion:

@@ -66,7 +66,7 @@ def silences(state: Pass) -> Iterator[Silence]:
             continue
         told = shown.get(node.name, way)
         late = told.deadline is not None and state.now > told.deadline
-        stuck = late or told.failed is not None or (bool(state.halted) and not state.returning)
+        stuck = late or told.failed is not None or (bool(state.halted) and not state.takes_back)
         yield Silence(state.os.name, state.os.uid, node.name, place, not stuck)
 
 

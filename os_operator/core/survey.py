@@ -24,18 +24,20 @@ from os_operator.core.node_way import (
     WANTS_CONFIG,
     WANTS_STAGE,
     Move,
+    Settings,
     Way,
     examine,
     in_orders,
     to_be_judged,
 )
+from os_operator.core.resetting import GOES_BACK, NO_FORMER, Undone, resettled
 from os_operator.core.selection import mover_of
 from os_operator.core.waves import Gate, Progress, Standing, Step, advance, steps
 from os_operator.core.windows import ALWAYS, Opening, opening
 from os_operator.core.world import InstanceView, NodeView, OSView, World
 from warmroot import nodeconfig
-from warmroot.api.base import quantity
-from warmroot.api.os import NodePhase, OSReason, Rollout, WaitReason
+from warmroot.api.base import quantity, seconds
+from warmroot.api.os import FailedPart, NodePhase, OSReason, Rollout, WaitReason
 from warmroot.api.osinstance import InstancePhase
 
 Row = tuple[str, Way]
@@ -64,11 +66,11 @@ DEFAULTS = Rollout()
 class Tally:
     """What one pass over an OS object's nodes found.
 
-    `touched`: nodes that this target has begun to move. `to_return`: nodes that run a target which is taken
-    back; `staying`: those that never did. `rows`: who waits for a reason of its own; `crowds`: many that wait
-    for the same, kept together because a status shows few of them. `behind`: nodes that are still to be
-    moved, and neither to be staged nor to be admitted in this pass. `arrived`: current nodes that are still
-    closed to workloads.
+    `touched`: nodes that this target has begun to move. `to_return`: nodes that run a target, or have
+    settings, which are taken back; `staying`: those that never did; `to_reset`: those whose settings go back
+    next. `rows`: who waits for a reason of its own; `crowds`: many that wait for the same, kept together
+    because a status shows few of them. `behind`: nodes that are still to be moved, and neither to be staged
+    nor to be admitted in this pass. `arrived`: current nodes that are still closed to workloads.
     """
 
     total: int = 0
@@ -87,6 +89,7 @@ class Tally:
     to_stage: list[tuple[NodeView, InstanceView]] = field(default_factory=list)
     to_admit: list[tuple[NodeView, InstanceView]] = field(default_factory=list)
     to_configure: list[tuple[NodeView, InstanceView]] = field(default_factory=list)
+    to_reset: list[tuple[NodeView, InstanceView]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     in_motion: list[tuple[NodeView, InstanceView | None, Way]] = field(default_factory=list)
     absent: list[tuple[NodeView, InstanceView | None, Way]] = field(default_factory=list)
@@ -98,7 +101,8 @@ class Tally:
 class Pass:
     """One pass over one OS object; what it ends with is what `render` makes the status of.
 
-    `returning`: the target is taken back, so its nodes go the other way (`returning`).
+    `returning`: the target is taken back, so its nodes go the other way (`returning`). `undone`: its settings
+    failed where they were changed alone (`resetting`).
     """
 
     os: OSView
@@ -115,6 +119,7 @@ class Pass:
     window: Opening = ALWAYS
     halted: str = ""
     returning: bool = False
+    undone: Undone | None = None
     budget: Budget = field(default_factory=lambda: Budget(0, 0))
     actions: list[Action] = field(default_factory=list)
     deadlines: list[float] = field(default_factory=list)
@@ -131,6 +136,16 @@ class Pass:
         if not self._steps:
             self._steps = steps(self.rollout.waves, self.members)
         return self._steps
+
+    @property
+    def settings(self) -> Settings:
+        """The settings that belong to the target."""
+        return Settings(self.os.config.revision, seconds(self.rollout.health.timeout))
+
+    @property
+    def takes_back(self) -> bool:
+        """Whether nodes return to what they had before."""
+        return self.returning or (self.undone is not None and self.undone.everywhere)
 
     @property
     def stray_names(self) -> frozenset[str]:
@@ -179,19 +194,20 @@ def look(state: Pass) -> None:
     """Examines every node once."""
     tally, world, conflicts, ledger = state.tally, state.world, state.conflicts, state.ledger
     entries, instances, target, now = ledger.entries, world.instances, state.target, state.now
-    ready_seconds, config = float(state.rollout.health.ready_seconds), state.os.config.revision
-    trials = state.trials
+    ready_seconds, config = float(state.rollout.health.ready_seconds), state.settings
+    trials, undone = state.trials, state.undone
     soaking = _soak_since(state)
     tally.total = len(state.members)
     for node in state.members:
         instance = instances.get(node.name)
         way = examine(node, instance, target, entries, ready_seconds, now, config, trials)
+        way = way if undone is None else resettled(undone, node, instance, target, way, ready_seconds, now)
         down = node.unschedulable or not node.ready
         if way is CURRENT or way is CURRENT_SILENT:
             tally.updated += way is CURRENT
             tally.moved.append(node.name)
             if soaking is not None and not node.ready and not node.unschedulable:
-                _soak_failure(state, node, soaking)
+                _soak_failure(state, node, instance, soaking)
             if entries or node.closed:
                 _settled(state, node, way)
         elif (conflicts and node.name in conflicts) or way.move in MOTION:
@@ -252,8 +268,8 @@ def _look_aside(state: Pass, node: NodeView, instance: InstanceView | None, way:
             _restate(state, instance)
     elif way.phase is NodePhase.STAGED:
         tally.staged += 1
-    elif way.reason is WaitReason.CONFIG_REFUSED:
-        tally.refused.append(node.name)
+    elif way is GOES_BACK or way is NO_FORMER or way.reason is WaitReason.CONFIG_REFUSED:
+        _look_at_failed_settings(state, node, instance, way)
     elif way.phase is NodePhase.FAILED:
         _recall(state, node, instance)
         if _tried(state.ledger, node.name):
@@ -262,6 +278,24 @@ def _look_aside(state: Pass, node: NodeView, instance: InstanceView | None, way:
         tally.absent.append((node, instance, way))
     if way.reason is WaitReason.STAGING_FAILED:
         state.wake(way.deadline)
+
+
+def _look_at_failed_settings(state: Pass, node: NodeView, instance: InstanceView | None, way: Way) -> None:
+    """A node that has settings which are taken back, or refused them and has those before by itself."""
+    tally = state.tally
+    assert instance is not None
+    if way.reason is not WaitReason.CONFIG_REFUSED:
+        tally.updated += 1
+    elif instance.config == state.os.config.revision:  # else it refuses those to which it was to return
+        tally.refused.append(node.name)
+        if instance.failure is None or instance.failure.retry_at is None:
+            part = FailedPart.SETTINGS
+            state.ledger.record(node.name, WaitReason.CONFIG_REFUSED, way.message, state.now, part)
+    if way is GOES_BACK:
+        tally.to_return += 1
+        tally.to_reset.append((node, instance))
+    if _tried(state.ledger, node.name):
+        tally.moved.append(node.name)
 
 
 def _recall(state: Pass, node: NodeView, instance: InstanceView | None) -> None:
@@ -312,7 +346,9 @@ def _motion(state: Pass, node: NodeView, instance: InstanceView | None, way: Way
         settle(state.ledger, node)
         return
     if way.failed is not None and about == state.target:
-        state.ledger.record(node.name, way.failed, way.message, state.now)
+        settings = way.phase is NodePhase.CONFIGURING
+        part = FailedPart.SETTINGS if settings else FailedPart.RELEASE
+        state.ledger.record(node.name, way.failed, way.message, state.now, part)
     elif way.phase is NodePhase.FAILED:
         _recall(state, node, instance)
     if _tried(state.ledger, node.name):
@@ -334,11 +370,13 @@ def _soak_since(state: Pass) -> float | None:
     return parse(wave.since)
 
 
-def _soak_failure(state: Pass, node: NodeView, wave_since: float) -> None:
-    """A node that turned unhealthy while its wave soaked failed."""
+def _soak_failure(state: Pass, node: NodeView, instance: InstanceView | None, wave_since: float) -> None:
+    """A node that turned unhealthy while its wave soaked failed; its settings did, if those alone are new."""
     if node.as_it_is_since >= wave_since:
         text = "its Node stopped being Ready while the wave soaked"
-        state.ledger.record(node.name, WaitReason.UNHEALTHY, text, state.now)
+        alone = instance is not None and instance.former is not None
+        part = FailedPart.SETTINGS if alone else FailedPart.RELEASE
+        state.ledger.record(node.name, WaitReason.UNHEALTHY, text, state.now, part)
 
 
 def _restate(state: Pass, instance: InstanceView) -> None:
@@ -375,9 +413,9 @@ def gauge(state: Pass) -> None:
         return
     state.wave = running_wave(state)
     state.halted = halt(state.ledger, state.rollout, state.wave, state.tally.refused)
+    if not state.ledger.persisted.issuperset(state.ledger.entries):
+        state.wake(now + RECORDED)
     if state.halted:
-        if not state.ledger.persisted.issuperset(state.ledger.entries):
-            state.wake(now + RECORDED)
         return
     approved = frozenset(
         wave for wave, _, digest in (one.partition("@") for one in os.approvals) if digest == state.target

@@ -147,7 +147,8 @@ class InstanceView:
 
     `observed`: the proxy has acted on the orders that stand. `confirmed`: the booted slot is the good one.
     `verified_digest`: the release that the inactive slot holds, read back whole; `kept_version` and
-    `kept_config`: its version and settings. `heartbeat` and `since` are the proxy's words, by its clock;
+    `kept_config`: its version and settings; `former`: the settings to which what runs can return, None where
+    there are none. `heartbeat` and `since` are the proxy's words, by its clock;
     `stale_at`: when this status stops being believed; `since_seen`: `since` by our clock. `config`: the
     settings of our orders; `in_force`: what the node has, None while they change; `drifted`: files of them
     that somebody changed by hand. `fetched`, `reused`: bytes that its present download has brought, over the
@@ -178,6 +179,7 @@ class InstanceView:
     verified_digest: str | None = None
     kept_version: str = ""
     kept_config: str = NONE
+    former: str | None = None
     in_force: str | None = NONE
     drifted: tuple[str, ...] = ()
     reboot_id: str | None = None

@@ -79,8 +79,11 @@ def history(os: str, entries: Sequence[HistoryEntry]) -> str:
     """The last rollouts, a line each."""
     if not entries:
         return f"OS {os} has rolled nothing out yet."
-    rows = [(one.version, one.result, one.started, one.finished or "", one.digest) for one in entries]
-    rows.insert(0, ("VERSION", "RESULT", "STARTED", "FINISHED", "DIGEST"))
+    rows = [
+        (one.version, one.result, one.started, one.finished or "", one.digest, one.config_revision or "")
+        for one in entries
+    ]
+    rows.insert(0, ("VERSION", "RESULT", "STARTED", "FINISHED", "DIGEST", "SETTINGS"))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows

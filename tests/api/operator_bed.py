@@ -34,6 +34,12 @@ def until(holds, seconds=60.0, what="it holds"):
     return waiting.until(holds, seconds, what, forgive=(errors.NotFound, errors.NetworkError))
 
 
+def node_info(boot_id: str):
+    names = "architecture containerRuntimeVersion kernelVersion kubeProxyVersion kubeletVersion"
+    names += " machineID operatingSystem osImage systemUUID"
+    return dict.fromkeys(names.split(), "x") | {"bootID": boot_id}
+
+
 class Worker(threading.Thread):
     """Proxy and kubelet of one node, as docs/node-protocol.md has them; a reboot takes a second."""
 
@@ -54,16 +60,13 @@ class Worker(threading.Thread):
         """Node status; the controllers take a node for lost that does not repeat it."""
         if ready != self.ready:
             self.ready, self.since = ready, now()
-        names = "architecture containerRuntimeVersion kernelVersion kubeProxyVersion kubeletVersion"
-        names += " machineID operatingSystem osImage systemUUID"
-        info = dict.fromkeys(names.split(), "x")
         conditions = [
             {"type": "Ready", "status": ready, "lastTransitionTime": self.since, "lastHeartbeatTime": now()}
         ]
-        info["bootID"] = self.boot_id
-        self.cluster.patch(
-            NODE, self.name_, {"status": {"nodeInfo": info, "conditions": conditions}}, subresource="status"
-        )
+        self.write_node({"nodeInfo": node_info(self.boot_id), "conditions": conditions})
+
+    def write_node(self, status) -> None:
+        self.cluster.patch(NODE, self.name_, {"status": status}, subresource="status")
 
     @property
     def boot_id(self) -> str:
@@ -71,11 +74,15 @@ class Worker(threading.Thread):
 
     def report(self, phase: str) -> None:
         self.phase = phase
+        self.cluster.patch(OSINSTANCE, self.name_, {"status": self.told()}, subresource="status")
+
+    def told(self):
+        """The whole status."""
         other = "B" if self.booted == "A" else "A"
         held = self.slots.get(other)
-        status = {
+        return {
             "observedGeneration": self.observed,
-            "phase": phase,
+            "phase": self.phase,
             "since": now(),
             "heartbeat": now(),
             "slots": {
@@ -87,7 +94,6 @@ class Worker(threading.Thread):
             "good": self.good,
             "rebootID": self.carried,
         }  # fmt: skip
-        self.cluster.patch(OSINSTANCE, self.name_, {"status": status}, subresource="status")
 
     def run(self) -> None:
         beat = time.monotonic()
@@ -163,7 +169,7 @@ class Operator:
         return self.log.read_text()[-3000:]
 
 
-def apply(cluster, pool: str, **rollout) -> str:
+def apply(cluster, pool: str, digest: str = NEW, config=None, **rollout) -> str:
     health = {"readySeconds": 1, "timeout": "2m"}
     cluster.create(
         OS,
@@ -173,8 +179,9 @@ def apply(cluster, pool: str, **rollout) -> str:
             "metadata": {"name": pool},
             "spec": {
                 "nodeSelector": {"matchLabels": {"pool": pool}},
-                "release": {"version": "2", "source": "file:///releases", "digest": NEW},
+                "release": {"version": "2", "source": "file:///releases", "digest": digest},
                 "rollout": {"health": health} | rollout,
+                **({"config": config} if config else {}),
             },
         },
     )

@@ -34,7 +34,7 @@ from tests.unit.operator_worlds import (
 )
 from warmroot import nodeconfig
 from warmroot.api.health import CheckReason
-from warmroot.api.os import HistoryEntry, NodePhase, OSStatus, Waiting, WaitReason, WaveStatus
+from warmroot.api.os import FailedNode, HistoryEntry, NodePhase, OSStatus, Waiting, WaitReason, WaveStatus
 from warmroot.api.osinstance import Goal, InstancePhase
 
 GOLDEN = Path(__file__).with_name("why.txt")
@@ -42,6 +42,7 @@ CLOSED = [{"cron": "0 1 * * 6", "duration": "4h", "timeZone": "UTC"}]
 WAVES = [{"name": "canary", "nodes": 1, "soak": "30m"}, {"name": "rest", "approval": "Required"}]
 SETTINGS = nodeconfig.encode({"sysctl": {"vm.swappiness": "1"}})
 ARGUMENTS = nodeconfig.encode({"kernelArguments": ["mitigations=auto"]})
+OTHER = "sha256:" + "7" * 64
 AT = "2027-01-15T07:00:00Z"
 CHECKED = checked(WEB, DNS)
 SAID_503 = Answer(CheckReason.WRONG_STATUS, "https://10.0.0.1/ answered 503 instead of 200")
@@ -75,6 +76,25 @@ def refused():
         goal=Goal.CONFIGURE, digest=NEW, config=nodeconfig.revision(SETTINGS), in_force="",
         phase=InstancePhase.FAILED, failure=said, since=NOW - 30,
     )  # fmt: skip
+
+
+def settings_failed_on(name):
+    entry = FailedNode(
+        node=name, digest=NEW, part="Settings", config_revision=nodeconfig.revision(SETTINGS),
+        reason=WaitReason.UNHEALTHY, message="its Node was not Ready for 60 s in time", at=AT,
+    )  # fmt: skip
+    return OSStatus(
+        target_digest=NEW, config_revision=nodeconfig.revision(SETTINGS), started=AT, failed=(entry,)
+    )
+
+
+def with_settings_that_failed_on(name, allowed=0):
+    failure = {"action": "Rollback", "maxFailed": allowed}
+    return replace(with_config(SETTINGS, failure=failure), status=settings_failed_on(name))
+
+
+def settled(name="node-1", **changes):
+    return current(name, in_force=nodeconfig.revision(SETTINGS), **changes)
 
 
 def lost():
@@ -251,6 +271,21 @@ SITUATIONS = {
     "its release is taken back, and its other slot is empty": (
         os(status=TAKEN_BACK, failure={"action": "Rollback"}),
         [(node(), current()), (node("node-2"), idle("node-2", barred=(NEW,)))],
+        {},
+    ),
+    "its settings are taken back": (
+        with_settings_that_failed_on("node-2"),
+        [(node(), settled(former=OTHER)), (node("node-2"), current("node-2", in_force=OTHER))],
+        {},
+    ),
+    "its settings are taken back, and it keeps none from before": (
+        with_settings_that_failed_on("node-2"),
+        [(node(), settled()), (node("node-2"), current("node-2", in_force=OTHER))],
+        {},
+    ),
+    "the settings failed on it and are not tried there again": (
+        with_settings_that_failed_on("node-1", allowed=1),
+        [(node(), current(in_force=OTHER)), (node("node-2"), settled("node-2"))],
         {},
     ),
     "it joined late and is closed to workloads": (

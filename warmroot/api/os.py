@@ -182,7 +182,8 @@ class Failure(Model):
     action: FailureAction = Field(
         default=FailureAction.HALT,
         description="Halt: nothing new starts; running nodes finish or fall back. Rollback: each node that"
-        " runs the release returns to the one that it came from, within maxUnavailable.",
+        " runs the release returns to the one that it came from, within maxUnavailable; where settings failed"
+        " that were changed without a release, each node that has them returns to those before.",
     )
     ignore_windows: bool = Field(
         default=False, description="true: nodes return outside rollout.windows, too (action Rollback)."
@@ -411,11 +412,25 @@ class Waiting(Model):
     )
 
 
+class FailedPart(StrEnum):
+    """What failed on a node."""
+
+    RELEASE = "Release"
+    SETTINGS = "Settings"
+
+
 class FailedNode(Model):
-    """One node on which a digest failed. It is not tried there again until a person clears it."""
+    """One node on which a release or settings failed. They are not tried there again until it is cleared."""
 
     node: str = Field(description="Node name.")
-    digest: Target = Field(description="The release that failed; with `+`, its kernel arguments.")
+    digest: Target = Field(description="The release that runs or failed; with `+`, its kernel arguments.")
+    part: FailedPart = Field(
+        default=FailedPart.RELEASE,
+        description="Release, or Settings: those that were changed while the release ran.",
+    )
+    config_revision: Digest | None = Field(
+        default=None, description="With part Settings: which. Absent: those of the image."
+    )
     reason: WaitReason = Field(description="How it failed.")
     message: str = Field(default="", description="What was seen.", max_length=1024)
     at: str = Field(description="When (RFC 3339, UTC).")
@@ -426,6 +441,9 @@ class HistoryEntry(Model):
 
     digest: Target = Field(description="What it rolled out; with `+`, its kernel arguments.")
     version: str = Field(description="Its version.")
+    config_revision: Digest | None = Field(
+        default=None, description="The settings that came with it. Absent: those of the image."
+    )
     started: str = Field(description="When it began.")
     finished: str | None = Field(default=None, description="When it ended.")
     result: str = Field(description="Running, Complete, Halted, RollingBack, RolledBack or Superseded.")
