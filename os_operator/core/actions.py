@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from os_operator.core.world import OF_THE_IMAGE, Config, CordonNote, InstanceView, Order, PodView
+from os_operator.core.world import OF_THE_IMAGE, Conditions, Config, CordonNote, InstanceView, Order, PodView
 from warmroot.api.os import OSStatus
 from warmroot.api.osinstance import Goal
 
@@ -95,6 +95,16 @@ class SetTaints:
 
 
 @dataclass(frozen=True, slots=True)
+class SetConditions:
+    """Make these our conditions of maintenance on a node; none of ours stays beside them."""
+
+    node: str
+    version: str
+    conditions: Conditions
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class EnsureInstance:
     """Create the node's OSInstance, owned by the Node."""
 
@@ -160,6 +170,7 @@ Action = (
     Cordon
     | Uncordon
     | SetTaints
+    | SetConditions
     | EnsureInstance
     | DeleteInstance
     | SetOrders

@@ -19,9 +19,12 @@ from os_operator.core.world import (
     FINALIZER,
     HEARTBEAT_IDLE,
     HEARTBEAT_WORKING,
+    MAINTENANCE,
     OF_THE_IMAGE,
+    ROLLOUT_REASON,
     WORKING,
     AttachmentView,
+    Conditions,
     Config,
     CordonNote,
     Failure,
@@ -48,6 +51,7 @@ def node_view(node: Object) -> NodeView:
     note = cordon_note((meta.get("annotations") or {}).get(CORDON_ANNOTATION))
     spec = node.get("spec") or {}
     unschedulable = bool(spec.get("unschedulable"))
+    ours, foreign = _maintenance(status)
     return NodeView(
         name=meta["name"],
         uid=meta["uid"],
@@ -61,6 +65,8 @@ def node_view(node: Object) -> NodeView:
         foreign_cordon=note is not None and unschedulable and _foreign(meta),
         taints=tuple(spec.get("taints") or ()),
         address=_address(status),
+        conditions=ours,
+        foreign_conditions=foreign,
     )
 
 
@@ -81,6 +87,17 @@ def _ready(status: Object) -> tuple[bool, float]:
             since = instants.parse(condition.get("lastTransitionTime")) or 0.0
             return condition["status"] == "True", since
     return False, 0.0
+
+
+def _maintenance(status: Object) -> tuple[Conditions, tuple[str, ...]]:
+    """Conditions of maintenance: ours with their status, and the names of somebody else's."""
+    found = [one for one in status.get("conditions") or () if one["type"] in MAINTENANCE]
+    if not found:
+        return (), ()
+    ours = {one["type"]: one["status"] == "True" for one in found if one.get("reason") == ROLLOUT_REASON}
+    foreign = {one["type"] for one in found} - set(ours)
+    held = tuple(kind for kind in MAINTENANCE if kind in foreign)
+    return tuple((kind, ours[kind]) for kind in MAINTENANCE if kind in ours), held
 
 
 def _foreign(meta: Object) -> bool:

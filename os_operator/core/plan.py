@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from os_operator.core import maintenance
 from os_operator.core.actions import Action, SetFinalizer, WriteStatus
 from os_operator.core.forecast import expected
 from os_operator.core.health import Question
@@ -91,6 +92,7 @@ def plan(world: World, now: float) -> Decision:
     adrift = [world.instances[node.name] for node in selection.adrift]
     actions += withdraw_all(instance for instance in adrift if _nobody_withdraws(world, instance.os))
     actions += settle(world, wanted, actions)
+    actions += list(maintenance.settle(world, actions))
     next_deadline = min(deadlines, default=None)
     return Decision(tuple(actions), statuses, next_deadline, phases, etas, tuple(questions), tuple(silent))
 

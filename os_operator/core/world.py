@@ -26,6 +26,12 @@ drained; `NoSchedule` is the administrator's, and we take it off (docs/node-sign
 """
 AVOIDED, CLOSED = "PreferNoSchedule", "NoSchedule"
 """Their effects."""
+MAINTENANCE = ("MaintenancePlanned", "DrainInProgress", "Drained", "MaintenanceInProgress")
+"""Kubernetes' conditions of a Node that is taken out of service (docs/node-signals.md)."""
+ROLLOUT_REASON = "WarmrootRollout"
+"""The reason of those that are ours."""
+Conditions = tuple[tuple[str, bool], ...]
+"""Some of MAINTENANCE with their status."""
 FIELD_MANAGER = "warmroot"
 """The field manager under which our writes are recorded: the head of the client's User-Agent."""
 
@@ -60,7 +66,8 @@ class NodeView:
 
     `foreign_cordon`: somebody else wrote `unschedulable` last, so the cordon is not ours any more. `taints`
     are kept as they came, so that writing the list loses nothing of somebody else's. `avoided` and `closed`:
-    it carries `warmroot.io/not-current` with that effect.
+    it carries `warmroot.io/not-current` with that effect. `conditions`: those of MAINTENANCE that are ours;
+    `foreign_conditions`: those that somebody else set.
     """
 
     name: str
@@ -76,6 +83,8 @@ class NodeView:
     taints: tuple[Mapping[str, Any], ...] = field(default=(), hash=False)
     address: str = ""
     ready_seen: float | None = None
+    conditions: Conditions = ()
+    foreign_conditions: tuple[str, ...] = ()
     avoided: bool = field(init=False, default=False)
     closed: bool = field(init=False, default=False)
 

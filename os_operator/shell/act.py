@@ -6,6 +6,7 @@ conflict is no error: the next pass decides anew on what is true then.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from os_operator.core.actions import (
     Evict,
     Happening,
     Orders,
+    SetConditions,
     SetFinalizer,
     SetOrders,
     SetTaints,
@@ -27,7 +29,14 @@ from os_operator.core.actions import (
 )
 from os_operator.core.instants import text
 from os_operator.core.parse import cordon_text
-from os_operator.core.world import CORDON_ANNOTATION, FINALIZER, EvictionAnswer, EvictionResult, PodView
+from os_operator.core.world import (
+    CORDON_ANNOTATION,
+    FINALIZER,
+    ROLLOUT_REASON,
+    EvictionAnswer,
+    EvictionResult,
+    PodView,
+)
 from os_operator.shell.cache import Cache
 from warmroot.api.base import API_VERSION, LabelSelector
 from warmroot.errors import (
@@ -45,7 +54,12 @@ from warmroot.kube.cluster import NODE, OS, OSINSTANCE, PDB, POD, Cluster, Kind,
 from warmroot.kube.events import Report, Subject, post
 from warmroot.nodeconfig import of_target
 
+log = logging.getLogger(__name__)
 CONTROLLER = "warmroot.io/operator"
+CONDITIONS_MANAGER = "warmroot-maintenance"
+"""Field manager of conditions on Nodes: what it no longer names goes, and nobody else's does."""
+REFUSED = 60.0
+"""Seconds for which conditions are not tried again that we may not write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +81,12 @@ class Actor:
         self._may_write = may_write
         self._identity = identity
         self._now = 0.0
+        self._conditions_from = 0.0
         self._do: dict[type[Any], Callable[[Any], None]] = {
             Cordon: self._cordon,
             Uncordon: self._uncordon,
             SetTaints: self._set_taints,
+            SetConditions: self._set_conditions,
             EnsureInstance: self._ensure,
             DeleteInstance: self._delete_instance,
             SetOrders: self._set_orders,
@@ -129,6 +145,27 @@ class Actor:
         # The API takes this list as a whole; the version keeps a change of somebody else's from being lost.
         patch: Object = {"metadata": {"resourceVersion": action.version}, "spec": _taints(action.taints)}
         self._cache.put(NODE, self._cluster.patch(NODE, action.node, patch))
+
+    def _set_conditions(self, action: SetConditions) -> None:
+        """They hold no rollout up: where nobody gave us the right, that is said once a minute."""
+        if self._conditions_from - REFUSED <= self._now < self._conditions_from:
+            return
+        at = text(self._now)
+        about = {"reason": ROLLOUT_REASON, "message": action.message, "lastTransitionTime": at}
+        found = [{"type": kind, "status": str(true), **about} for kind, true in action.conditions]
+        body: Object = {
+            "apiVersion": "v1",
+            "kind": "Node",
+            "metadata": {"name": action.node, "resourceVersion": action.version},
+            "status": {"conditions": found},
+        }
+        try:
+            written = self._cluster.apply(NODE, body, manager=CONDITIONS_MANAGER, subresource="status")
+        except Forbidden as error:
+            self._conditions_from = self._now + REFUSED
+            log.warning("rollout.nodeConditions needs deploy/node-conditions: %s", error)
+            return
+        self._cache.put(NODE, written)
 
     # -- instances -----------------------------------------------------------------------------------------
 
@@ -284,7 +321,7 @@ def _taints(taints: Iterable[Mapping[str, Any]]) -> Object:
 
 def _about(action: Action) -> tuple[Kind, str]:
     match action:
-        case Cordon() | Uncordon() | SetTaints():
+        case Cordon() | Uncordon() | SetTaints() | SetConditions():
             return NODE, action.node
         case SetOrders() | DeleteInstance():
             return OSINSTANCE, action.name

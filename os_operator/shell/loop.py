@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from os_operator.core.actions import DeletePod, Evict, WriteStatus
+from os_operator.core.actions import DeletePod, Evict, SetConditions, WriteStatus
 from os_operator.core.plan import Decision, plan
 from os_operator.shell.act import Actor, Outcome
 from os_operator.shell.alertmanager import Loud, Silencer
@@ -30,7 +30,7 @@ and a node that waits for us is not kept waiting for the debounce."""
 LONGEST = 30.0
 """Seconds after which a pass looks at the clock, whatever happened: a status grows stale in silence."""
 RETRY = 1.0
-ASIDE = (Evict, DeletePod, WriteStatus)
+ASIDE = (Evict, DeletePod, WriteStatus, SetConditions)
 """Actions after which nothing else can be decided at once."""
 
 

@@ -259,6 +259,11 @@ class Rollout(Model):
         description="When the rollout stops by itself.",
         json_schema_extra={"default": {}},
     )
+    node_conditions: bool = Field(
+        default=False,
+        description="true: nodes carry Kubernetes' conditions MaintenancePlanned, MaintenanceInProgress,"
+        " DrainInProgress and Drained while they are moved. Needs deploy/node-conditions.",
+    )
     silence: AlertSilence | None = Field(
         default=None, description="Where alerts of nodes are silenced while they are moved. Absent: nowhere."
     )
