@@ -1,6 +1,6 @@
 """Alertmanager's silences, as its API has them (version 2): a stand-in that CI can start at once.
 
-It follows Alertmanager 0.34.1 in what extends a silence and what makes another one (`silence.canUpdate`).
+`tests/alertmanager_contract.py` holds it and the real one to the same promises.
 """
 
 from __future__ import annotations

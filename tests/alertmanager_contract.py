@@ -1,4 +1,4 @@
-"""What the operator relies on in Alertmanager.
+"""What the operator relies on in Alertmanager: asked of the stand-in, and of the real one.
 
 A module that imports these tests gives the fixture `url`: where one listens that has no silences yet.
 """

@@ -87,6 +87,8 @@ PROMTOOL = GoTool(
     tags="remove_all_sd",
 )
 """Not a part of set-up: it takes minutes to compile, so only a test with the marker `long` does."""
+ALERTMANAGER = GoTool("alertmanager", "v0.34.1", ".", "Alertmanager's silences")
+"""The same holds for it."""
 TOOLS = (S3_SERVER, KSTATUS)
 """What tests need beside the control plane."""
 
