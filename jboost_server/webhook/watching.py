@@ -8,11 +8,9 @@ import time
 from collections.abc import Callable
 
 from jboost_server.core.injection.choose import Cache, cache_of
-from warmroot.api.base import GROUP, VERSION
 from warmroot.errors import ClusterError, Gone, NetworkError
-from warmroot.kube.cluster import Cluster, Kind, Object, WatchEvent
+from warmroot.kube.cluster import JAVA_CACHE, Cluster, Object, WatchEvent
 
-JAVA_CACHE = Kind(GROUP, VERSION, "javacaches", "JavaCache")
 PAUSE = 1.0
 """Seconds until it is tried again, after the API server was not reached or refused."""
 log = logging.getLogger(__name__)

@@ -9,11 +9,10 @@ from collections.abc import Callable
 
 import pytest
 
-from jboost_server.webhook.watching import JAVA_CACHE
 from tests.api.operator_bed import until
 from tests.api.webhook_bed import webhook as running
 from tests.injected import container, pod
-from warmroot.kube.cluster import NAMESPACE, POD, SECRET, SERVICE_ACCOUNT, Kind
+from warmroot.kube.cluster import JAVA_CACHE, NAMESPACE, POD, SECRET, SERVICE_ACCOUNT, Kind
 
 pytestmark = pytest.mark.api
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from jboost_server.webhook.watching import JAVA_CACHE
 from warmroot import errors
+from warmroot.kube.cluster import JAVA_CACHE
 
 pytestmark = pytest.mark.api
 

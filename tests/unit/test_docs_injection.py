@@ -12,7 +12,7 @@ from jboost_server.core.injection import choose, parts, reason
 from jboost_server.core.injection.installation import Installation
 from jboost_server.web.tenancy import AUDIENCE
 from jboost_server.webhook.keeping import CONFIGURATION
-from jboost_server.webhook.watching import JAVA_CACHE
+from warmroot.kube.cluster import JAVA_CACHE
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "java-injection.md").read_text()

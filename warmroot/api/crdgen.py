@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 
 from warmroot.api.base import GROUP, VERSION, Model
-from warmroot.api.javacache import JavaCacheSpec
+from warmroot.api.javacache import JavaCacheSpec, JavaCacheStatus
 from warmroot.api.os import OSSpec, OSStatus
 from warmroot.api.osinstance import OSInstanceSpec, OSInstanceStatus
 from warmroot.errors import Bug
@@ -126,10 +126,15 @@ DEFINITIONS = (
         short=("jcache",),
         description="Java pods that start from what others of them learned.",
         spec=JavaCacheSpec,
-        status=None,
+        status=JavaCacheStatus,
         columns=(
-            Column("Mode", ".spec.mode"),
-            Column("Containers", ".spec.containers"),
+            Column("Serving", ".status.serving"),
+            Column("Hit%", ".status.coverage", "integer"),
+            Column("Start-Before", ".status.startBefore"),
+            Column("Start-After", ".status.startAfter"),
+            Column("State", ".status.state"),
+            Column("Mode", ".spec.mode", priority=1),
+            Column("Containers", ".spec.containers", priority=1),
             Column("Lookup", ".spec.budget.lookup", priority=1),
             Column("Fetch", ".spec.budget.fetch", priority=1),
             Column("Age", ".metadata.creationTimestamp", "date"),
@@ -142,6 +147,7 @@ DEFINITIONS = (
             ),
         ),
         namespaced=True,
+        unseen={"observedGeneration": -1},
     ),
 )
 

@@ -69,6 +69,7 @@ CRD = Kind(
 )
 OS = Kind("warmroot.io", "v1alpha1", "oses", "OS", namespaced=False)
 OSINSTANCE = Kind("warmroot.io", "v1alpha1", "osinstances", "OSInstance", namespaced=False)
+JAVA_CACHE = Kind("warmroot.io", "v1alpha1", "javacaches", "JavaCache")
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ class Subject:
     kind: Kind
     name: str
     uid: str
+    namespace: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +44,11 @@ def post(cluster: Cluster, report: Report, *, controller: str, instance: str) ->
         ClusterError: the API server refused it.
         NetworkError: the API server can't be reached.
     """
+    where = report.subject.namespace or CLUSTER_SCOPED
     body: Object = {
         "apiVersion": EVENT.api_version,
         "kind": EVENT.kind,
-        "metadata": {"name": event_name(report), "namespace": CLUSTER_SCOPED},
+        "metadata": {"name": event_name(report), "namespace": where},
         "eventTime": datetime.fromtimestamp(report.at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "reportingController": controller,
         "reportingInstance": instance[:128],
@@ -59,7 +61,7 @@ def post(cluster: Cluster, report: Report, *, controller: str, instance: str) ->
     if report.related is not None:
         body["related"] = _reference(report.related)
     try:
-        cluster.create(EVENT, body, namespace=CLUSTER_SCOPED)
+        cluster.create(EVENT, body, namespace=where)
     except AlreadyExists:
         return
 
@@ -70,9 +72,10 @@ def event_name(report: Report) -> str:
 
 
 def _reference(subject: Subject) -> Object:
-    return {
+    reference: Object = {
         "apiVersion": subject.kind.api_version,
         "kind": subject.kind.kind,
         "name": subject.name,
         "uid": subject.uid,
     }
+    return reference | ({"namespace": subject.namespace} if subject.namespace else {})
