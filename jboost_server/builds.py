@@ -43,6 +43,8 @@ from warmroot.errors import (
     WriteLost,
 )
 
+MERGES = 1000
+"""Keys of which it is remembered what their recordings merge to."""
 log = logging.getLogger(__name__)
 
 
@@ -71,6 +73,7 @@ class Builds:
         self._catalogue = catalogue
         self._store = catalogue.store
         self._policy = catalogue.policy
+        self._merges: dict[tuple[KeyPlace, frozenset[str]], str | None] = {}
 
     def order(self, scope: Scope, key: BuildKey, holder: str) -> Order | None:
         """Something to build for this key, None if there is nothing. Asked again by its holder, the same.
@@ -99,6 +102,34 @@ class Builds:
         except WriteLost:
             raise Held("another builder was first") from None
         return order
+
+    def wanted(self, place: KeyPlace) -> bool:
+        """Whether a builder with this key would get an order now.
+
+        What a key's recordings merge to is remembered: this is asked over and over, of keys that rest.
+
+        Raises:
+            NoLease: nobody looked the key up.
+            StoreError: the store can't be read, or the merge can't be written.
+        """
+        now = self._catalogue.now()
+        found = read(self._store, place.build, orders.decode)
+        book = (found.value if found else Book()).at(now)
+        if book.order is not None:
+            return False
+        key, learned = self._catalogue.key(place), self.learned(place)
+        if Form.of(key.jvm.feature) is Form.AOT or not learned.enough:
+            return self._next(place, key, book) is not None
+        known = place, frozenset(each.digest for each in learned.recordings)
+        if known not in self._merges:
+            listed = self._listed(place, key, learned)
+            self._merges[known] = listed[0] if listed else None
+            while len(self._merges) > MERGES:
+                self._merges.pop(next(iter(self._merges)), None)
+        digest = self._merges.get(known)
+        return digest is not None and orders.worth_building(
+            digest, learned, book, self.publications(place), now
+        )
 
     @contextmanager
     def input(self, tenant: str, order: str) -> Iterator[Input]:
@@ -244,14 +275,18 @@ class Builds:
             return (Form.AOT, recording.digest, recording.size) if recording else None
         if not learned.enough:
             return None
+        listed = self._listed(place, key, learned)
+        if listed is None or not orders.worth_building(listed[0], learned, book, built, now):
+            return None
+        return Form.CLASS_LIST, *listed
+
+    def _listed(self, place: KeyPlace, key: BuildKey, learned: Learned) -> tuple[str, int] | None:
+        """Digest and size of the class list that all recordings come to, None if none can be read."""
         merged = self._merged(place, key, learned)
         if not merged.recordings:
             return None
         data = merged.render(self._policy.threshold)
-        digest = hashlib.sha256(data).hexdigest()
-        if not orders.worth_building(digest, learned, book, built, now):
-            return None
-        return Form.CLASS_LIST, digest, len(data)
+        return hashlib.sha256(data).hexdigest(), len(data)
 
     def _merged(self, place: KeyPlace, key: BuildKey, learned: Learned) -> Merge:
         """The merge with every recording in it. Folding is a set operation: it matters to none who folds."""

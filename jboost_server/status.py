@@ -7,8 +7,9 @@ from typing import Any
 
 from jboost_server.builds import Builds
 from jboost_server.catalogue import Catalogue
-from jboost_server.core import buildkey, layout, orders
+from jboost_server.core import buildkey, layout, leases, orders
 from jboost_server.core.layout import KeyPlace
+from jboost_server.core.lookup import Scope
 from jboost_server.core.orders import Book
 from jboost_server.core.outcome import Outcome
 from jboost_server.core.progress import progress
@@ -45,6 +46,25 @@ class Status:
                 for name, found in places.items()
             ]
         }
+
+    def of_group(self, scope: Scope) -> dict[str, Any]:
+        """The keys of a group, each with who recorded for it and whether a builder would get an order now.
+
+        Raises:
+            StoreError: the store can't be read, or a merge can't be written.
+        """
+        found = self.of(scope.tenant, scope.group)["groups"]
+        keys = found[0]["keys"] if found else []
+        for key in keys:
+            place = KeyPlace(scope, key["key"])
+            key["recordedBy"] = self._recorders(place)
+            key["wanted"] = self._builds.wanted(place)
+        return {"keys": keys}
+
+    def _recorders(self, place: KeyPlace) -> list[str]:
+        store, slots = self._catalogue.store, range(self._catalogue.policy.recorders)
+        found = (read(store, place.lease(slot), leases.decode) for slot in slots)
+        return [lease.value.holder for lease in found if lease and lease.value.recording]
 
     def _key(self, place: KeyPlace) -> dict[str, Any] | None:
         store = self._catalogue.store

@@ -29,6 +29,7 @@ def serve(
     redirect: bool,
     recorders: int | None,
     min_gain: int,
+    controller: str = "",
 ) -> None:
     """Serves until SIGTERM or Ctrl-C. On the folder's own store, `jboost run` finds it.
 
@@ -61,6 +62,7 @@ def serve(
             token_file=None if kubernetes else home.token,
             redirect=redirect,
             policy=policy,
+            controller=controller,
         )
     )
 

@@ -37,7 +37,8 @@ class Options:
     """What a person chose. `store` is a folder or `s3://bucket/prefix`; `listen` is `host:port`.
 
     `keys` are files of one or two private keys; without one, the directory store gets its own on first use.
-    `tenancy` is `local` or `kubernetes`.
+    `tenancy` is `local` or `kubernetes`; `controller` is then the account, `namespace:name`, that may look at
+    all tenants.
     """
 
     store: str
@@ -49,6 +50,7 @@ class Options:
     token_file: Path | None = None
     redirect: bool = False
     policy: Policy = field(default_factory=Policy)
+    controller: str = ""
 
 
 def serve(options: Options) -> None:
@@ -159,7 +161,9 @@ def _tenants(options: Options, host: str) -> Tenants:
         from warmroot.kube.cluster import connect
         from warmroot.kube.transport import RequestsTransport
 
-        return TokenReview(connect(RequestsTransport), monotonic=time.monotonic)
+        return TokenReview(
+            connect(RequestsTransport), monotonic=time.monotonic, controller=options.controller
+        )
     if options.tenancy != "local":
         raise UserError(f"no tenancy {options.tenancy!r}", hint="local or kubernetes")
     if options.token_file is None:

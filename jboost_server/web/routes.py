@@ -80,6 +80,7 @@ def router(service: Service) -> APIRouter:
     _for_recorders(routes, service)
     _for_builders(routes, service)
     _for_people(routes, service)
+    _for_the_controller(routes, service)
     return routes
 
 
@@ -225,6 +226,19 @@ def _for_people(routes: APIRouter, service: Service) -> None:
         if group is not None:
             scope_of(identity.tenant, group)
         return JSONResponse(await service.waiting(service.status.of, identity.tenant, group))
+
+
+def _for_the_controller(routes: APIRouter, service: Service) -> None:
+    @routes.get("/tenants/{tenant}/groups/{group}")
+    async def group_of(
+        request: Request,
+        tenant: Annotated[str, Path(max_length=128)],
+        group: Annotated[str, Path(max_length=128)],
+    ) -> Response:
+        """How far the keys of any tenant's group are, and which of them wait for a builder."""
+        (await service.who(request)).must_control()
+        scope = scope_of(tenant, group)
+        return JSONResponse(await service.waiting(service.status.of_group, scope))
 
 
 async def _bytes(

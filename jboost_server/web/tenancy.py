@@ -5,6 +5,9 @@ reviews; without, there is one tenant, and whoever reaches the address or knows 
 
 An archive is code that runs in every pod of its group. So the token of a pod that serves strangers' requests
 is not enough to bring one: builders show a token of an audience of their own, which only builders are given.
+
+Whoever makes pods may project a token of any audience. So the one who may look at all tenants is known by the
+account's name as well, and may look and nothing else.
 """
 
 from __future__ import annotations
@@ -34,6 +37,8 @@ from warmroot.kube.cluster import Cluster, Kind, Object
 AUDIENCE = "jboost.warmroot.io"
 BUILD_AUDIENCE = "build.jboost.warmroot.io"
 """Of tokens whose holder may take build orders, besides all that a pod may."""
+CONTROL_AUDIENCE = "control.jboost.warmroot.io"
+"""Of the controller's token: its holder sees how far every tenant's keys are."""
 LOCAL = "local"
 SHORTEST = 16
 """Characters of a shared token."""
@@ -43,20 +48,29 @@ _REVIEW = Kind("authentication.k8s.io", "v1", "tokenreviews", "TokenReview", nam
 _POD_NAME = "authentication.kubernetes.io/pod-name"
 _POD_UID = "authentication.kubernetes.io/pod-uid"
 _ACCOUNT = "system:serviceaccount:"
+_AUDIENCES = (AUDIENCE, BUILD_AUDIENCE, CONTROL_AUDIENCE)
 
 
 @dataclass(frozen=True)
 class Identity:
-    """The tenant, what tells its pods apart, and whether this one may bring archives."""
+    """The tenant, what tells its pods apart, whether this one may bring archives, or look at all tenants."""
 
     tenant: str
     pod: str
     builder: bool
+    controller: bool = False
 
     def must_build(self) -> None:
         """Raises NotBuilder unless this one may bring archives."""
         if not self.builder:
             raise NotBuilder("this token is a pod's; orders, and what is built of them, are for builders")
+
+    def must_control(self) -> None:
+        """Raises WrongToken unless this one may look at all tenants."""
+        if not self.controller:
+            raise WrongToken(
+                "this token is not the controller's", hint="give its account to `jboost serve --controller`"
+            )
 
 
 class Tenants(Protocol):
@@ -119,6 +133,7 @@ class TokenReview:
 
     A token that was confirmed is believed for `fresh` seconds of the clock `monotonic`, so a pod that is
     deleted may go on to read its own namespace's archives for as long. Refusals are asked anew each time.
+    `controller` is the service account, `namespace:name`, that may look at all tenants; empty: nobody.
     """
 
     def __init__(
@@ -128,11 +143,13 @@ class TokenReview:
         monotonic: Callable[[], float],
         fresh: float = 30.0,
         remembered: int = 10_000,
+        controller: str = "",
     ) -> None:
         self._cluster = cluster
         self._monotonic = monotonic
         self._fresh = fresh
         self._remembered = remembered
+        self._controller = controller
         self._lock = threading.Lock()
         self._seen: OrderedDict[bytes, tuple[float, Identity]] = OrderedDict()
 
@@ -148,7 +165,7 @@ class TokenReview:
         if (identity := self.known(authorization)) is not None:
             return identity
         token = _bearer(authorization)
-        identity = _identity(self._review(token))
+        identity = _identity(self._review(token), self._controller)
         name = hashlib.sha256(token.encode()).digest()
         with self._lock:
             self._seen[name] = (self._monotonic(), identity)
@@ -161,7 +178,7 @@ class TokenReview:
         body = {
             "apiVersion": _REVIEW.api_version,
             "kind": _REVIEW.kind,
-            "spec": {"token": token, "audiences": [AUDIENCE, BUILD_AUDIENCE]},
+            "spec": {"token": token, "audiences": list(_AUDIENCES)},
         }
         try:
             return self._cluster.create(_REVIEW, body)
@@ -175,23 +192,24 @@ class TokenReview:
             raise NetworkError(f"the API server does not review the token: {error.message}") from error
 
 
-def _identity(review: Object) -> Identity:
+def _identity(review: Object, controller: str) -> Identity:
     status = review.get("status") or {}
     if not status.get("authenticated"):
         raise WrongToken(
             f"the API server does not confirm this token: {status.get('error') or 'no reason given'}"
         )
-    audiences = {AUDIENCE, BUILD_AUDIENCE}.intersection(status.get("audiences") or ())
-    if not audiences:
-        raise WrongToken(f"this token is not for {AUDIENCE}")
+    audiences = set(_AUDIENCES).intersection(status.get("audiences") or ())
     user = status.get("user") or {}
     name, extra = str(user.get("username", "")), user.get("extra") or {}
     namespace, _, account = name.removeprefix(_ACCOUNT).partition(":")
+    controls = CONTROL_AUDIENCE in audiences and name == _ACCOUNT + controller
+    if not controls and not audiences - {CONTROL_AUDIENCE}:
+        raise WrongToken(f"this token is not for {AUDIENCE}")
     if not name.startswith(_ACCOUNT) or not namespace or not account:
         raise WrongToken("this token is of no service account")
     match extra.get(_POD_UID), extra.get(_POD_NAME):
         case [[str(uid)], [str()]] if uid:
-            return Identity(namespace, uid, builder=BUILD_AUDIENCE in audiences)
+            return Identity(namespace, uid, builder=BUILD_AUDIENCE in audiences, controller=controls)
     raise Unbound("this token is bound to no pod")
 
 

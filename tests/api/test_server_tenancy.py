@@ -6,7 +6,7 @@ import uuid
 import pytest
 
 from jboost_server.store.directory import DirectoryStore
-from jboost_server.web.tenancy import AUDIENCE, BUILD_AUDIENCE, TokenReview
+from jboost_server.web.tenancy import AUDIENCE, BUILD_AUDIENCE, CONTROL_AUDIENCE, TokenReview
 from testbed.controlplane.clients import admin_cluster
 from tests.jboost.server_world import Client, Clock, reason, running
 from tests.waiting import until
@@ -103,6 +103,20 @@ def test_a_token_of_a_deleted_pod_is_refused_once_what_is_remembered_is_old(
         return False
 
     until(refused, 30, "the API server forgets the pod, which it remembers for some seconds")
+
+
+def test_the_named_account_with_the_controllers_audience_may_look_at_all_tenants_and_nobody_else(
+    control_plane, cluster, namespace, pod, tenants, clock
+):
+    ours = f"Bearer {token(cluster, namespace, pod=pod, audience=CONTROL_AUDIENCE)}"
+    named = TokenReview(admin_cluster(control_plane), monotonic=clock, controller=f"{namespace}:default")
+    assert named.identify(ours).controller
+    named.identify(ours).must_control()
+    usual = named.identify(f"Bearer {token(cluster, namespace, pod=pod)}")
+    with pytest.raises(WrongToken, match="not the controller's"):
+        usual.must_control()
+    with pytest.raises(WrongToken, match="not for"):
+        tenants.identify(ours)
 
 
 @pytest.mark.parametrize("bearer", ["Bearer none", "Bearer a.b.c"])

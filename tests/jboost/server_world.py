@@ -51,7 +51,7 @@ class Clock:
 
 
 class Names:
-    """A port: whoever sends `Bearer tenant/pod` is that; a pod named `builder` is one."""
+    """A port: whoever sends `Bearer tenant/pod` is that; a pod named `builder` or `controller` is one."""
 
     def known(self, authorization: str) -> Identity | None:
         return None
@@ -60,7 +60,7 @@ class Names:
         if not authorization.startswith("Bearer "):
             raise NoToken("no token was sent")
         tenant, _, pod = authorization.removeprefix("Bearer ").partition("/")
-        return Identity(tenant, pod, builder=pod == "builder")
+        return Identity(tenant, pod, builder=pod == "builder", controller=pod == "controller")
 
 
 @contextmanager

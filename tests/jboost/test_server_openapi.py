@@ -21,6 +21,7 @@ REQUESTS = (
     "PUT /v1/builds/{order}/archive",
     "POST /v1/builds/{order}/result",
     "GET /v1/status",
+    "GET /v1/tenants/{tenant}/groups/{group}",
 )
 
 
