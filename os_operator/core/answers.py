@@ -9,11 +9,15 @@ from urllib.parse import urlsplit
 from os_operator.core.cel import HOLDS, Said
 from os_operator.core.world import Answer
 from warmroot.api.base import share
-from warmroot.api.health import CheckReason, HttpCheck, ObjectCheck, PodsCheck
+from warmroot.api.health import CheckReason, HttpCheck, JavaCachesCheck, ObjectCheck, PodsCheck
+from warmroot.api.javacache import CacheReason
 
 _NAMED = 3
 """Pods that an answer names before it says how many more there are."""
 _REDIRECTS = range(300, 400)
+_SILENT = CacheReason.SERVICE_UNAVAILABLE.value
+_SAID = 160
+"""Characters of a condition's message that an answer repeats."""
 
 
 def pods(check: PodsCheck, found: Iterable[Mapping[str, Any]]) -> Answer:
@@ -66,6 +70,60 @@ def value(check: ObjectCheck, said: Said) -> Answer:
     if said.kind == HOLDS:
         return Answer()
     return Answer(CheckReason(said.kind), f"{check.kind} {check.name}: {said.detail}")
+
+
+def java_caches(check: JavaCachesCheck, found: Iterable[Mapping[str, Any]]) -> Answer:
+    """Whether these JavaCaches (as the API server has them, all of the check's namespace) serve as they must.
+
+    What is wrong with the first one that does not hold is told, by name; then how many others there are.
+    """
+    caches = {(one["metadata"]["namespace"], one["metadata"]["name"]): one for one in found}
+    if check.names:
+        wanted = [(str(check.namespace), name) for name in check.names]
+    else:
+        wanted = [name for name, one in sorted(caches.items()) if not _off(one)]
+    if not wanted:
+        where = f" in {check.namespace}" if check.namespace else ""
+        return Answer(CheckReason.NO_CACHE, f"there is no JavaCache{where} that is not off")
+    least = int(check.min_coverage.removesuffix("%"))
+    failing = [answer for name in wanted if not (answer := _java_cache(name, caches.get(name), least)).holds]
+    if not failing:
+        return Answer()
+    more = f"; {len(failing) - 1} more do not hold" if len(failing) > 1 else ""
+    return Answer(failing[0].reason, failing[0].detail + more)
+
+
+def _off(cache: Mapping[str, Any]) -> bool:
+    return bool((cache.get("spec") or {}).get("mode") == "Off")
+
+
+def _java_cache(name: tuple[str, str], cache: Mapping[str, Any] | None, least: int) -> Answer:
+    text = f"JavaCache {'/'.join(name)}"
+    if cache is None:
+        return Answer(CheckReason.NO_CACHE, f"there is no {text}")
+    status = cache.get("status") or {}
+    said = {one["type"]: one for one in status.get("conditions") or ()}
+    ready, degraded = said.get("Ready"), said.get("Degraded") or {}
+    if ready is None or status.get("observedGeneration") != cache["metadata"]["generation"]:
+        return Answer(CheckReason.CACHE_UNKNOWN, f"{text}: its controller has not looked at it")
+    if degraded.get("reason") == _SILENT:
+        return Answer(CheckReason.CACHE_UNKNOWN, f"{text}: {_short(degraded.get('message', ''))}")
+    if _off(cache) or ready["status"] != "True":
+        why = f"{ready['reason']}, {_short(ready.get('message', ''))}"
+        return Answer(CheckReason.CACHE_NOT_SERVING, f"{text}: {why}")
+    share_ = status.get("coverage")
+    if share_ is None:
+        return Answer(CheckReason.CACHE_UNKNOWN, f"{text}: no pod has reported a start")
+    if share_ < least:
+        return Answer(
+            CheckReason.LOW_COVERAGE,
+            f"{text}: {share_}% of the recent starts were from an archive, {least}% must",
+        )
+    return Answer()
+
+
+def _short(text: str) -> str:
+    return text[:_SAID]
 
 
 def forbidden(verb: str, group: str, resource: str, namespace: str | None) -> Answer:

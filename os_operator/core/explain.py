@@ -91,6 +91,10 @@ CHECK_NEXT: dict[CheckReason, str] = {
     CheckReason.NOT_A_BOOL: "write a comparison into cel: it has to give true or false",
     CheckReason.CEL_FAILED: "correct cel: the message says what it can't do with this object",
     CheckReason.CEL_TOO_DEAR: "simplify cel: it loops too often, or needs too much memory",
+    CheckReason.NO_CACHE: "correct the check's namespace or names, or make the JavaCache",
+    CheckReason.CACHE_UNKNOWN: "look at jboost-controller and the cache service, or start a pod of the cache",
+    CheckReason.CACHE_NOT_SERVING: "kubectl get jcache -A; the message has why the cache does not serve",
+    CheckReason.LOW_COVERAGE: "kubectl describe jcache: its misses have reasons (docs/java-controller.md)",
     CheckReason.FORBIDDEN: "add the RBAC rule that the message names (docs/health-checks.md)",
     CheckReason.API_ERROR: "read the API server's answer in the message",
 }

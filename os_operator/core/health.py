@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from os_operator.core import cel, instants, promql
 from os_operator.core.world import Answer, CheckKey, InstanceView, NodeView, Standing
 from warmroot.api.base import seconds, share
-from warmroot.api.health import CheckReason, HealthCheck
+from warmroot.api.health import ONE_OF, CheckReason, HealthCheck
 from warmroot.api.os import Health
 
 RETELL = 60.0
@@ -166,9 +166,9 @@ def problem(health: Health) -> str:
 
 
 def _problem(check: HealthCheck) -> str:
-    kinds = [one for one in (check.pods, check.http, check.prometheus, check.object) if one is not None]
-    if len(kinds) != 1:
-        return "give exactly one of pods, http, prometheus and object"
+    kinds = (check.pods, check.http, check.prometheus, check.object, check.java_caches)
+    if sum(one is not None for one in kinds) != 1:
+        return ONE_OF
     if check.pods is not None:
         try:
             share(check.pods.min_ready, 1, round_up=True)
@@ -178,6 +178,8 @@ def _problem(check: HealthCheck) -> str:
         if (check.prometheus.max is None) == (check.prometheus.min is None):
             return "give one of max and min"
         return promql.problem(check.prometheus.query)
+    if check.java_caches is not None and check.java_caches.names and check.java_caches.namespace is None:
+        return "javaCaches: names need a namespace"
     if check.object is not None:
         wrong = cel.problem(check.object.cel)
         return f"cel: {wrong}" if wrong else ""

@@ -1,4 +1,4 @@
-"""Checks that the API server answers: pods, and CEL about an object. Blocking: made for a thread."""
+"""Checks that the API server answers: pods, JavaCaches, CEL about an object. Blocking: made for a thread."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from os_operator.core import answers
 from os_operator.core.cel import Said
 from os_operator.core.health import Question
 from os_operator.core.world import Answer
-from warmroot.api.health import CheckReason, ObjectCheck, PodsCheck
+from warmroot.api.health import CheckReason, JavaCachesCheck, ObjectCheck, PodsCheck
 from warmroot.errors import ClusterError, Forbidden, NetworkError, NotFound
-from warmroot.kube.cluster import POD, SECRET, Cluster, Kind
+from warmroot.kube.cluster import JAVA_CACHE, POD, SECRET, Cluster, Kind
 
 LARGEST = 2**20
 """Bytes of JSON that an object may have: twice what etcd usually takes is no object of a cluster's."""
@@ -44,6 +44,18 @@ class ClusterQuestions:
         except (ClusterError, NetworkError) as error:
             return _refused(error)
         return answers.pods(check, found)
+
+    def java_caches(self, check: JavaCachesCheck) -> Answer:
+        """Whether JavaCaches serve as they must."""
+        try:
+            found = self._cluster.list(JAVA_CACHE, namespace=check.namespace).items
+        except Forbidden:
+            return answers.forbidden("list", JAVA_CACHE.group, JAVA_CACHE.plural, check.namespace)
+        except NotFound:
+            return Answer(CheckReason.NO_KIND, "the API server knows no kind JavaCache")
+        except (ClusterError, NetworkError) as error:
+            return _refused(error)
+        return answers.java_caches(check, found)
 
     def object(self, check: ObjectCheck, question: Question) -> Answer:
         """Whether the expression is true of the object."""

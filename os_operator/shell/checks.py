@@ -214,6 +214,8 @@ class Asking:
         answer: Answer
         if spec.pods is not None:
             answer = await self._cluster_threads.run(self._cluster.pods, spec.pods, question)
+        elif spec.java_caches is not None:
+            answer = await self._cluster_threads.run(self._cluster.java_caches, spec.java_caches)
         else:
             answer = await self._cluster_threads.run(self._cluster.object, spec.object, question)
         return answer

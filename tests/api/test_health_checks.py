@@ -15,7 +15,16 @@ from tests.unit.operator_worlds import question
 from tests.waiting import until
 from warmroot import errors
 from warmroot.api.health import CheckReason
-from warmroot.kube.cluster import NAMESPACE, NODE, OS, POD, SERVICE_ACCOUNT, Kind, RestCluster
+from warmroot.kube.cluster import (
+    JAVA_CACHE,
+    NAMESPACE,
+    NODE,
+    OS,
+    POD,
+    SERVICE_ACCOUNT,
+    Kind,
+    RestCluster,
+)
 from warmroot.kube.transport import KubernetesTransport
 
 pytestmark = pytest.mark.api
@@ -146,6 +155,33 @@ def test_an_object_without_a_namespace_is_read_by_the_nodes_name(operator, node)
     assert asked(operator, node, object=about_node | {"cel": told}) == HOLDS
 
 
+@pytest.mark.usefixtures("kinds")
+def test_java_caches_hold_when_they_serve_and_say_why_when_they_do_not(cluster, operator, namespace):
+    def cached(**more):
+        return asked(operator, javaCaches={"namespace": namespace} | more)
+
+    assert cached().reason is CheckReason.NO_CACHE
+    meta = {"name": "orders", "namespace": namespace}
+    of_kind = {"apiVersion": JAVA_CACHE.api_version, "kind": JAVA_CACHE.kind}
+    made = cluster.create(JAVA_CACHE, of_kind | {"metadata": meta, "spec": {}})
+    assert made["status"]["observedGeneration"] == -1
+    assert cached().reason is CheckReason.CACHE_UNKNOWN
+    for ready, coverage, expected in (
+        ("False", 0, CheckReason.CACHE_NOT_SERVING),
+        ("True", 79, CheckReason.LOW_COVERAGE),
+        ("True", 80, None),
+    ):
+        condition = {"type": "Ready", "status": ready, "reason": "Serving", "message": "it is as it is"}
+        condition["lastTransitionTime"] = "2027-01-15T08:00:00Z"
+        status = {"observedGeneration": 1, "coverage": coverage, "conditions": [condition]}
+        cluster.patch(JAVA_CACHE, "orders", {"status": status}, namespace=namespace, subresource="status")
+        assert cached().reason is expected
+        assert cached(names=["orders"]).reason is expected
+    assert cached(names=["carts"]).reason is CheckReason.NO_CACHE
+    assert asked(operator, javaCaches={"namespace": "none"}).reason is CheckReason.NO_CACHE
+    assert cached(minCoverage="100%").reason is CheckReason.LOW_COVERAGE
+
+
 HTTP = {"url": "https://{nodeIP}:8443/healthz"}
 QUERY = {"url": "http://prometheus:9090", "query": "up", "max": 1}
 
@@ -166,6 +202,9 @@ QUERY = {"url": "http://prometheus:9090", "query": "up", "max": 1}
         ({"object": {"apiVersion": "v1", "kind": "Node", "name": "a/b", "cel": "true"}}, "name"),
         ({"object": {"apiVersion": "v1", "kind": "Node", "name": "a", "cel": "x" * 1025}}, "cel"),
         ({"name": "Not a name", "http": HTTP}, "name"),
+        ({"javaCaches": {"names": ["orders"]}}, "names need a namespace"),
+        ({"javaCaches": {"minCoverage": "0%"}}, "minCoverage"),
+        ({"javaCaches": {}, "http": HTTP}, "exactly one of"),
     ],
 )
 def test_what_is_no_check_is_refused_by_the_api_server(kinds, check, fix):  # noqa: F811

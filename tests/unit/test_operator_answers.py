@@ -6,7 +6,14 @@ import pytest
 
 from os_operator.core import answers, cel, promql
 from os_operator.core.world import Answer
-from warmroot.api.health import CheckReason, HttpCheck, ObjectCheck, PodsCheck, PrometheusCheck
+from warmroot.api.health import (
+    CheckReason,
+    HttpCheck,
+    JavaCachesCheck,
+    ObjectCheck,
+    PodsCheck,
+    PrometheusCheck,
+)
 
 HOLDS = Answer()
 
@@ -249,3 +256,86 @@ def test_a_missing_rule_is_named():
     assert answer.reason is CheckReason.FORBIDDEN
     assert answer.detail == f"the operator may not; give it a Role in namespace storage with {rule}"
     assert "a ClusterRole with" in answers.forbidden("get", "", "nodes", None).detail
+
+
+# -- JavaCaches --------------------------------------------------------------------------------------------
+
+
+def caches(*found, **changes):
+    check = JavaCachesCheck.model_validate({"namespace": "shop", "minCoverage": "80%"} | changes)
+    return answers.java_caches(check, found)
+
+
+def java_cache(
+    name="orders", ready="True", reason="Serving", coverage=95, seen=1, mode="Auto", degraded=None
+):
+    conditions = [
+        {"type": "Ready", "status": ready, "reason": reason, "message": "2 of 3 recordings are there"},
+        {"type": "Degraded", "status": "False", "reason": "Healthy"} | (degraded or {}),
+    ]
+    status = {"observedGeneration": seen, "conditions": conditions, "coverage": coverage}
+    return {
+        "metadata": {"namespace": "shop", "name": name, "generation": 1},
+        "spec": {"mode": mode},
+        "status": {key: value for key, value in status.items() if value is not None},
+    }
+
+
+def test_caches_that_serve_enough_of_their_starts_hold():
+    assert caches(java_cache(), java_cache("carts", coverage=80)) == HOLDS
+    assert caches(java_cache(coverage=0), java_cache("carts"), names=["carts"]) == HOLDS
+
+
+@pytest.mark.parametrize(
+    ("cache", "reason", "said"),
+    [
+        (java_cache(ready="False", reason="Learning"), CheckReason.CACHE_NOT_SERVING, "Learning, 2 of 3"),
+        (
+            java_cache(coverage=79),
+            CheckReason.LOW_COVERAGE,
+            "79% of the recent starts were from an archive, 80% must",
+        ),
+        (java_cache(coverage=None), CheckReason.CACHE_UNKNOWN, "no pod has reported a start"),
+        (java_cache(seen=0), CheckReason.CACHE_UNKNOWN, "its controller has not looked at it"),
+        (
+            java_cache(
+                degraded={"status": "True", "reason": "ServiceUnavailable", "message": "no connection"}
+            ),
+            CheckReason.CACHE_UNKNOWN,
+            "no connection",
+        ),
+        (java_cache() | {"status": {"observedGeneration": 1}}, CheckReason.CACHE_UNKNOWN, "not looked"),
+    ],
+)
+def test_a_cache_that_does_not_serve_or_can_not_be_judged_is_a_failure_with_its_own_reason(
+    cache, reason, said
+):
+    answer = caches(cache)
+    assert answer.reason is reason
+    assert answer.detail.startswith("JavaCache shop/orders: ")
+    assert said in answer.detail
+
+
+def test_a_cache_that_did_harm_to_one_key_is_judged_by_its_coverage():
+    harmed = {"status": "True", "reason": "Quarantined"}
+    assert caches(java_cache(degraded=harmed)) == HOLDS
+    assert caches(java_cache(coverage=10, degraded=harmed)).reason is CheckReason.LOW_COVERAGE
+
+
+def test_caches_that_are_off_are_left_out_unless_they_are_named():
+    off = java_cache("carts", mode="Off", reason="Off")
+    assert caches(java_cache(), off) == HOLDS
+    assert caches(off).reason is CheckReason.NO_CACHE
+    assert caches(off, names=["carts"]).reason is CheckReason.CACHE_NOT_SERVING
+
+
+def test_no_cache_is_a_failure_too():
+    assert caches() == Answer(CheckReason.NO_CACHE, "there is no JavaCache in shop that is not off")
+    absent = caches(java_cache(), names=["carts"])
+    assert absent == Answer(CheckReason.NO_CACHE, "there is no JavaCache shop/carts")
+
+
+def test_the_first_that_fails_is_named_and_the_others_are_counted():
+    answer = caches(*(java_cache(name, coverage=1) for name in ("c", "a", "b")))
+    assert answer.detail.startswith("JavaCache shop/a: 1%")
+    assert answer.detail.endswith("; 2 more do not hold")

@@ -7,13 +7,15 @@ from typing import Annotated
 
 from pydantic import Field, WithJsonSchema
 
-from warmroot.api.base import LabelSelector, Model, rules, share_schema
+from warmroot.api.base import BUDGET_PATTERN, LabelSelector, Model, rules, share_schema
 
 NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
 URL_PATTERN = r"^https?://[^\s/?#@]+([/?#]\S*)?$"
 TIMEOUT_PATTERN = r"^([1-9][0-9]{2}ms|([1-9]|[1-5][0-9]|60)s|1m)$"
 INTERVAL_PATTERN = r"^([1-9]|[1-9][0-9]|[12][0-9]{2}|300)s$|^[1-5]m$"
 MAX_CHECKS = 16
+MAX_CACHES = 32
+ONE_OF = "give exactly one of pods, http, prometheus, object and javaCaches"
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=63)]
 Url = Annotated[str, Field(pattern=URL_PATTERN, max_length=2048)]
@@ -97,14 +99,36 @@ class ObjectCheck(Model):
     )
 
 
+class JavaCachesCheck(Model):
+    """JavaCaches serve, and enough of the recent starts were from an archive. None found is a failure."""
+
+    model_config = rules(
+        ("!has(self.names) || size(self.names) == 0 || has(self.namespace)", "names need a namespace")
+    )
+
+    namespace: Name | None = Field(default=None, description="Their namespace. Absent: all of the cluster.")
+    names: tuple[str, ...] = Field(
+        default=(),
+        description="JavaCaches by name. Absent: all of the namespace, but those that are off.",
+        max_length=MAX_CACHES,
+        json_schema_extra={"items": {"type": "string", "minLength": 1, "maxLength": 128}},
+    )
+    min_coverage: str = Field(
+        default="80%",
+        description="How many of the recent starts had to be from an archive (status.coverage): 1% to 100%.",
+        pattern=BUDGET_PATTERN,
+        max_length=4,
+    )
+
+
 class HealthCheck(Model):
     """One check of a node on trial. It is asked again and again until the node is confirmed or given up."""
 
     model_config = rules(
         (
-            "[has(self.pods), has(self.http), has(self.prometheus), has(self.object)]"
+            "[has(self.pods), has(self.http), has(self.prometheus), has(self.object), has(self.javaCaches)]"
             ".filter(given, given).size() == 1",
-            "give exactly one of pods, http, prometheus and object",
+            ONE_OF,
         )
     )
 
@@ -123,6 +147,9 @@ class HealthCheck(Model):
     http: HttpCheck | None = Field(default=None, description="A GET is answered as expected.")
     prometheus: PrometheusCheck | None = Field(default=None, description="A query's value is in bounds.")
     object: ObjectCheck | None = Field(default=None, description="CEL about an object is true.")
+    java_caches: JavaCachesCheck | None = Field(
+        default=None, description="Java pods that start now start from an archive."
+    )
 
 
 class CheckReason(StrEnum):
@@ -151,5 +178,9 @@ class CheckReason(StrEnum):
     NOT_A_BOOL = "NotABool"
     CEL_FAILED = "CelFailed"
     CEL_TOO_DEAR = "CelTooDear"
+    NO_CACHE = "NoCache"
+    CACHE_UNKNOWN = "CacheUnknown"
+    CACHE_NOT_SERVING = "CacheNotServing"
+    LOW_COVERAGE = "LowCoverage"
     FORBIDDEN = "Forbidden"
     API_ERROR = "ApiError"
