@@ -51,8 +51,8 @@ def serving(digest: str = K1, **more: Any) -> Key:
 def build(
     phase: Phase = Phase.ACTIVE, attempt: int = 1, shape: str = "", digest: str = K1, **more: Any
 ) -> Build:
-    ended = {"ended": NOW - 60} if phase is not Phase.ACTIVE else {}
-    return Build(NAME, digest, attempt, shape, phase, **(ended | more))
+    rest = {"cache": NAME, "ended": 0.0 if phase is Phase.ACTIVE else NOW - 60} | more
+    return Build(key=digest, attempt=attempt, shape=shape, phase=phase, **rest)
 
 
 def injected(

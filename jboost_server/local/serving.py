@@ -42,6 +42,11 @@ def serve(
         recorders=recorders if recorders is not None else RECORDERS_OF_A_CLUSTER if kubernetes else 1,
         min_gain=min_gain,
     )
+    if controller and (not kubernetes or controller.count(":") != 1):
+        raise UserError(
+            f"--controller {controller} names nobody",
+            hint="NAMESPACE:ACCOUNT, such as warmroot-jboost:jboost-controller, with --tenancy kubernetes",
+        )
     if not kubernetes and store is None:
         if keys or s3_endpoint or redirect:
             raise UserError(

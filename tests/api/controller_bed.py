@@ -181,8 +181,11 @@ def controller(cluster, control_plane, folder: Path) -> Iterator[Bed]:
             cluster.delete(NAMESPACE, space)
 
 
-def shop(bed: Bed, *, granted: bool = True) -> Shop:
-    """A namespace under the restricted standard; if `granted`, the controller may make builders there."""
+def shop(bed: Bed, *, granted: bool = True, **app: object) -> Shop:
+    """A namespace under the restricted standard; if `granted`, the controller may make builders there.
+
+    `app` is what the application's container has besides.
+    """
     name = f"shop-{uuid.uuid4().hex[:8]}"
     bed.cluster.create(NAMESPACE, {"metadata": {"name": name, "labels": LABELS}})
     until(lambda: bed.cluster.get(SERVICE_ACCOUNT, "default", namespace=name))
@@ -191,8 +194,10 @@ def shop(bed: Bed, *, granted: bool = True) -> Shop:
     selector = {"selector": {"matchLabels": {"app": "orders"}}}
     meta = {"name": "orders", "namespace": name}
     bed.cluster.create(JAVA_CACHE, {"metadata": meta, "spec": selector} | _kind(JAVA_CACHE))
-    plain = pod(container(securityContext=LOCKED, resources={"limits": {"cpu": "1", "memory": "1Gi"}}))
-    made = inject(plain, name, [cache(namespace=name)], Installation(AGENT_IMAGE, bed.service.url)).pod
+    resources = {"limits": {"cpu": "1", "memory": "1Gi"}}
+    plain = pod(container(securityContext=LOCKED, resources=resources) | app)
+    patient = cache(namespace=name, budget={"lookup": "1m", "fetch": "1m"})
+    made = inject(plain, name, [patient], Installation(AGENT_IMAGE, bed.service.url)).pod
     made = made | {"metadata": made["metadata"] | {"namespace": name}}
     return Shop(bed, name, bed.cluster.create(POD, made))
 

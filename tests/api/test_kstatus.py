@@ -1,4 +1,4 @@
-"""What Flux and `kubectl wait`'s kin read off OS objects, by the library that they use (docs/gitops.md)."""
+"""What Flux and `kubectl wait`'s kin read off our objects, by the library that they use (docs/gitops.md)."""
 
 import json
 import subprocess
@@ -8,15 +8,17 @@ from dataclasses import replace
 import pytest
 import yaml
 
+from jboost_server.core.control import plan as caches
+from jboost_server.core.progress import Stage
 from os_operator.core.plan import plan
 from testbed.setup.gotool import KSTATUS
-from tests import waiting
+from tests import control_worlds, waiting
 from tests.unit.operator_worlds import NOW, current, decide, idle, node, os, staged, world
 from tests.unit.test_operator_explain import SITUATIONS
 from warmroot.api import crdgen
 from warmroot.api.os import OSStatus
 from warmroot.cache import cache_dir
-from warmroot.kube.cluster import CRD, OS
+from warmroot.kube.cluster import CRD, JAVA_CACHE, OS
 
 pytestmark = pytest.mark.kstatus
 
@@ -101,6 +103,38 @@ def test_a_rollout_ends_as_current_when_its_last_node_is_done():
         "InProgress",
         "Current",
     ]
+
+
+def test_a_java_cache_is_current_when_it_serves_and_failed_when_only_a_person_can_help():
+    asked = {
+        "serves": [control_worlds.serving()],
+        "serves one key, and another did harm": [
+            control_worlds.serving(),
+            control_worlds.key("2" * 64, Stage.WITHDRAWN),
+        ],
+        "learns": [control_worlds.key()],
+        "is not seen yet": [],
+        "did harm": [control_worlds.key(stage=Stage.WITHDRAWN)],
+        "is no faster": [control_worlds.key(stage=Stage.REFUSED)],
+    }
+    objects = [
+        {
+            "apiVersion": JAVA_CACHE.api_version,
+            "kind": "JavaCache",
+            "metadata": {"name": "orders", "namespace": "shop", "generation": 1},
+            "status": caches.plan(control_worlds.world(*keys), NOW, 4).statuses[control_worlds.NAME].wire(),
+        }
+        for keys in asked.values()
+    ]
+    told = [status for status, _ in judged(*objects)]
+    assert dict(zip(asked, told, strict=True)) == {
+        "serves": "Current",
+        "serves one key, and another did harm": "Current",
+        "learns": "InProgress",
+        "is not seen yet": "InProgress",
+        "did harm": "Failed",
+        "is no faster": "Failed",
+    }
 
 
 @pytest.mark.api

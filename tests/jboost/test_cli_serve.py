@@ -116,6 +116,15 @@ def test_an_address_that_is_none_is_refused(home, listen):
     assert listen in refused(home, "--listen", listen)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [("--controller", "a:b"), ("--tenancy", "kubernetes", "--controller", "jboost-controller")],
+    ids=["without a cluster", "without a namespace"],
+)
+def test_a_controller_that_can_be_nobody_is_refused(home, options):
+    assert "names nobody" in refused(home, *options)
+
+
 def test_status_says_what_a_service_has_against_the_question(home):
     with served(home, "--listen", "127.0.0.1:0"):
         url = until(home.running, 60, "the announcement")

@@ -1,7 +1,11 @@
 """The Job of a build: in its own tenant, bounded in time and disk, kept from everything but the service."""
 
+import re
+from pathlib import Path
+
 import pytest
 
+from jboost_agent import build
 from jboost_server.core.control import builder
 from jboost_server.core.control.builder import AUDIENCE, DEADLINE, KEPT, job_name, policy
 from jboost_server.core.control.queue import LONGEST_PAUSE
@@ -30,6 +34,15 @@ def test_the_applications_own_image_builds_with_its_own_command():
         *("--", "/jdk/bin/java", "-Xmx1g", "-jar", "/app.jar", "--x"),
     ]
     assert "args" not in built
+
+
+def test_the_agent_knows_every_option_that_a_builder_gives_it():
+    source = Path(build.__file__).with_name("src") / "io/warmroot/jboost/BuildOptions.java"
+    known = set(re.findall(r'"(--[a-z-]+)"', source.read_text()))
+    for probes in ({}, {"readinessProbe": {"httpGet": {"port": 80}}}):
+        (built,) = template(made_of(pod(container(**probes))))["containers"]
+        words = built["command"][: built["command"].index("--")]
+        assert {word for word in words if word.startswith("--")} <= known
 
 
 def test_it_meets_the_restricted_standard_though_the_application_does_not():

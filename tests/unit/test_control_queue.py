@@ -1,5 +1,7 @@
 """Which build is next: one for a key, not at once after a failure, made like the pod that recorded."""
 
+from dataclasses import replace
+
 import pytest
 
 from jboost_server.core.control import queue
@@ -56,6 +58,27 @@ def test_no_more_run_than_may_in_the_whole_cluster():
     assert begun(world(wanted(), wanted(K2)), most=1) == [(K1, 1)]
     assert begun(world(wanted(), builds=(build(digest=K2),)), most=1) == []
     assert begun(world(wanted()), most=0) == []
+
+
+def test_a_namespace_has_two_at_most_whatever_it_shows():
+    three = "3" * 64
+    assert begun(world(wanted(), wanted(K2), wanted(three)), most=9) == [(K1, 1), (K2, 1)]
+    forged = tuple(build(digest=f"{number:064x}", cache=("bank", "x")) for number in range(50))
+    assert begun(world(wanted(), builds=forged), most=4) == [(K1, 1)]
+    assert begun(world(wanted(), builds=forged), most=2) == []
+
+
+def test_the_namespace_that_waited_longest_is_first():
+    other = ("zoo", "orders")
+    seen = world(
+        caches={NAME: cache(), other: cache(other)},
+        told={NAME: Told(NOW, (wanted(),)), other: Told(NOW, (wanted(K2),))},
+        shapes={NAME: shapes(OLD), other: shapes(OLD)},
+    )
+    ended = (build(COMPLETE, digest="3" * 64, ended=NOW - 3600),)
+    first = [one.cache.name for one in starts(seen, NOW, 1)]
+    then = [one.cache.name for one in starts(replace(seen, builds=ended), NOW, 1)]
+    assert (first, then) == ([NAME], [other])
 
 
 def test_a_cache_that_is_off_or_can_not_be_read_builds_nothing():

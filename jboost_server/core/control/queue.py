@@ -6,6 +6,7 @@ controller starts anew.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 300.0, 6 * 3600.0
 """Seconds before what failed is tried again; each failure doubles them."""
 STALE = 5.0
 """Seconds by which clocks may differ: what the service said before a Job ended does not count after it."""
+IN_NAMESPACE = 2
+"""Builders of one namespace that run at one time."""
 REFUSED = 60.0
 """Seconds for which a namespace is left alone after the API server took no builder there."""
 
@@ -50,18 +53,33 @@ def waiting(world: World, now: float) -> frozenset[Name]:
 
 
 def starts(world: World, now: float, most: int) -> Iterator[Start]:
-    """Builders to make now, so that no more than `most` run."""
-    room = most - sum(one.phase is Phase.ACTIVE for one in world.builds)
-    for cache, told, key in _wanted(world):
+    """Builders to make now, so that no more than `most` run, and of one namespace no more than IN_NAMESPACE.
+
+    The namespace that had none for longest is first. Of one that shows more Jobs than it may have, those
+    beyond count for nothing: whoever makes Jobs with our labels keeps nobody else waiting.
+    """
+    running = active(world.builds)
+    room = most - sum(min(count, IN_NAMESPACE) for count in running.values())
+    last: Counter[str] = Counter()
+    for one in world.builds:
+        last[one.cache[0]] = max(last[one.cache[0]], int(one.ended))
+    for cache, told, key in sorted(_wanted(world), key=lambda each: last[each[0].name[0]]):
+        namespace = cache.name[0]
         if room <= 0:
             return
-        if not _may(world, cache, told, key, now):
+        if running[namespace] >= IN_NAMESPACE or not _may(world, cache, told, key, now):
             continue
         found = turn(cache.name, key, world.builds)
         shape = choose(world.shapes.get(cache.name, ()), cache.name, key, world.builds, now)
         if shape is not None:
             room -= 1
+            running[namespace] += 1
             yield Start(cache, key, found.attempt, shape)
+
+
+def active(builds: Collection[Build]) -> Counter[str]:
+    """How many builders run in each namespace."""
+    return Counter(one.cache[0] for one in builds if one.phase is Phase.ACTIVE)
 
 
 def choose(

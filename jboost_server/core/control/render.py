@@ -47,7 +47,7 @@ _WARNINGS = {CacheReason.QUARANTINED, CacheReason.BUILD_FAILED}
 
 
 def status(cache: Cache, world: World, now: float, full: bool) -> JavaCacheStatus:
-    """The status at `now` (Unix seconds). `full`: as many builders run as may.
+    """The status at `now` (Unix seconds). `full`: as many builders run as may, here or in all.
 
     Where the cache service was silent, what was known of keys stays.
     """
