@@ -13,10 +13,11 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 from jboost_server.core.injection.choose import Cache
-from jboost_server.core.injection.inject import Injection
+from jboost_server.core.injection.inject import INJECTED, Injection, was_injected
 from jboost_server.core.injection.installation import Installation
 from jboost_server.core.injection.reason import Reason
 from jboost_server.core.injection.review import answer, decide, namespace_of
+from jboost_server.webhook.recorders import Recorders
 
 MAX_BODY = 4 * 2**20
 """Bytes of a review. The API server takes no pod of more than about half of that."""
@@ -55,6 +56,7 @@ def create_app(
 ) -> FastAPI:
     """The application. `caches` are those of a namespace; `unready` says why pods are not injected yet."""
     app = FastAPI(title="jboost webhook", docs_url=None, redoc_url=None, openapi_url=None)
+    recorders = Recorders()
 
     @app.post("/inject")
     async def inject(request: Request) -> Response:
@@ -67,7 +69,7 @@ def create_app(
             namespace_of(review)
         except (ValueError, RecursionError) as error:
             return PlainTextResponse(f"{error}\n", 400)
-        injection = _decide(review, caches, installation)
+        injection = _decide(review, caches, installation, recorders)
         metrics.reviews.labels(injection.reason.value).inc()
         metrics.seconds.observe(time.perf_counter() - began)
         return JSONResponse(answer(review, injection))
@@ -99,11 +101,14 @@ async def _body(request: Request) -> bytes | None:
 
 
 def _decide(
-    review: dict[str, Any], caches: Callable[[str], Sequence[Cache]], installation: Installation
+    review: dict[str, Any],
+    caches: Callable[[str], Sequence[Cache]],
+    installation: Installation,
+    recorders: Recorders,
 ) -> Injection:
     namespace = namespace_of(review)
     try:
-        injection = decide(review, caches(namespace), installation)
+        injection = _recording(review, caches(namespace), installation, recorders)
     except Exception as error:  # an entry point: no pod waits for our mistakes
         log.warning("our own mistake, please report it", exc_info=True, extra={"namespace": namespace})
         return Injection(Reason.MISTAKE, repr(error), {})
@@ -113,6 +118,23 @@ def _decide(
             extra={"namespace": namespace, "pod": _name(review), "why": injection.why},
         )
     return injection
+
+
+def _recording(
+    review: dict[str, Any], caches: Sequence[Cache], installation: Installation, recorders: Recorders
+) -> Injection:
+    """The injection, with a recorder if it is this pod's turn. One that is only tried, or was injected
+    before, takes nobody's.
+    """
+    injection = decide(review, caches, installation)
+    request = review["request"]
+    if injection.reason is not Reason.INJECTED or request.get("dryRun") or was_injected(request["object"]):
+        return injection
+    name = injection.pod["metadata"]["annotations"][INJECTED]
+    most = next(one.spec.training.recorders for one in caches if one.name == name)
+    if not recorders.take((namespace_of(review), name), most, time.monotonic()):
+        return injection
+    return decide(review, caches, installation, record=True)
 
 
 def _name(review: dict[str, Any]) -> str:

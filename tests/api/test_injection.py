@@ -154,6 +154,22 @@ def restricted(asked: dict) -> dict:
     return {"containers": [container(securityContext=locked, resources=asked)]}
 
 
+def test_a_pod_that_may_record_is_admitted_under_the_restricted_standard_and_the_next_one_does_not(
+    kinds, webhook, space
+):
+    shop = seen_then_empty(kinds, space(CLIENT | RESTRICTED))
+    kinds.patch(JAVA_CACHE, "orders", {"spec": {"training": {"recorders": 1}}}, namespace=shop)
+
+    def recorder() -> dict | None:
+        last = create(kinds, shop, pod() | {"spec": restricted({})})["spec"]["initContainers"][-1]
+        return last if last["name"] == "jboost-record" else None
+
+    found = until(recorder, what="the webhook sees the JavaCache's change")
+
+    assert found["restartPolicy"] == "Always"
+    assert recorder() is None
+
+
 def test_image_volumes_are_admitted_by_the_restricted_standard_too(kinds, webhook, space):
     name = space(RESTRICTED)
     one = pod() | {"spec": restricted({})}

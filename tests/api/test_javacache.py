@@ -26,6 +26,7 @@ def java_cache(namespace: str, name: str = "orders", **spec) -> dict:
         ({"budget": {"lookup": "0s"}}, "spec.budget", "lookup is from 1ms to 1m"),
         ({"budget": {"fetch": "61s"}}, "spec.budget", "fetch is from 1ms to 1m"),
         ({"budget": {"fetch": "1h"}}, "spec.budget.fetch", "should match"),
+        ({"training": {"recorders": 11}}, "spec.training.recorders", "less than or equal to 10"),
         (
             {"selector": {"matchExpressions": [{"key": "app", "operator": "In"}]}},
             "spec.selector.matchExpressions[0]",
@@ -50,9 +51,14 @@ def test_a_name_that_the_cache_service_has_no_group_for_is_refused(kinds, namesp
 def test_the_smallest_object_has_every_default(kinds, namespace):
     stored = kinds.create(JAVA_CACHE, java_cache(namespace))
 
-    assert stored["spec"] == {"mode": "Auto", "containers": [], "budget": {"lookup": "300ms", "fetch": "2s"}}
+    assert stored["spec"] == {
+        "mode": "Auto",
+        "containers": [],
+        "budget": {"lookup": "300ms", "fetch": "2s"},
+        "training": {"recorders": 0},
+    }
 
 
 def test_a_field_that_does_not_exist_is_refused_by_name(kinds, namespace):
-    with pytest.raises(errors.ClusterError, match="training"):
-        kinds.apply(JAVA_CACHE, java_cache(namespace, training={"recorders": 2}), manager="test")
+    with pytest.raises(errors.ClusterError, match="promotion"):
+        kinds.apply(JAVA_CACHE, java_cache(namespace, promotion={"minGain": "10%"}), manager="test")

@@ -87,9 +87,9 @@ CACHES = st.lists(NAMES, max_size=3, unique=True).map(lambda names: cache(contai
 INSTALLATIONS = st.booleans().map(lambda image: Installation(AGENT_IMAGE, image_volumes=image))
 
 
-@given(PODS, CACHES, INSTALLATIONS)
-def test_without_what_is_ours_the_pod_is_what_it_was(one, found, installation):
-    result = inject(one, SPACE, [found], installation)
+@given(PODS, CACHES, INSTALLATIONS, st.booleans())
+def test_without_what_is_ours_the_pod_is_what_it_was(one, found, installation, record):
+    result = inject(one, SPACE, [found], installation, record=record)
 
     assert without(result.pod) == one
     assert patched(one, result.patch) == result.pod
@@ -97,8 +97,16 @@ def test_without_what_is_ours_the_pod_is_what_it_was(one, found, installation):
 
 
 @given(PODS, CACHES, INSTALLATIONS)
-def test_twice_is_once(one, found, installation):
-    first = inject(one, SPACE, [found], installation)
+def test_a_recorder_stays_one_whoever_asks_again(one, found, installation):
+    first = inject(one, SPACE, [found], installation, record=True)
+    second = inject(first.pod, SPACE, [found], installation)
+
+    assert (second.patch, second.pod) == ((), first.pod)
+
+
+@given(PODS, CACHES, INSTALLATIONS, st.booleans())
+def test_twice_is_once(one, found, installation, record):
+    first = inject(one, SPACE, [found], installation, record=record)
     second = inject(first.pod, SPACE, [found], installation)
 
     assert second.patch == ()
@@ -106,21 +114,25 @@ def test_twice_is_once(one, found, installation):
     assert second.reason is (Reason.ALREADY_INJECTED if first.patch else first.reason)
 
 
-@given(PODS, CACHES, INSTALLATIONS)
-def test_the_same_pod_is_given_the_same_patch(one, found, installation):
-    assert inject(one, SPACE, [found], installation) == inject(
-        copy.deepcopy(one), SPACE, [found], installation
+@given(PODS, CACHES, INSTALLATIONS, st.booleans())
+def test_the_same_pod_is_given_the_same_patch(one, found, installation, record):
+    assert inject(one, SPACE, [found], installation, record=record) == inject(
+        copy.deepcopy(one), SPACE, [found], installation, record=record
     )
 
 
-@given(PODS, CACHES, INSTALLATIONS)
-def test_no_container_of_ours_asks_for_more_than_one_of_the_pods(one, found, installation):
-    result = inject(one, SPACE, [found], installation)
+@given(PODS, CACHES, INSTALLATIONS, st.booleans())
+def test_no_container_of_ours_asks_for_more_than_one_of_the_pods(one, found, installation, record):
+    result = inject(one, SPACE, [found], installation, record=record)
 
     theirs = [each.get("resources") or {} for each in one["spec"]["containers"]]
     for each in result.pod["spec"].get("initContainers") or ():
-        if each["name"].startswith("jboost-"):
+        if each["name"].startswith(("jboost-agent", "jboost-fetch")):
             assert (each.get("resources") or {}) in theirs
+        if each["name"].startswith("jboost-record"):
+            said = [(part, name) for one in theirs for part, values in one.items() for name in values]
+            asked = each.get("resources") or {}
+            assert {(part, name) for part, values in asked.items() for name in values} <= set(said)
 
 
 JSON = st.recursive(

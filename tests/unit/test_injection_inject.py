@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from jboost_agent import build
 from jboost_server.core.injection.inject import Injection, inject, without
 from jboost_server.core.injection.installation import Installation, bytes_of
 from jboost_server.core.injection.reason import Reason
@@ -388,3 +391,79 @@ def test_an_installation_that_makes_no_sense_is_refused(wrong):
 )
 def test_a_quantity_is_read_as_kubernetes_writes_it(text, count):
     assert bytes_of(text) == count
+
+
+# -- recorders ---------------------------------------------------------------------------------------------
+
+
+def recording(*containers: dict, **spec) -> dict:
+    result = inject(pod(*containers, **spec), SPACE, [cache()], INSTALLATION, record=True)
+    assert result.reason is Reason.INJECTED, result.why
+    return result.pod
+
+
+def recorder(one: dict, name: str = "jboost-record") -> dict:
+    return by_name(one["spec"]["initContainers"], name)
+
+
+def test_a_recorder_is_a_native_sidecar_behind_all_that_looks_for_an_archive():
+    one = recording()
+    names = [each["name"] for each in one["spec"]["initContainers"]]
+    assert names == ["jboost-agent", "jboost-fetch", "jboost-record"]
+    assert recorder(one)["restartPolicy"] == "Always"
+    assert fetcher(one)["command"][fetcher(one)["command"].index("--") - 1] == "--record"
+
+
+def test_it_runs_the_applications_image_as_its_user_without_its_variables_and_volumes():
+    app_ = container(
+        image="shop/orders:7",
+        securityContext={"runAsUser": 7},
+        env=[{"name": "JAVA_TOOL_OPTIONS", "value": "-javaagent:a.jar"}, {"name": "SECRET", "value": "s"}],
+        volumeMounts=[{"name": "data", "mountPath": "/data"}],
+    )
+    side = recorder(recording(app_, volumes=[{"name": "data", "emptyDir": {}}]))
+    assert (side["image"], side["securityContext"]) == ("shop/orders:7", {"runAsUser": 7})
+    assert side["env"] == [{"name": name} for name in (OPTIONS, "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS")]
+    assert [one["name"] for one in side["volumeMounts"]] == ["jboost-agent", "jboost", "jboost-token"]
+
+
+def test_it_waits_until_the_applications_own_probe_says_that_it_is_ready():
+    probed = container(readinessProbe={"httpGet": {"path": "/health", "port": 8080}})
+    command = recorder(recording(probed))["command"]
+    assert command[command.index("--ready-url") + 1] == "http://127.0.0.1:8080/health"
+    assert "--ready-url" not in recorder(recording())["command"]
+
+
+def test_the_agent_knows_every_option_that_a_recorder_gives_it():
+    source = agent_sources() / "RecordOptions.java"
+    known = set(re.findall(r'"(--[a-z-]+)"', source.read_text()))
+    probed = container(readinessProbe={"httpGet": {"port": 80}})
+    words = recorder(recording(probed))["command"]
+    assert {word for word in words if word.startswith("--")} <= known
+
+
+def agent_sources() -> Path:
+    return Path(build.__file__).with_name("src") / "io/warmroot/jboost"
+
+
+def test_the_application_of_a_recorder_may_write_what_it_records():
+    mounts = {one["name"]: one for one in app(recording())["volumeMounts"]}
+    assert "readOnly" not in mounts["jboost"]
+
+
+def test_it_is_small_and_bounded_where_the_application_is():
+    limits = container(resources={"limits": {"cpu": "4", "memory": "8Gi", "nvidia.com/gpu": "1"}})
+    assert recorder(recording(limits))["resources"] == {"limits": {"cpu": "500m", "memory": "256Mi"}}
+    assert "resources" not in recorder(recording())
+
+
+def test_each_container_that_starts_warm_has_a_recorder_of_its_own():
+    found = inject(
+        pod(container("app"), container("web")),
+        SPACE,
+        [cache(containers=["app", "web"])],
+        INSTALLATION,
+        record=True,
+    ).pod
+    dirs = [recorder(found, name)["command"] for name in ("jboost-record", "jboost-record-2")]
+    assert [one[one.index("--dir") + 1] for one in dirs] == ["/jboost/run/app", "/jboost/run/web"]

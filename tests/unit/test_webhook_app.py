@@ -13,6 +13,7 @@ import pytest
 from jboost_server.core.injection.reason import Reason
 from jboost_server.webhook import app as webhook
 from jboost_server.webhook.app import MAX_BODY, Metrics, create_app
+from jboost_server.webhook.recorders import EVERY, Recorders
 from tests.injected import INSTALLATION, SPACE, cache, patched, pod
 
 
@@ -152,3 +153,45 @@ def test_every_reason_is_a_series_from_the_beginning():
 
     assert [one for one in Reason if f'jboost_webhook_reviews_total{{reason="{one}"}} 0.0' not in page] == []
     assert webhook.MAX_BODY > 3 * 2**20
+
+
+def recorders(asked: Asked, count: int, **request) -> list[bool]:
+    """Of so many new pods which ones may record."""
+    found = []
+    for _ in range(count):
+        one = pod()
+        patch = json.loads(base64.b64decode(asked.answer(review(one, **request))["patch"]))
+        names = [each["name"] for each in patched(one, patch)["spec"]["initContainers"]]
+        found.append("jboost-record" in names)
+    return found
+
+
+def test_as_many_new_pods_record_as_their_java_cache_says_and_those_that_are_only_tried_take_no_turn():
+    asked = Asked(lambda _: [cache(training={"recorders": 2})])
+    assert recorders(asked, 3, dryRun=True) == [False] * 3
+    assert recorders(asked, 4) == [True, True, False, False]
+
+
+def test_no_pod_records_unless_its_java_cache_says_so():
+    assert recorders(Asked(), 2) == [False, False]
+
+
+def test_a_pod_that_is_asked_about_again_takes_no_further_turn():
+    asked = Asked(lambda _: [cache(training={"recorders": 1})])
+    first = pod()
+    patch = json.loads(base64.b64decode(asked.answer(review(first))["patch"]))
+    again = patched(first, patch)
+    again["spec"]["containers"][0]["image"] = "mirror/shop/orders:1"
+    patch = json.loads(base64.b64decode(asked.answer(review(again))["patch"]))
+    names = [each["name"] for each in patched(again, patch)["spec"]["initContainers"]]
+    assert names == ["jboost-agent", "jboost-fetch", "jboost-record"]
+    assert recorders(asked, 1) == [False]
+
+
+def test_after_half_an_hour_others_may_record_and_caches_count_apart():
+    turns, one, other = Recorders(), ("shop", "orders"), ("shop", "carts")
+    assert [turns.take(one, 1, at) for at in (0.0, EVERY - 1, EVERY, EVERY + 1)] == [True, False, True, False]
+    assert turns.take(other, 1, EVERY + 1)
+    assert not turns.take(other, 0, 9 * EVERY)
+    assert turns.take(one, 1, 9 * EVERY)
+    assert len(turns._taken) == 1, "what is over is forgotten"

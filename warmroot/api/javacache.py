@@ -15,6 +15,7 @@ from warmroot.api.base import Condition, Digest, Model, rules, seconds
 from warmroot.api.os import PodSelector
 
 MAX_CONTAINERS = 8
+MAX_RECORDERS = 10
 NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
 
 Wait = Annotated[str, Field(pattern=r"^([0-9]+(ms|s|m))+$", max_length=16)]
@@ -48,6 +49,18 @@ class CacheBudget(Model):
         return round(seconds(self.lookup) * 1000), round(seconds(self.fetch) * 1000)
 
 
+class CacheTraining(Model):
+    """How pods learn for those that come after them."""
+
+    recorders: int = Field(
+        default=0,
+        ge=0,
+        le=MAX_RECORDERS,
+        description="New pods of each half hour that may record: they get a sidecar, which sends what was"
+        " recorded. Whether one of them records is said by the cache service when it starts. 0: none.",
+    )
+
+
 class JavaCacheSpec(Model):
     """Which pods take part, and what their starts may wait for."""
 
@@ -77,6 +90,11 @@ class JavaCacheSpec(Model):
     budget: CacheBudget = Field(
         default_factory=CacheBudget,
         description="The most that a start may lose to the cache service.",
+        json_schema_extra={"default": {}},
+    )
+    training: CacheTraining = Field(
+        default_factory=CacheTraining,
+        description="How pods learn for those that come after them.",
         json_schema_extra={"default": {}},
     )
 

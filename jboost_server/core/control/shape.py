@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jboost_server.core.injection.application import Application, application_of
+from jboost_server.core.injection.application import Application, application_of, readiness
 from jboost_server.core.injection.choose import Cache as Chosen
 from jboost_server.core.injection.choose import containers_of
 from jboost_server.core.injection.inject import INJECTED, without
@@ -109,21 +109,8 @@ def _shape(spec: Object, container: Object, application: Application) -> Shape:
 
 def _ready(container: Object) -> tuple[str, str]:
     """The option by which the agent is told when the application is ready, and its value."""
-    for probe in ("startupProbe", "readinessProbe"):
-        asked = (container.get(probe) or {}).get("httpGet")
-        if asked and asked.get("scheme", "HTTP") == "HTTP":
-            path, port = str(asked.get("path") or "/"), _port(container, asked["port"])
-            if port:
-                return "--ready-url", f"http://127.0.0.1:{port}/{path.removeprefix('/')}"
-    return "--ready-log", STARTED
-
-
-def _port(container: Object, port: object) -> int:
-    """The number of a port that may be named; 0 if there is none of that name."""
-    if isinstance(port, int):
-        return port
-    named = (one for one in container.get("ports") or () if one.get("name") == port)
-    return next((int(one["containerPort"]) for one in named), 0)
+    url = readiness(container)
+    return ("--ready-url", url) if url else ("--ready-log", STARTED)
 
 
 def _resources(container: Object) -> Object:

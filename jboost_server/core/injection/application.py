@@ -49,6 +49,25 @@ def application_of(container: Object) -> Application | Left:
     return Application(words[start], tuple(words[start:]))
 
 
+def readiness(container: Object) -> str:
+    """The URL within the pod that says when the application is ready, by its probes; empty without one."""
+    for probe in ("startupProbe", "readinessProbe"):
+        asked = (container.get(probe) or {}).get("httpGet")
+        if asked and asked.get("scheme", "HTTP") == "HTTP":
+            path, port = str(asked.get("path") or "/"), _port(container, asked.get("port"))
+            if port:
+                return f"http://127.0.0.1:{port}/{path.removeprefix('/')}"
+    return ""
+
+
+def _port(container: Object, port: object) -> int:
+    """The number of a port that may be named; 0 if there is none of that name."""
+    if isinstance(port, int):
+        return port
+    named = (one for one in container.get("ports") or () if one.get("name") == port)
+    return next((int(one["containerPort"]) for one in named), 0)
+
+
 def _refusal(container: Object) -> Left | None:
     name = container["name"]
     for mount in container.get("volumeMounts") or ():

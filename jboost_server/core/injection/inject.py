@@ -31,8 +31,17 @@ class Injection:
     patch: tuple[Operation, ...] = ()
 
 
-def inject(pod: Object, namespace: str, caches: Sequence[Cache], installation: Installation) -> Injection:
+def inject(
+    pod: Object,
+    namespace: str,
+    caches: Sequence[Cache],
+    installation: Installation,
+    *,
+    record: bool = False,
+) -> Injection:
     """What becomes of a pod of this namespace, of which these are the JavaCaches. The pod is not changed.
+
+    With `record` it may record: it gets a sidecar that sends what it recorded.
 
     Of a pod that was injected before, what is ours is made anew: another webhook may have changed the
     application's container since. If there is now a reason to leave it, it stays as it is.
@@ -42,7 +51,7 @@ def inject(pod: Object, namespace: str, caches: Sequence[Cache], installation: I
     """
     _check(pod)
     plain = without(pod)
-    made = _with(plain, namespace, caches, installation)
+    made = _with(plain, namespace, caches, installation, record or _records(pod))
     if isinstance(made, Left):
         return Injection(made.reason, made.why, pod)
     after, why = made
@@ -61,7 +70,7 @@ def without(pod: Object) -> Object:
     del annotations[INJECTED]
     _drop_empty(plain["metadata"], "annotations")
     spec = plain["spec"]
-    fetchers = {_folder(one): one for one in spec.get("initContainers") or () if _is_ours(one)}
+    fetchers = {_folder(one): one for one in spec.get("initContainers") or () if _is(one, parts.FETCH)}
     for container in spec["containers"]:
         if fetcher := fetchers.get(parts.folder(container)):
             _restore(container, fetcher)
@@ -73,7 +82,7 @@ def without(pod: Object) -> Object:
 
 
 def _with(
-    plain: Object, namespace: str, caches: Sequence[Cache], installation: Installation
+    plain: Object, namespace: str, caches: Sequence[Cache], installation: Installation, record: bool
 ) -> tuple[Object, str] | Left:
     cache = cache_for(plain, namespace, caches)
     if isinstance(cache, Left):
@@ -94,10 +103,13 @@ def _with(
     first = warm[0][0]
     added = [] if installation.image_volumes else [parts.copier(spec, first, installation)]
     for number, (container, application) in enumerate(warm, 1):
-        name = parts.FETCH if number == 1 else f"{parts.FETCH}-{number}"
-        added.append(parts.fetcher(name, container, application, cache, installation))
+        name = _numbered(parts.FETCH, number)
+        added.append(parts.fetcher(name, container, application, cache, installation, record=record))
+    for number, (container, application) in enumerate(warm if record else (), 1):
+        name = _numbered(parts.RECORD, number)
+        added.append(parts.recorder(name, container, application, cache, installation))
     for container, _ in warm:
-        _wire(container)
+        _wire(container, record=record)
     # Last: what others prepare, the JVM may read.
     spec["initContainers"] = [*(spec.get("initContainers") or ()), *added]
     spec["volumes"] = [*(spec.get("volumes") or ()), *parts.volumes(installation)]
@@ -127,7 +139,7 @@ def _unfit(spec: Object, installation: Installation) -> Left | None:
     if spec.get("hostNetwork"):
         return Left(Reason.HOST_NETWORK, "the cache service lets pods of a namespace in, not nodes")
     containers = [*spec["containers"], *(spec.get("initContainers") or ())]
-    taken = [one["name"] for one in containers if one["name"].startswith((parts.AGENT, parts.FETCH))]
+    taken = [one["name"] for one in containers if _is_ours(one)]
     taken += [one["name"] for one in spec.get("volumes") or () if one["name"] in parts.VOLUMES]
     if taken:
         return Left(Reason.NAME_TAKEN, f"it has {', '.join(taken)} already: wired by hand?")
@@ -141,7 +153,11 @@ def _unfit(spec: Object, installation: Installation) -> Left | None:
     return None
 
 
-def _wire(container: Object) -> None:
+def _numbered(name: str, number: int) -> str:
+    return name if number == 1 else f"{name}-{number}"
+
+
+def _wire(container: Object, *, record: bool) -> None:
     env = list(container.get("env") or ())
     at = _last(env, OPTIONS)
     if at is None:
@@ -149,7 +165,7 @@ def _wire(container: Object) -> None:
     else:
         env[at] = parts.variable(container)
     container["env"] = env
-    container["volumeMounts"] = [*(container.get("volumeMounts") or ()), parts.mount()]
+    container["volumeMounts"] = [*(container.get("volumeMounts") or ()), parts.mount(record=record)]
 
 
 def _restore(container: Object, fetcher: Object) -> None:
@@ -173,8 +189,7 @@ def _last(env: list[Object], name: str) -> int | None:
 def _keep_copier(pod: Object, after: Object) -> None:
     """The container that brings the agent stays as it is: another webhook may have named another registry."""
     before = {one["name"]: one for one in pod["spec"].get("initContainers") or ()}
-    ours = INJECTED in ((pod.get("metadata") or {}).get("annotations") or {})
-    if ours and parts.AGENT in before:
+    if was_injected(pod) and parts.AGENT in before:
         after["spec"]["initContainers"] = [
             before[parts.AGENT] if one["name"] == parts.AGENT else one
             for one in after["spec"]["initContainers"]
@@ -182,7 +197,23 @@ def _keep_copier(pod: Object, after: Object) -> None:
 
 
 def _is_ours(container: Object) -> bool:
-    return str(container["name"]).startswith((parts.AGENT, parts.FETCH))
+    return _is(container, parts.AGENT) or _is(container, parts.FETCH) or _is(container, parts.RECORD)
+
+
+def _is(container: Object, name: str) -> bool:
+    return str(container["name"]).startswith(name)
+
+
+def was_injected(pod: Object) -> bool:
+    """Whether the agent was added to it before."""
+    return INJECTED in ((pod.get("metadata") or {}).get("annotations") or {})
+
+
+def _records(pod: Object) -> bool:
+    """Whether it was injected before, as one that may record: it stays one."""
+    return was_injected(pod) and any(
+        _is(one, parts.RECORD) for one in pod["spec"].get("initContainers") or ()
+    )
 
 
 def _folder(fetcher: Object) -> str:

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Set
 from typing import Any
 
-from jboost_server.core.injection.application import OPTIONS, OURS, Application
+from jboost_server.core.injection.application import OPTIONS, OURS, VARIABLES, Application, readiness
 from jboost_server.core.injection.choose import Cache
 from jboost_server.core.injection.installation import Installation
 from jboost_server.core.injection.variables import named, put_aside, referring
@@ -19,6 +19,13 @@ FETCH = "jboost-fetch"
 AUDIENCE = "jboost.warmroot.io"
 _NOBODY = 65532
 """User of the container that copies the agent, where the pod names none."""
+RECORD = "jboost-record"
+"""The native sidecar that sends what a container recorded; the next ones are jboost-record-2 and so on."""
+_SMALL = {
+    "requests": {"cpu": "50m", "memory": "64Mi", "ephemeral-storage": "1Mi"},
+    "limits": {"cpu": "500m", "memory": "256Mi", "ephemeral-storage": "64Mi"},
+}
+"""Of the sidecar, as far as the application says anything of the same."""
 _AS_THE_APPLICATION = ("image", "imagePullPolicy", "workingDir", "envFrom")
 Object = dict[str, Any]
 
@@ -53,9 +60,18 @@ def copier(spec: Object, container: Object, installation: Installation) -> Objec
 
 
 def fetcher(
-    name: str, container: Object, application: Application, cache: Cache, installation: Installation
+    name: str,
+    container: Object,
+    application: Application,
+    cache: Cache,
+    installation: Installation,
+    *,
+    record: bool,
 ) -> Object:
-    """The container that runs the agent: the application's own image, user, variables, limits and volumes."""
+    """The container that runs the agent: the application's own image, user, variables, limits and volumes.
+
+    With `record` it asks for a lease where there is no archive.
+    """
     made: Object = {"name": name}
     made |= {part: copy.deepcopy(container[part]) for part in _AS_THE_APPLICATION if part in container}
     env = container.get("env") or []
@@ -67,7 +83,8 @@ def fetcher(
         *(referring(application.launcher, names), "-jar", f"{OURS}/agent/agent.jar", "fetch"),
         *("--server", installation.server, "--group", cache.name, "--keys", f"{OURS}/keys/keys"),
         *("--dir", folder(container), "--token", f"{OURS}/token/token"),
-        *("--lookup-ms", str(lookup), "--fetch-ms", str(fetch), "--"),
+        *("--lookup-ms", str(lookup), "--fetch-ms", str(fetch)),
+        *(("--record", "--") if record else ("--",)),
         *(referring(word, names) for word in application.words),
     ]
     if "securityContext" in container:
@@ -82,6 +99,45 @@ def fetcher(
     return made | _resources(container)
 
 
+def recorder(
+    name: str, container: Object, application: Application, cache: Cache, installation: Installation
+) -> Object:
+    """The sidecar that sends what the application's JVM recorded, if it was given a lease; else it waits.
+
+    It has the application's image and user, whose files it reads, and none of its variables. It ends no
+    recording: that would stop the application for seconds. A class list is sent once the application has
+    settled, what an AOT recording came to after the application's end.
+    """
+    ready = readiness(container)
+    made: Object = {"name": name, "restartPolicy": "Always"}
+    made |= {
+        part: copy.deepcopy(container[part]) for part in ("image", "imagePullPolicy") if part in container
+    }
+    made["env"] = [{"name": variable} for variable in VARIABLES]  # empty, whatever the image has there
+    made["command"] = [
+        *(referring(application.launcher, named(container.get("env") or [])), "-jar"),
+        *(f"{OURS}/agent/agent.jar", "record", "--server", installation.server, "--group", cache.name),
+        *("--dir", folder(container), "--token", f"{OURS}/token/token"),
+        *(("--ready-url", ready) if ready else ()),
+        "--stay",
+    ]
+    if "securityContext" in container:
+        made["securityContext"] = copy.deepcopy(container["securityContext"])
+    made["volumeMounts"] = [
+        {"name": AGENT, "mountPath": f"{OURS}/agent", "readOnly": True},
+        {"name": RUN, "mountPath": f"{OURS}/run"},
+        {"name": TOKEN, "mountPath": f"{OURS}/token", "readOnly": True},
+    ]
+    said = container.get("resources") or {}
+    small = {
+        part: {name: _SMALL[part][name] for name in said.get(part) or () if name in _SMALL[part]}
+        for part in _SMALL
+    }
+    if resources := {part: values for part, values in small.items() if values}:
+        made["resources"] = resources
+    return made
+
+
 def folder(container: Object) -> str:
     """Where the agent leaves a container's options and archives."""
     return f"{OURS}/run/{container['name']}"
@@ -92,9 +148,10 @@ def variable(container: Object) -> Object:
     return {"name": OPTIONS, "value": f"@{folder(container)}/java.opts"}
 
 
-def mount() -> Object:
-    """The application's view of what the agent left."""
-    return {"name": RUN, "mountPath": f"{OURS}/run", "readOnly": True}
+def mount(*, record: bool) -> Object:
+    """The application's view of what the agent left; one that may record writes there."""
+    seen: Object = {"name": RUN, "mountPath": f"{OURS}/run"}
+    return seen if record else seen | {"readOnly": True}
 
 
 def _mounted(mount: Object, names: Set[str]) -> Object:

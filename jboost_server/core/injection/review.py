@@ -30,8 +30,10 @@ def namespace_of(review: Object) -> str:
     return str(request.get("namespace") or "")
 
 
-def decide(review: Object, caches: Sequence[Cache], installation: Installation) -> Injection:
-    """What becomes of the pod of a review.
+def decide(
+    review: Object, caches: Sequence[Cache], installation: Installation, *, record: bool = False
+) -> Injection:
+    """What becomes of the pod of a review; with `record` it may record.
 
     Raises:
         ValueError: it is no review of a new pod.
@@ -39,7 +41,7 @@ def decide(review: Object, caches: Sequence[Cache], installation: Installation) 
     namespace = namespace_of(review)
     pod = review["request"].get("object")
     try:
-        return inject(pod, namespace, caches, installation)
+        return inject(pod, namespace, caches, installation, record=record)
     except ValueError as error:
         return Injection(Reason.UNREADABLE, str(error), pod)
 
