@@ -167,7 +167,9 @@ def controller(cluster, control_plane, folder: Path) -> Iterator[Bed]:
     tenants = TokenReview(
         admin_cluster(control_plane), monotonic=lambda: 0.0, controller=f"{space}:{ACCOUNT}"
     )
-    with running(DirectoryStore(folder / "store"), tenants=tenants, policy=Policy(fresh=0.0)) as client:
+    with running(
+        DirectoryStore(folder / "store"), tenants=tenants, policy=Policy(fresh=0.0, settle=0)
+    ) as client:
         bed = Bed(cluster, space, kubeconfig, folder, client)
         bed.start()
         try:
@@ -181,10 +183,10 @@ def controller(cluster, control_plane, folder: Path) -> Iterator[Bed]:
             cluster.delete(NAMESPACE, space)
 
 
-def shop(bed: Bed, *, granted: bool = True, **app: object) -> Shop:
+def shop(bed: Bed, *, granted: bool = True, record: bool = False, **app: object) -> Shop:
     """A namespace under the restricted standard; if `granted`, the controller may make builders there.
 
-    `app` is what the application's container has besides.
+    With `record` its pod may record. `app` is what the application's container has besides.
     """
     name = f"shop-{uuid.uuid4().hex[:8]}"
     bed.cluster.create(NAMESPACE, {"metadata": {"name": name, "labels": LABELS}})
@@ -197,7 +199,8 @@ def shop(bed: Bed, *, granted: bool = True, **app: object) -> Shop:
     resources = {"limits": {"cpu": "1", "memory": "1Gi"}}
     plain = pod(container(securityContext=LOCKED, resources=resources) | app)
     patient = cache(namespace=name, budget={"lookup": "1m", "fetch": "1m"})
-    made = inject(plain, name, [patient], Installation(AGENT_IMAGE, bed.service.url)).pod
+    installation = Installation(AGENT_IMAGE, bed.service.url)
+    made = inject(plain, name, [patient], installation, record=record).pod
     made = made | {"metadata": made["metadata"] | {"namespace": name}}
     return Shop(bed, name, bed.cluster.create(POD, made))
 
