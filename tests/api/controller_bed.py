@@ -4,6 +4,7 @@ deploy/jboost and no others. There is no kubelet: the test plays pods and builde
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import yaml
 
+from jboost_server import signing
 from jboost_server.controller.act import JOB
 from jboost_server.core.injection.inject import inject
 from jboost_server.core.injection.installation import Installation
@@ -27,7 +29,7 @@ from tests.api.operator_bed import ROOT, free_port, until
 from tests.api.test_jboost_tokens import token
 from tests.api.webhook_bed import FOLDER, RBAC, RIGHTS
 from tests.injected import AGENT_IMAGE, cache, container, pod
-from tests.jboost.server_world import Client, running
+from tests.jboost.server_world import SIGNER, Client, running
 from warmroot.kube.cluster import JAVA_CACHE, NAMESPACE, POD, SERVICE_ACCOUNT, Kind
 
 ACCOUNT = "jboost-controller"
@@ -149,6 +151,41 @@ class Shop:
             return next((row for row in rows if row["reason"] == reason), None)
 
         return self.bed.until(there, reason)
+
+
+class Node:
+    """Runs containers of one pod as processes: what is mounted below /jboost is in a folder."""
+
+    def __init__(self, folder: Path, agent_jar: Path) -> None:
+        self.folder, self.agent_jar = folder, agent_jar
+        folder.mkdir()
+
+    def start(self, container: dict, shown: str, *more: str) -> subprocess.Popen[str]:
+        """A container whose pod has this token; `more` options for the agent."""
+        (self.folder / "token").write_text(shown)
+        signing.write_publics(SIGNER, self.folder / "keys")
+        places = {
+            "/jboost/agent/agent.jar": str(self.agent_jar),
+            "/jboost/token/token": str(self.folder / "token"),
+            "/jboost/keys/keys": str(self.folder / "keys"),
+        }
+        words = [
+            places.get(word, word.replace("/jboost/run", str(self.folder))) for word in container["command"]
+        ]
+        at = words.index("--") if more else len(words)
+        given = {one["name"]: one.get("value", "") for one in container.get("env") or ()}
+        return subprocess.Popen(
+            [*words[:at], *more, *words[at:]], stderr=subprocess.PIPE, text=True, env=os.environ | given
+        )
+
+    def run(self, container: dict, shown: str, *more: str) -> tuple[int, str]:
+        """The same to its end: exit code and words."""
+        with self.start(container, shown, *more) as process:
+            said = process.communicate(timeout=600)[1]
+        return process.returncode, said
+
+    def report(self, container: str) -> dict:
+        return json.loads((self.folder / container / "report.json").read_text())
 
 
 @contextmanager

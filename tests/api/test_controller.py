@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
 
 import pytest
 
 from jboost_server.controller.act import NETWORK_POLICY
-from jboost_server.web.tenancy import AUDIENCE
+from jboost_server.core.orders import ATTEMPTS
+from jboost_server.web.tenancy import AUDIENCE, BUILD_AUDIENCE
 from testbed.controlplane import build
 from testbed.demo.kubectl import Kubectl
-from tests.api.controller_bed import Shop, controller, grant, shop
+from tests.api.controller_bed import Node, Shop, controller, shop
+from tests.api.operator_bed import free_port
+from tests.api.test_jboost_tokens import token
+from tests.jboost.application import PLAIN_IS_SLOW, agent, jar, jdk17  # noqa: F401 - fixtures
 from tests.jboost.server_world import digest
-from warmroot.kube.cluster import EVENT, NAMESPACE, POD
+from warmroot.kube.cluster import EVENT, NAMESPACE
 
 pytestmark = pytest.mark.api
 
@@ -96,15 +102,14 @@ def test_builders_have_a_policy_that_keeps_them_from_everything_but_the_service(
     assert policy["egress"][0]["to"] == [{"ipBlock": {"cidr": "127.0.0.1/32"}}]
 
 
-def test_without_the_grant_nothing_is_made_and_with_it_it_goes_on(bed, space):
+def test_without_the_grant_nothing_is_made_and_the_status_says_what_to_do(bed, space):
     ours = space(granted=False)
     ours.learns()
 
     row = ours.until_row("NotGranted")
 
-    assert f"in namespace {ours.name}" in row["message"]
+    assert f"bind the ClusterRole warmroot-jboost-builders in namespace {ours.name}" in row["message"]
     assert ours.jobs() == []
-    grant(bed, ours.name)
 
 
 def test_a_controller_that_is_killed_and_started_again_makes_no_second_builder(bed, space):
@@ -119,24 +124,67 @@ def test_a_controller_that_is_killed_and_started_again_makes_no_second_builder(b
 
     ours.until(state="Serving")
     assert len(ours.jobs()) == 1
+    version = ours.cache()["metadata"]["resourceVersion"]
+    space().until(state="Learning")  # passes go on
+    assert ours.cache()["metadata"]["resourceVersion"] == version, "at rest nothing is written"
 
 
-def test_at_rest_nothing_is_written(bed, space):
-    ours = space()
-    ours.learns()
-    builder = ours.builder()
-    ours.builds(builder)
+PATIENT = ("--inspect-ms", "60000", "--preflight-ms", "60000")
+
+
+@pytest.mark.jvm
+@pytest.mark.measures
+@pytest.mark.timeout(900)
+def test_what_a_pod_learned_is_built_by_the_job_that_is_made_like_it(
+    space,
+    tmp_path,
+    agent,  # noqa: F811
+    jar,  # noqa: F811
+    jdk17,  # noqa: F811
+):
+    """The containers of pod and Job run as processes of the real agent and a real application."""
+    port = free_port()
+    env = [{"name": name, "value": value} for name, value in PLAIN_IS_SLOW.items()]
+    probe = {"httpGet": {"path": "/health", "port": port}}
+    command = [str(jdk17 / "bin/java"), "-jar", str(jar), str(port)]
+    ours = space(record=True, command=command, env=env, readinessProbe=probe)
+
+    def shown(audience: str, one: dict) -> str:
+        return token(ours.bed.cluster, ours.name, "default", audience=audience, pod=one)
+
+    _, fetch, recorder = ours.pod["spec"]["initContainers"]
+    first = Node(tmp_path / "first", agent)
+    assert first.run(fetch, shown(AUDIENCE, ours.pod), *PATIENT)[0] == 0
+    learning = first.report("app")
+    assert learning["outcome"] == "learning", learning
+    options = {"JDK_JAVA_OPTIONS": f"@{first.folder}/app/java.opts"}
+    with (
+        first.start(recorder, shown(AUDIENCE, ours.pod)) as sidecar,
+        subprocess.Popen(command, env=os.environ | options, stdout=subprocess.DEVNULL) as application,
+    ):
+        try:
+            builder = ours.builder()  # what was recorded came, while the application goes on
+        finally:
+            application.terminate()
+            sidecar.terminate()
+        assert "sent" in sidecar.communicate(timeout=60)[1]
+
+    (container,) = builder["spec"]["containers"]
+    node = Node(tmp_path / "builder", agent)
+    for _ in range(ATTEMPTS):  # a noisy machine hides a gain, and is asked again
+        code, said = node.run(container, shown(BUILD_AUDIENCE, builder))
+        if "measure more starts" not in said:
+            break
+    assert code == 0, said
     ours.ends(builder, "Succeeded")
-    ours.until(state="Serving")
-    other = space()
-    other.until(state="Learning")
+    status = ours.until(state="Serving", serving="1/1")
+    assert status["keys"][0]["key"] == learning["key"]
+    assert status["keys"][0]["startSeconds"]["without"] > 1.0
 
-    before = ours.cache()["metadata"]["resourceVersion"]
-    other.learns()  # passes go on
-    other.until(state="Building")
-
-    assert ours.cache()["metadata"]["resourceVersion"] == before
-    assert [one["metadata"]["name"] for one in bed.cluster.list(POD, namespace=other.name).items]
+    second = Node(tmp_path / "second", agent)
+    assert second.run(fetch, shown(AUDIENCE, ours.pod), *PATIENT)[0] == 0
+    assert second.report("app")["outcome"] == "hit"
+    ours.until(coverage=100)
 
 
 def test_it_ends_cleanly_when_it_is_told_to(bed):
