@@ -30,6 +30,7 @@ STALLED = {
     "too many failed elsewhere",
     "it refuses the settings",
     "its release is taken back, and its other slot is empty",
+    "its settings are taken back, and it keeps none from before",
 }
 """Situations in which nothing goes on without a person; in all others, something does or will."""
 

@@ -82,13 +82,14 @@ def test_the_operator_writes_its_conditions_of_maintenance_and_nothing_else_of_a
 ):
     ready = {"type": "Ready", "status": "True", "reason": "KubeletReady"}
     address = {"type": "InternalIP", "address": "10.0.0.1"}
-    kinds.patch(NODE, node, {"status": {"addresses": [address]}}, subresource="status")
-    say(kinds, node, ready, THEIRS)
 
     def written(**of_status):
         return lambda: as_operator.patch(NODE, node, {"status": of_status}, subresource="status")
 
     until(lambda: refused(lambda: say(as_operator, node, ready | {"status": "False"})))
+    # Only now: a policy that is not at work yet lets through what it is to refuse.
+    kinds.patch(NODE, node, {"status": {"addresses": [address]}}, subresource="status")
+    say(kinds, node, ready, THEIRS)
     wrong = {
         "Ready": lambda: say(as_operator, node, ready | {"reason": "Other"}),
         "a kind of its own": lambda: say(as_operator, node, ours("Odd")),
@@ -104,7 +105,10 @@ def test_the_operator_writes_its_conditions_of_maintenance_and_nothing_else_of_a
     say(as_operator, node, ours("Drained", "False"), manager="ours")
     say(as_operator, node, manager="ours")
     left = kinds.get(NODE, node)["status"]
-    assert sorted(one["type"] for one in left["conditions"]) == ["MaintenancePlanned", "Ready"]
+    types = {one["type"] for one in left["conditions"]}
+    # A cluster's own controller adds what a kubelet would say, once it is missed for long enough.
+    assert types >= {"MaintenancePlanned", "Ready"}
+    assert not types & {"Drained", "DrainInProgress"}
     assert left["addresses"] == [address]
 
 
