@@ -18,6 +18,8 @@ pytestmark = pytest.mark.api
 
 SYSTEM, NAME, SECONDS = "warmroot-system", "warmroot-operator", 5.0
 OURS = ("nodes", "osinstances", "oses", "oses/status", "pods/eviction")
+SOON = 20.0
+"""Seconds: the Lease, two looks at it, and as much again for a machine on which much else runs."""
 AWAY = 15.0
 """Seconds without the API server: three Leases, and what it takes until a watch pauses for its longest."""
 
@@ -78,7 +80,7 @@ def test_a_replica_that_waits_goes_on_where_a_killed_one_stopped_within_the_leas
     killed, killed_at = time.monotonic(), now()
     until(lambda: holder(kinds) == "second", what=second.said)
     # It looks at the Lease every `every` seconds, and waits for its length from the look that saw it renewed.
-    assert time.monotonic() - killed < 2 * SECONDS, second.said()
+    assert time.monotonic() - killed < SOON, second.said()
     until(lambda: complete(kinds, name), 90, lambda: f"{status(kinds, name)}\n{second.said()}")
     assert [worker.reboots for worker in workers] == [1, 1, 1]
     assert writes(control_plane, "second", killed_at)
@@ -132,7 +134,7 @@ def test_an_api_server_that_is_away_in_the_middle_costs_nothing_but_its_time(
     back, since = time.monotonic(), now()
     gate.open()
     until(lambda: writes(control_plane, "gated", since), 30, operator.said)
-    assert time.monotonic() - back < 2 * SECONDS, operator.said()
+    assert time.monotonic() - back < SOON, operator.said()
     until(lambda: complete(kinds, name), 90, lambda: f"{status(kinds, name)}\n{operator.said()}")
     assert [worker.reboots for worker in workers] == [1, 1, 1]
     orders = [one for one in writes(control_plane, "gated") if one.resource == "osinstances"]
