@@ -3,13 +3,14 @@
 from dataclasses import dataclass, replace
 from random import Random
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from os_operator.core.actions import SetOrders, WriteStatus
 from os_operator.core.budget import budget
 from os_operator.core.plan import plan
 from os_operator.core.world import Config, Failure
+from tests.examples import examples
 from tests.unit.operator_worlds import NEW, NOW, current, node, os, world
 from warmroot import nodeconfig
 from warmroot.api.os import OSPhase
@@ -132,7 +133,7 @@ def passes(chosen, machines, chance):
     return chosen, len(tried)
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(fleets())
 def test_settings_that_prove_bad_leave_every_machine_with_those_before_or_halt(fleet):
     chosen, machines, chance = fleet
