@@ -18,8 +18,8 @@ from os_operator.core.returning import any_turn
 from os_operator.core.survey import Pair, Pass, stage_orders
 from os_operator.core.waves import Gate, Progress
 from os_operator.core.world import AVOIDED, CordonNote, InstanceView, NodeView
-from warmroot.api.os import NodePhase, WaitReason
 from warmroot.api.osinstance import Goal
+from warmroot.api.reasons import NodePhase, WaitReason
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from typing import Protocol
 from os_operator.core import instants
 from os_operator.core.survey import Pass
 from warmroot.api.base import Condition, ConditionStatus
-from warmroot.api.os import OSPhase, OSReason, Waiting
+from warmroot.api.os import Waiting
+from warmroot.api.reasons import OSPhase, OSReason
 
 
 class Say(Protocol):

@@ -16,7 +16,8 @@ from os_operator.core.selection import mover_of, select
 from os_operator.core.survey import Pass
 from os_operator.core.world import AVOIDED, CLOSED, NOT_CURRENT, InstanceView, NodeView, OSView, World
 from warmroot.api.health import CheckReason
-from warmroot.api.os import NodePhase, Waiting, WaitReason
+from warmroot.api.os import Waiting
+from warmroot.api.reasons import NodePhase, WaitReason
 from warmroot.nodeconfig import of_target
 
 _FORGIVE = "then forgive (warmroot.io/clear-failed)"
@@ -55,7 +56,6 @@ NEXT: dict[WaitReason, str] = {
     WaitReason.ROLLING_BACK: "nothing: it returns to its good slot",
     WaitReason.NO_WAY_BACK: "nothing by itself: set spec.release to one that it shall run",
     WaitReason.PROXY_SILENT: "look at warmroot-proxy on the node, and at its way to the API server",
-    WaitReason.ADMIN_CORDON: "kubectl uncordon {node}",
     WaitReason.RELEASE_UNRESOLVED: "read the message: the source has to answer, or pin release.digest",
 }
 """What a person can do, or that there is nothing to do."""

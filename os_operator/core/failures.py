@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from os_operator.core import instants
 from os_operator.core.waves import Progress
 from os_operator.core.world import InstanceView, NodeView, OSView
-from warmroot.api.os import FailedNode, FailedPart, OnTimeout, Rollout, WaitReason
+from warmroot.api.os import FailedNode, FailedPart, OnTimeout, Rollout
+from warmroot.api.reasons import WaitReason
 from warmroot.nodeconfig import NONE
 
 MAX_RECORDED = 256

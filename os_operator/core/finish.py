@@ -15,7 +15,8 @@ from os_operator.core.node_way import UPDATED, Move, Way, in_orders
 from os_operator.core.survey import Pass
 from os_operator.core.world import InstanceView, NodeView
 from warmroot.api.base import seconds
-from warmroot.api.os import NodePhase, OnTimeout, WaitReason
+from warmroot.api.os import OnTimeout
+from warmroot.api.reasons import NodePhase, WaitReason
 
 SOON = 1.0
 """Seconds after which a pass comes back for what it has just asked for."""

@@ -12,8 +12,8 @@ from os_operator.core.selection import select
 from os_operator.core.survey import Pass
 from os_operator.core.waves import Step
 from os_operator.core.world import OSView, World
-from warmroot.api.os import OSPhase, WaitReason
 from warmroot.api.osinstance import Goal
+from warmroot.api.reasons import OSPhase, WaitReason
 
 _BEGINS = {Goal.STAGE: "downloads", Goal.CONFIGURE: "gets its settings", Goal.ACTIVATE: "reboots"}
 

@@ -16,8 +16,8 @@ from os_operator.core.health import ALL_HOLD, NO_CHECKS, Trials, Verdict, since_
 from os_operator.core.orders import ordered_in
 from os_operator.core.world import InstanceView, NodeView
 from warmroot.api.health import CheckReason
-from warmroot.api.os import NodePhase, WaitReason
 from warmroot.api.osinstance import Goal, InstancePhase
+from warmroot.api.reasons import NodePhase, WaitReason
 from warmroot.nodeconfig import NONE
 
 CONFIRM_GRACE = 120.0

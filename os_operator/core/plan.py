@@ -18,7 +18,8 @@ from os_operator.core.selection import select
 from os_operator.core.silences import Silence, silences
 from os_operator.core.taints import Wanted, settle
 from os_operator.core.world import OSView, World
-from warmroot.api.os import NodePhase, OSPhase, OSStatus
+from warmroot.api.os import OSStatus
+from warmroot.api.reasons import NodePhase, OSPhase
 
 UNDER_WAY = frozenset(NodePhase) - {
     NodePhase.CURRENT,

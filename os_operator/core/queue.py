@@ -13,7 +13,7 @@ from os_operator.core.node_way import Move, Way
 from os_operator.core.survey import Pair, Pass
 from os_operator.core.waves import Progress
 from os_operator.core.world import NodeView
-from warmroot.api.os import NodePhase, WaitReason
+from warmroot.api.reasons import NodePhase, WaitReason
 
 Key = Callable[[NodeView], tuple[bool, int, bool, bool, str]]
 

@@ -17,18 +17,8 @@ from os_operator.core.failures import named
 from os_operator.core.node_way import Way
 from os_operator.core.survey import Pass
 from os_operator.core.waves import Gate
-from warmroot.api.os import (
-    Counts,
-    FailedNode,
-    HistoryEntry,
-    OSPhase,
-    OSReason,
-    OSStatus,
-    Waiting,
-    WaitingCheck,
-    WaitReason,
-    WaveStatus,
-)
+from warmroot.api.os import Counts, FailedNode, HistoryEntry, OSStatus, Waiting, WaitingCheck, WaveStatus
+from warmroot.api.reasons import OSPhase, OSReason, WaitReason
 
 SHOWN = 20
 KEPT = 10
@@ -74,7 +64,6 @@ WORST_FIRST = (
     WaitReason.TOPOLOGY,
     WaitReason.STAGING,
     WaitReason.STAGING_PACED,
-    WaitReason.ADMIN_CORDON,
 )
 _RANK = {reason: rank for rank, reason in enumerate(WORST_FIRST)}
 

@@ -14,8 +14,9 @@ from os_operator.core.failures import Ledger, named, settings_failed
 from os_operator.core.node_way import BARRED, WANTS_CONFIG, Move, Settings, Way, configured, in_orders
 from os_operator.core.waves import Progress
 from os_operator.core.world import InstanceView, NodeView
-from warmroot.api.os import FailedPart, FailureAction, NodePhase, Rollout, WaitReason
+from warmroot.api.os import FailedPart, FailureAction, Rollout
 from warmroot.api.osinstance import Goal
+from warmroot.api.reasons import NodePhase, WaitReason
 
 GOES_BACK = Way(Move.ADMIT, NodePhase.PENDING)
 """It has the settings that failed, and others to return to."""

@@ -27,7 +27,8 @@ from os_operator.core.survey import (
 )
 from os_operator.core.waves import Gate, Progress, Step
 from os_operator.core.world import InstanceView, NodeView
-from warmroot.api.os import FailureAction, NodePhase, WaitReason
+from warmroot.api.os import FailureAction
+from warmroot.api.reasons import NodePhase, WaitReason
 
 NO_WAY_BACK = Way(
     Move.NOTHING,

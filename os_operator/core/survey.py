@@ -37,8 +37,9 @@ from os_operator.core.windows import ALWAYS, Opening, opening
 from os_operator.core.world import InstanceView, NodeView, OSView, World
 from warmroot import nodeconfig
 from warmroot.api.base import quantity, seconds
-from warmroot.api.os import FailedPart, NodePhase, OSReason, Rollout, WaitReason
+from warmroot.api.os import FailedPart, Rollout
 from warmroot.api.osinstance import InstancePhase
+from warmroot.api.reasons import NodePhase, OSReason, WaitReason
 
 Row = tuple[str, Way]
 Pair = tuple[NodeView, InstanceView]

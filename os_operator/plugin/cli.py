@@ -20,7 +20,7 @@ from os_operator.core.survey import target_of
 from os_operator.core.waves import steps
 from os_operator.core.world import APPROVE_ANNOTATION, OSView
 from os_operator.plugin import reading, showing
-from warmroot.api.os import OSPhase
+from warmroot.api.reasons import OSPhase
 from warmroot.cli import Output, add_version, run
 from warmroot.errors import UserError
 from warmroot.kube.cluster import OS, Cluster, Object, connect

@@ -15,7 +15,8 @@ from os_operator.core import instants
 from os_operator.core.plan import Decision
 from os_operator.core.world import EvictionAnswer, EvictionResult
 from os_operator.shell.act import Outcome
-from warmroot.api.os import NodePhase, OSStatus, WaitReason
+from warmroot.api.os import OSStatus
+from warmroot.api.reasons import NodePhase, WaitReason
 
 FALLBACKS = (WaitReason.FELL_BACK,)
 PHASE_BUCKETS = (1, 5, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)

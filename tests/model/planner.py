@@ -40,8 +40,9 @@ from tests.model.machine import (
     collected,
     normal,
 )
-from warmroot.api.os import FailedNode, OSSpec, OSStatus, WaitReason, WaveStatus
+from warmroot.api.os import FailedNode, OSSpec, OSStatus, WaveStatus
 from warmroot.api.osinstance import Goal, InstancePhase
+from warmroot.api.reasons import WaitReason
 
 TICK = 100.0
 NOW = 1_800_000_000.0

@@ -28,8 +28,8 @@ from tests.unit.operator_worlds import (
     trial,
     world,
 )
-from warmroot.api.os import WaitReason
 from warmroot.api.osinstance import Goal
+from warmroot.api.reasons import WaitReason
 
 FOREIGN = {"key": "dedicated", "value": "db", "effect": "NoSchedule"}
 AVOID = {"key": NOT_CURRENT, "effect": "PreferNoSchedule"}

@@ -13,8 +13,8 @@ from os_operator.core.world import Config, Failure
 from tests.examples import examples
 from tests.unit.operator_worlds import NEW, NOW, current, node, os, world
 from warmroot import nodeconfig
-from warmroot.api.os import OSPhase
 from warmroot.api.osinstance import Goal, InstancePhase
+from warmroot.api.reasons import OSPhase
 
 TICK, END = 30.0, 120
 TEXT = nodeconfig.encode({"sysctl": {"vm.swappiness": "1"}})

@@ -19,8 +19,9 @@ from os_operator.core.world import (
     Standing,
     World,
 )
-from warmroot.api.os import FailedNode, Health, OSSpec, OSStatus, WaitReason
+from warmroot.api.os import FailedNode, Health, OSSpec, OSStatus
 from warmroot.api.osinstance import Goal, InstancePhase
+from warmroot.api.reasons import WaitReason
 
 NOW = 1_800_000_000.0
 OLD, NEW = "sha256:" + "0" * 64, "sha256:" + "1" * 64

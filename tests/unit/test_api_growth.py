@@ -19,6 +19,8 @@ CHECKED = {
     f"oses.status.failed[].digest: {WIDER}": "lets the first through",
     f"oses.status.history[].digest: {WIDER}": "lets the first through",
     f"osinstances.spec.barred[]: {WIDER}": "lets the first through",
+    "oses.status.waiting[].reason: enum without AdminCordon": "no operator ever wrote it",
+    "oses.status.failed[].reason: enum without AdminCordon": "no operator ever wrote it",
     "oses.spec.rollout.waves[].nodes: default 100% -> None": "a wave without it means the same: all nodes",
     "oses.spec.rollout.waves[]: rule a wave has nodes (a number or a percentage) or a selector, not both": (
         "about a field that came with it"

@@ -24,8 +24,9 @@ from tests.unit.operator_worlds import (
     staged,
 )
 from warmroot import nodeconfig
-from warmroot.api.os import OSPhase, OSStatus
+from warmroot.api.os import OSStatus
 from warmroot.api.osinstance import Goal, InstancePhase
+from warmroot.api.reasons import OSPhase
 
 TEXT = nodeconfig.encode({"sysctl": {"vm.swappiness": "1"}})
 WANTED = Config(nodeconfig.revision(TEXT), TEXT)

@@ -6,7 +6,8 @@ from os_operator.core.actions import DeletePod, Evict, SetOrders
 from os_operator.core.drain import SYSTEM_CRITICAL, DrainState, assess
 from os_operator.core.world import EvictionAnswer, EvictionResult
 from tests.unit.operator_worlds import NOW, cordoned, decide, done, os, pod, reasons, staged
-from warmroot.api.os import Drain, WaitReason
+from warmroot.api.os import Drain
+from warmroot.api.reasons import WaitReason
 
 
 def names(pods):

@@ -34,8 +34,9 @@ from tests.unit.operator_worlds import (
 )
 from warmroot import nodeconfig
 from warmroot.api.health import CheckReason
-from warmroot.api.os import FailedNode, HistoryEntry, NodePhase, OSStatus, Waiting, WaitReason, WaveStatus
+from warmroot.api.os import FailedNode, HistoryEntry, OSStatus, Waiting, WaveStatus
 from warmroot.api.osinstance import Goal, InstancePhase
+from warmroot.api.reasons import NodePhase, WaitReason
 
 GOLDEN = Path(__file__).with_name("why.txt")
 CLOSED = [{"cron": "0 1 * * 6", "duration": "4h", "timeZone": "UTC"}]

@@ -31,8 +31,8 @@ from tests.unit.operator_worlds import (
     world,
 )
 from warmroot.api.health import CheckReason
-from warmroot.api.os import WaitReason
 from warmroot.api.osinstance import Goal
+from warmroot.api.reasons import WaitReason
 
 FAILS = Answer(CheckReason.WRONG_STATUS, "https://10.0.0.1/ answered 503 instead of 200")
 BOTH = checked(WEB, DNS)

@@ -33,7 +33,8 @@ from tests.unit.operator_worlds import (
     pod,
     staged,
 )
-from warmroot.api.os import HistoryEntry, NodePhase, OSStatus, WaitReason
+from warmroot.api.os import HistoryEntry, OSStatus
+from warmroot.api.reasons import NodePhase, WaitReason
 from warmroot.errors import Conflict
 from warmroot.kube.cluster import OSINSTANCE, RestCluster
 from warmroot.kube.transport import Response

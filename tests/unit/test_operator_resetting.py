@@ -11,8 +11,9 @@ from os_operator.plugin import showing
 from os_operator.shell.act import spec_of
 from tests.unit.operator_worlds import NEW, NOW, OLD, current, decide, done, node, os, reasons, staged
 from warmroot import nodeconfig
-from warmroot.api.os import FailedNode, FailedPart, OSPhase, OSStatus, WaitReason, WaveStatus
+from warmroot.api.os import FailedNode, FailedPart, OSStatus, WaveStatus
 from warmroot.api.osinstance import Goal, InstancePhase
+from warmroot.api.reasons import OSPhase, WaitReason
 
 TEXT = nodeconfig.encode({"sysctl": {"vm.swappiness": "1"}})
 BAD = nodeconfig.revision(TEXT)

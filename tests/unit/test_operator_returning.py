@@ -28,8 +28,9 @@ from tests.unit.operator_worlds import (
     trial,
     world,
 )
-from warmroot.api.os import OSStatus, WaitReason, WaveStatus
+from warmroot.api.os import OSStatus, WaveStatus
 from warmroot.api.osinstance import Goal, InstancePhase
+from warmroot.api.reasons import WaitReason
 
 BACK = {"maxFailed": 0, "action": "Rollback"}
 SETTINGS = "sha256:" + "5" * 64

@@ -36,8 +36,9 @@ from tests.unit.operator_worlds import (
     staged,
     trial,
 )
-from warmroot.api.os import OSStatus, WaitReason
+from warmroot.api.os import OSStatus
 from warmroot.api.osinstance import Goal, InstancePhase
+from warmroot.api.reasons import WaitReason
 
 # -- rule 1: the budget -----------------------------------------------------------------------------------
 

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from os_operator.core.actions import WriteStatus
-from os_operator.core.plan import PACE
+from os_operator.core.actions import SetOrders, WriteStatus
+from os_operator.core.plan import PACE, plan
 from tests.unit.operator_worlds import (
     NEW,
     NOW,
@@ -19,8 +19,10 @@ from tests.unit.operator_worlds import (
     os,
     pod,
     staged,
+    world,
 )
-from warmroot.api.os import OSPhase, OSStatus
+from warmroot.api.os import OSStatus
+from warmroot.api.reasons import OSPhase
 
 
 def test_a_rollout_that_is_done_says_so_once():
@@ -33,6 +35,44 @@ def test_a_rollout_that_is_done_says_so_once():
         "ReleaseResolved": "True", "Reconciling": "False", "Stalled": "False",
     }  # fmt: skip
     assert decide(os(status=status), *pairs, now=NOW + 100).actions == ()
+
+
+def reasons(status):
+    return {one.type: one.reason for one in status.conditions}
+
+
+def test_each_condition_has_the_reason_of_what_it_says():
+    def told(asked, *pairs):
+        return reasons(decide(asked, *pairs).statuses["workers"])
+
+    ended = told(os(), (node(), current()))
+    assert (ended["Ready"], ended["Conflicting"]) == ("Complete", "NoConflict")
+    assert (ended["ReleaseResolved"], ended["Degraded"]) == ("Resolved", "Healthy")
+    one_fell = (cordoned("node-9"), fell_back("node-9"))
+    assert told(os(failure={"maxFailed": 1}), *fleet(3), one_fell)["Degraded"] == "NodeFailed"
+    assert told(os())["Ready"] == "NoNodes"
+    unknown = told(os(digest=None), (node(), idle()))
+    assert (unknown["Ready"], unknown["ReleaseResolved"]) == ("ReleaseUnresolved",) * 2
+
+
+def test_an_object_that_shares_a_node_says_with_whom():
+    pairs = [(node(), idle())]
+    both = plan(world([os(), os("other")], pairs), NOW).statuses
+    assert [reasons(status)["Conflicting"] for status in both.values()] == ["Conflicting"] * 2
+    text = next(one.message for one in both["workers"].conditions if one.type == "Conflicting")
+    assert "OS other selects node-1 too" in text
+
+
+def test_with_stage_in_window_a_node_downloads_only_while_one_is_open():
+    closed = [{"cron": "0 1 * * 6", "duration": "4h", "timeZone": "UTC"}]
+    early = decide(os(windows=closed), (node(), idle()))
+    late = decide(os(windows=closed, stageInWindow=True), (node(), idle()))
+    inside = decide(
+        os(windows=[{"cron": "* * * * *", "duration": "1h"}], stageInWindow=True), (node(), idle())
+    )
+    assert [bool(done(one, SetOrders)) for one in (early, late, inside)] == [True, False, True]
+    (row,) = late.statuses["workers"].waiting
+    assert (row.reason, row.message) == ("Window", "stageInWindow: it downloads when a window opens")
 
 
 def test_progress_alone_waits_for_its_pace():

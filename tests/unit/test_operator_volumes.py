@@ -11,8 +11,9 @@ from os_operator.shell.gather import Gather
 from os_operator.shell.volumes import Volumes
 from tests.sim.memory_cluster import NODE, OS, OSINSTANCE, MemoryCluster, Store
 from tests.unit.operator_worlds import NEW, NOW, cordoned, decide, done, os, pod, reasons, staged, world
-from warmroot.api.os import Drain, WaitReason
+from warmroot.api.os import Drain
 from warmroot.api.osinstance import Goal
+from warmroot.api.reasons import WaitReason
 from warmroot.errors import Forbidden
 from warmroot.kube.cluster import PERSISTENT_VOLUME, POD, VOLUME_ATTACHMENT
 

@@ -137,8 +137,11 @@ class ConditionStatus(StrEnum):
     """Three-valued truth, as Kubernetes spells it."""
 
     TRUE = "True"
+    """It holds."""
     FALSE = "False"
+    """It does not hold."""
     UNKNOWN = "Unknown"
+    """Nobody can say."""
 
 
 class Condition(Model):

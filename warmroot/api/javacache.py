@@ -29,7 +29,9 @@ class CacheMode(StrEnum):
     """Whether pods take part."""
 
     AUTO = "Auto"
+    """They do, by what their JDK can."""
     OFF = "Off"
+    """New pods start as they are."""
 
 
 class CacheBudget(Model):

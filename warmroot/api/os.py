@@ -20,6 +20,7 @@ from warmroot.api.base import (
 )
 from warmroot.api.health import MAX_CHECKS, CheckReason, HealthCheck, Name, Url
 from warmroot.api.nodeconfig import NodeConfig
+from warmroot.api.reasons import NodePhase, OSPhase, WaitReason
 from warmroot.api.waves import Wave, Window
 
 SOURCE_PATTERN = r"^(https|http|file)://[^\s]+$"
@@ -62,17 +63,24 @@ class OnTimeout(StrEnum):
     """What happens to a node whose drain did not end in time."""
 
     WAIT = "Wait"
+    """The node stays cordoned until its pods are gone."""
     SKIP = "Skip"
+    """The node is uncordoned and counts as failed; the rollout goes on."""
     FORCE = "Force"
+    """The pods that are left are deleted."""
     ABORT = "Abort"
+    """The node is uncordoned, and the rollout halts."""
 
 
 class PodAction(StrEnum):
     """What happens to a pod of a node that is emptied."""
 
     DRAIN = "Drain"
+    """It is evicted."""
     SKIP = "Skip"
+    """It is left alone, and holds nothing up."""
     WAIT_COMPLETED = "WaitCompleted"
+    """It is not evicted: the drain waits until it has finished."""
 
 
 class PodRequirement(LabelSelectorRequirement):
@@ -172,7 +180,9 @@ class FailureAction(StrEnum):
     """What the rollout does when too many nodes failed."""
 
     HALT = "Halt"
+    """Nothing new begins until a person looks."""
     ROLLBACK = "Rollback"
+    """Nodes return to what they had before, within the same budget."""
 
 
 class Failure(Model):
@@ -284,95 +294,6 @@ class OSSpec(Model):
     )
 
 
-class OSPhase(StrEnum):
-    """Where the rollout is."""
-
-    IDLE = "Idle"
-    STAGING = "Staging"
-    ROLLING_OUT = "RollingOut"
-    SOAKING = "Soaking"
-    WAITING = "Waiting"
-    HALTED = "Halted"
-    ROLLING_BACK = "RollingBack"
-    COMPLETE = "Complete"
-
-
-class NodePhase(StrEnum):
-    """A node's place on its way to the target (rollout.md)."""
-
-    CURRENT = "Current"
-    PENDING = "Pending"
-    STAGING = "Staging"
-    STAGED = "Staged"
-    CONFIGURING = "Configuring"
-    CORDONED = "Cordoned"
-    DRAINING = "Draining"
-    REBOOTING = "Rebooting"
-    TRIAL = "Trial"
-    CONFIRMING = "Confirming"
-    FAILED = "Failed"
-
-
-class WaitReason(StrEnum):
-    """Why a node, or the whole rollout, does not move right now."""
-
-    STAGING = "Staging"
-    STAGING_FAILED = "StagingFailed"
-    STAGING_PACED = "StagingPaced"
-    BUDGET = "Budget"
-    WAVE = "Wave"
-    ORDER = "Order"
-    TOPOLOGY = "Topology"
-    SOAK = "Soak"
-    WINDOW = "Window"
-    APPROVAL = "Approval"
-    PAUSED = "Paused"
-    HALTED = "Halted"
-    BARRED = "Barred"
-    CONFLICT = "Conflict"
-    DRAIN_BLOCKED = "DrainBlocked"
-    DRAINING = "Draining"
-    PODS_RUNNING = "PodsRunning"
-    VOLUMES_ATTACHED = "VolumesAttached"
-    DRAIN_FAILED = "DrainFailed"
-    ACTIVATION_FAILED = "ActivationFailed"
-    REBOOTING = "Rebooting"
-    NEVER_CAME_BACK = "NeverCameBack"
-    NOT_READY = "NotReady"
-    CHECKING = "Checking"
-    CHECK_FAILED = "CheckFailed"
-    SETTLING = "Settling"
-    CONFIRMING = "Confirming"
-    CONFIGURING = "Configuring"
-    CONFIG_REFUSED = "ConfigRefused"
-    FELL_BACK = "FellBack"
-    UNHEALTHY = "Unhealthy"
-    ROLLING_BACK = "RollingBack"
-    NO_WAY_BACK = "NoWayBack"
-    PROXY_SILENT = "ProxySilent"
-    ADMIN_CORDON = "AdminCordon"
-    RELEASE_UNRESOLVED = "ReleaseUnresolved"
-
-
-class OSReason(StrEnum):
-    """Reasons of the OS object's conditions."""
-
-    COMPLETE = "Complete"
-    PROGRESSING = "Progressing"
-    WAITING = "Waiting"
-    PAUSED = "Paused"
-    HALTED = "Halted"
-    ROLLING_BACK = "RollingBack"
-    NODE_FAILED = "NodeFailed"
-    CONFLICTING = "Conflicting"
-    NO_CONFLICT = "NoConflict"
-    RESOLVED = "Resolved"
-    RELEASE_UNRESOLVED = "ReleaseUnresolved"
-    NO_NODES = "NoNodes"
-    HEALTHY = "Healthy"
-    INVALID_SPEC = "InvalidSpec"
-
-
 class Counts(Model):
     """Nodes of the selection, by state."""
 
@@ -421,7 +342,9 @@ class FailedPart(StrEnum):
     """What failed on a node."""
 
     RELEASE = "Release"
+    """The release, or its kernel arguments."""
     SETTINGS = "Settings"
+    """Settings that were changed without a release."""
 
 
 class FailedNode(Model):

@@ -14,35 +14,55 @@ class Goal(StrEnum):
     """What the operator wants of a node now."""
 
     NONE = "None"
+    """Nothing."""
     STAGE = "Stage"
+    """Download the release into the other slot."""
     ACTIVATE = "Activate"
+    """Boot the other slot, on trial."""
     CONFIRM = "Confirm"
+    """Keep what runs, if it is the release."""
     ROLLBACK = "Rollback"
+    """Boot the other slot's release again, which ran before."""
     CONFIGURE = "Configure"
+    """Take these settings."""
 
 
 class InstancePhase(StrEnum):
     """Where the node's slot engine is (node.md, state machine)."""
 
     IDLE = "Idle"
+    """There is nothing to do."""
     STAGING = "Staging"
+    """The other slot is being written."""
     STAGED = "Staged"
+    """The other slot holds the release, read back whole."""
     ACTIVATING = "Activating"
+    """The boot record names the other slot next; the node restarts."""
     TRIAL = "Trial"
+    """What runs has not been confirmed: the next boot may be the slot before."""
     CONFIRMED = "Confirmed"
+    """What runs is what every further boot starts."""
     CONFIGURING = "Configuring"
+    """Settings are put in force."""
     FELL_BACK = "FellBack"
+    """The last trial ended in the slot before."""
     FAILED = "Failed"
+    """What was ordered can't be done; `status.lastError` says why."""
 
 
 class SlotState(StrEnum):
     """What a slot holds."""
 
     EMPTY = "Empty"
+    """Nothing that could boot."""
     WRITING = "Writing"
+    """A release, in part."""
     VERIFIED = "Verified"
+    """A release that was read back whole."""
     BOOTED = "Booted"
+    """What runs now, on trial."""
     GOOD = "Good"
+    """What boots unless something else is tried."""
 
 
 class InstanceRelease(Model):
@@ -97,8 +117,11 @@ class ConfigPending(StrEnum):
     """What a change of settings still waits for."""
 
     NONE = "None"
+    """Nothing."""
     RELOAD = "Reload"
+    """Services that are told to read it."""
     REBOOT = "Reboot"
+    """The next boot."""
 
 
 class FormerSettings(Model):

@@ -27,7 +27,9 @@ class Approval(StrEnum):
     """Whether a wave waits for a person."""
 
     NONE = "None"
+    """It begins when the wave before it is done."""
     REQUIRED = "Required"
+    """A person approves it first, for one release."""
 
 
 class Wave(Model):
