@@ -24,14 +24,16 @@ from os_operator.shell.alertmanager import Alertmanagers, Silences
 from os_operator.shell.cache import Cache
 from os_operator.shell.checks import Asking, Checks
 from os_operator.shell.framework import Framework, registry
-from os_operator.shell.gather import KINDS, Gather, Informer
-from os_operator.shell.loop import LONGEST, Engine, Loop
+from os_operator.shell.gather import KINDS, Gather
+from os_operator.shell.loop import Engine
 from os_operator.shell.metrics import Metrics
 from os_operator.shell.requests import CountedTransport
 from os_operator.shell.resolve import Ask, Resolver, trusted_index
 from warmroot.errors import UserError
 from warmroot.kube.cluster import connect
+from warmroot.kube.informer import Informer
 from warmroot.kube.lease import Lease, Terms
+from warmroot.kube.passes import LONGEST, Loop
 from warmroot.kube.transport import KubernetesTransport
 
 log = logging.getLogger("os_operator")
@@ -120,7 +122,7 @@ class Process:
         self._loop = Loop(Engine(gather, actor, metrics, self._checks, self._silences), self._lease.held)
         kubeconfig = chosen.kubeconfig or os.environ.get("KUBECONFIG")
         self._framework = Framework(registry(self._wake, self._probe, kubeconfig), chosen.liveness)
-        self._informers = [Informer(cluster, cache, kind, self._wake, self._guard) for kind in KINDS]
+        self._informers = [Informer(cluster, kind, cache.of(kind), self._wake) for kind in KINDS]
 
     def _wake(self) -> None:
         self._loop.wake()
@@ -135,12 +137,14 @@ class Process:
         """Runs until stopped; the exit code."""
         threads = [
             threading.Thread(target=self._guard, args=(what,), name=name, daemon=True)
-            for name, what in (("lease", self._renew), ("passes", self._passes))
+            for name, what in (
+                ("lease", self._renew),
+                ("passes", self._passes),
+                *((f"watch-{informer.kind.plural}", informer.run) for informer in self._informers),
+            )
         ]
         if self._chosen.metrics_port:
             start_http_server(self._chosen.metrics_port, self._chosen.bind, registry=self._registry)
-        for informer in self._informers:
-            informer.start()
         for thread in threads:
             thread.start()
         try:

@@ -440,3 +440,29 @@ def new_world(*images, **changes):
     world = World(list(images), **changes)
     world.boot()
     return world
+
+
+MOST_STEPS = 40
+
+
+def cut_off_at_each_step(ordered):
+    """What an order leaves behind if it is cut off at its first step, at its second, and so on, until it gets
+    through. `ordered` makes a world in which the order is given and nothing is done about it.
+    """
+    for steps in range(MOST_STEPS):
+        world = ordered()
+        left = iter(range(steps))
+
+        def spend(kind, left=left):
+            if next(left, None) is None:
+                raise PowerCut
+
+        world.spend = spend
+        try:
+            world.settle()
+        except PowerCut:
+            world.spend = lambda kind: None
+            yield world
+        else:
+            return
+    raise AssertionError(f"it does not get through in {MOST_STEPS} steps")

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from jboost_server.controller.gather import not_granted
-from jboost_server.controller.watching import Watched
 from jboost_server.core.control import builder
 from jboost_server.core.control.parse import words
 from jboost_server.core.control.plan import Decision
@@ -28,6 +27,7 @@ from warmroot.errors import (
 )
 from warmroot.kube.cluster import JAVA_CACHE, Cluster, Kind, Object
 from warmroot.kube.events import Report, Subject, post
+from warmroot.kube.watched import Watched
 
 JOB = Kind("batch", "v1", "jobs", "Job")
 NETWORK_POLICY = Kind("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")

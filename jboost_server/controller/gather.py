@@ -10,7 +10,6 @@ import logging
 from dataclasses import replace
 
 from jboost_server.controller.service import Service
-from jboost_server.controller.watching import Watched
 from jboost_server.core.control import queue
 from jboost_server.core.control.parse import words
 from jboost_server.core.control.shape import Shape, shapes_of
@@ -20,6 +19,7 @@ from jboost_server.core.progress import Stage
 from warmroot.api.javacache import CacheMode, CacheReason
 from warmroot.errors import Forbidden, NetworkError
 from warmroot.kube.cluster import POD, Cluster
+from warmroot.kube.watched import Watched
 
 SLOWER = 4.0
 """A cache at which nothing goes on is asked about so many times less often."""

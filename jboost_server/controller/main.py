@@ -16,18 +16,20 @@ from prometheus_client import start_http_server
 
 from jboost_server.controller.act import JOB, Actor
 from jboost_server.controller.gather import Gather
-from jboost_server.controller.loop import LONGEST, Loop
+from jboost_server.controller.loop import LONGEST, Engine
 from jboost_server.controller.metrics import Metrics
 from jboost_server.controller.service import HttpService
-from jboost_server.controller.watching import Watched
 from jboost_server.core.control import builder, parse
 from jboost_server.core.injection.installation import Installation
 from jboost_server.web.listening import host_and_port
 from jboost_server.web.process import log_json
 from warmroot.errors import ProgramDied
 from warmroot.kube.cluster import JAVA_CACHE, connect
+from warmroot.kube.informer import Informer
 from warmroot.kube.lease import Lease, Terms
+from warmroot.kube.passes import Loop
 from warmroot.kube.transport import RequestsTransport
+from warmroot.kube.watched import Watched
 
 LEASE = "jboost-controller"
 GRACE = 10.0
@@ -87,16 +89,19 @@ class Process:
             terms=options.terms,
         )
         labels = ",".join(f"{name}={value}" for name, value in builder.MANAGED.items())
-        caches = Watched(connect(RequestsTransport), JAVA_CACHE, parse.cache, self._wake)
-        builds = Watched(connect(RequestsTransport), JOB, parse.build, self._wake, labels=labels)
-        self._watched = (caches, builds)
+        caches, builds = Watched(parse.cache), Watched(parse.build)
+        self._informers = (
+            Informer(connect(RequestsTransport), JAVA_CACHE, caches, self._wake),
+            Informer(connect(RequestsTransport), JOB, builds, self._wake, labels=labels),
+        )
         service = HttpService(options.installation.server, options.token)
         gather = Gather(cluster, service, caches, builds, options.poll)
         actor = Actor(
             cluster, options.installation, caches, builds, self._lease.held, gather.refused, identity
         )
         longest = min(LONGEST, options.poll)
-        self._loop = Loop(gather, actor, self.metrics, self._lease.held, options.builders, longest=longest)
+        engine = Engine(gather, actor, self.metrics, options.builders, longest=longest)
+        self._loop = Loop(engine, self._lease.held)
 
     def _wake(self) -> None:
         self._loop.wake()
@@ -105,8 +110,8 @@ class Process:
         """Ends the process in good order."""
         self._stopped.set()
         self._loop.stop()
-        for one in self._watched:
-            one.stop()
+        for informer in self._informers:
+            informer.stop()
 
     def run(self) -> None:
         """Runs until it is stopped.
@@ -116,8 +121,7 @@ class Process:
         """
         passes = self._thread("passes", self._passes)
         for name, work in (
-            ("caches", self._watched[0].run),
-            ("builds", self._watched[1].run),
+            *((informer.kind.plural, informer.run) for informer in self._informers),
             ("lease", self._renew),
         ):
             self._thread(name, work)
@@ -145,8 +149,8 @@ class Process:
         return thread
 
     def _passes(self) -> None:
-        for one in self._watched:
-            while not one.synced.wait(0.2):
+        for informer in self._informers:
+            while not informer.synced.wait(0.2):
                 if self._stopped.is_set():
                     return
         self._loop.run()

@@ -12,23 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from jboost_server.controller.act import Outcome
 from jboost_server.core.control.world import Build, Name, Phase
 from warmroot.api.javacache import JavaCacheStatus
-
-Labels = tuple[str, ...]
-
-
-class _Series:
-    """A gauge whose series are replaced together."""
-
-    def __init__(self, gauge: Gauge) -> None:
-        self._gauge = gauge
-        self._shown: frozenset[Labels] = frozenset()
-
-    def replace(self, values: Mapping[Labels, float]) -> None:
-        for labels, value in values.items():
-            self._gauge.labels(*labels).set(value)
-        for labels in self._shown.difference(values):
-            self._gauge.remove(*labels)
-        self._shown = frozenset(values)
+from warmroot.series import Labels, Series
 
 
 class Metrics:
@@ -38,8 +22,8 @@ class Metrics:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
 
-        def gauge(name: str, about: str, *labels: str) -> _Series:
-            return _Series(Gauge(name, about, labels, registry=self.registry))
+        def gauge(name: str, about: str, *labels: str) -> Series:
+            return Series(Gauge(name, about, labels, registry=self.registry))
 
         self._keys = gauge("jboost_cache_keys", "Build keys by state.", "namespace", "cache", "state")
         self._coverage = gauge(

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from jboost_server.core.injection.installation import Installation
@@ -18,13 +19,17 @@ from jboost_server.web.process import Server, log_json
 from jboost_server.webhook.app import Metrics, create_app
 from jboost_server.webhook.certificates import Bundle, Terms
 from jboost_server.webhook.keeping import Keeper, Place
-from jboost_server.webhook.watching import PAUSE, Seen, watch
+from jboost_server.webhook.watching import of_namespace, parsed
 from warmroot.errors import ClusterError, NetworkError
-from warmroot.kube.cluster import connect
+from warmroot.kube.cluster import JAVA_CACHE, connect
+from warmroot.kube.informer import Informer
 from warmroot.kube.transport import RequestsTransport
+from warmroot.kube.watched import Watched
 
 GRACE = 5
 """Seconds that reviews under way have to end after SIGTERM."""
+PAUSE = 1.0
+"""Seconds until it is tried again, after the API server was not reached or refused."""
 log = logging.getLogger("jboost_server.webhook")
 
 
@@ -73,8 +78,10 @@ def serve(options: Options) -> None:
     """
     log_json()
     keeper = Keeper(connect(RequestsTransport), options.place, options.clock, options.terms)
-    seen, metrics = Seen(), Metrics()
-    app = create_app(seen.of, options.installation, metrics, lambda: _unready(seen, keeper))
+    seen, metrics = Watched(parsed), Metrics()
+    informer = Informer(connect(RequestsTransport), JAVA_CACHE, seen, lambda: None)
+    caches = partial(of_namespace, seen)
+    app = create_app(caches, options.installation, metrics, lambda: _unready(informer, keeper))
     with (
         tempfile.TemporaryDirectory(prefix="jboost-webhook-") as folder,
         listening(options.listen) as listener,
@@ -83,8 +90,7 @@ def serve(options: Options) -> None:
         while not _look(keeper, shown):
             time.sleep(PAUSE)
         _beside(lambda: _look_after(keeper, shown, options.look))
-        watching = connect(RequestsTransport)
-        _beside(lambda: watch(watching, seen))
+        _beside(informer.run)
         served = config(app, grace=GRACE)
         served.load()
         served.ssl = shown.context  # its certificate changes: uvicorn would read files once
@@ -123,7 +129,7 @@ def _look(keeper: Keeper, shown: Shown) -> bool:
     return True
 
 
-def _unready(seen: Seen, keeper: Keeper) -> str:
+def _unready(informer: Informer, keeper: Keeper) -> str:
     if not keeper.told:
         return "the API server does not know our certificate"
-    return "" if seen.listed else "JavaCaches were not read yet"
+    return "" if informer.synced.is_set() else "JavaCaches were not read yet"

@@ -10,13 +10,14 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from os_operator.core import clocks, parse
 from os_operator.core.world import EvictionResult, InstanceView, NodeView, OSView
 from warmroot.errors import NotFound
 from warmroot.kube.cluster import NODE, OS, OSINSTANCE, Cluster, Kind, Listing, Object
+from warmroot.kube.informer import Sink
 
 View = NodeView | InstanceView | OSView
 
@@ -51,6 +52,10 @@ class Cache:
                 self._staged["fetched"] += _growth(old.fetched, view.fetched)
                 self._staged["reused"] += _growth(old.reused, view.reused)
         return old is None or _differ(old, view)
+
+    def of(self, kind: Kind) -> Sink:
+        """Where an informer of this kind puts what it brings."""
+        return _OfKind(self, kind)
 
     def remove(self, kind: Kind, name: str, version: int) -> None:
         """Forgets an object that was deleted at `version`."""
@@ -115,6 +120,22 @@ class Cache:
         """The whole OS object, for writing its status or finalizers."""
         with self._lock:
             return self._oses.get(name)
+
+
+@dataclass(frozen=True)
+class _OfKind:
+    cache: Cache
+    kind: Kind
+
+    def relist(self, pages: Iterable[Listing]) -> str:
+        return self.cache.relist(self.kind, pages)
+
+    def put(self, item: Object) -> bool:
+        return self.cache.put(self.kind, item)
+
+    def remove(self, item: Object) -> None:
+        meta = item["metadata"]
+        self.cache.remove(self.kind, meta["name"], int(meta["resourceVersion"]))
 
 
 def _view(kind: Kind, item: Object) -> View:

@@ -1,14 +1,12 @@
-"""What is: informers for OS objects, OSInstances and Nodes, and the pods of the few nodes that are emptied.
+"""What is: what informers brought of OS objects, OSInstances and Nodes; and pods, of nodes that are emptied.
 
-An informer lists once, then watches; it lists again where the server has forgotten its version. Only slim
-projections are kept. Pods of draining nodes are listed by node when a pass needs them: a watch over all pods
-would be most of a large cluster's traffic.
+Pods of draining nodes are listed by node when a pass needs them: a watch over all pods would be most of a
+large cluster's traffic.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -18,8 +16,8 @@ from os_operator.core.parse import pod_view
 from os_operator.core.world import OSView, PodView, Resolution, World
 from os_operator.shell.cache import Cache
 from os_operator.shell.volumes import Volumes
-from warmroot.errors import ClusterError, Gone, NetworkError, NotFound, TooManyRequests
-from warmroot.kube.cluster import NODE, OS, OSINSTANCE, POD, Cluster, Kind
+from warmroot.errors import NotFound
+from warmroot.kube.cluster import NODE, OS, OSINSTANCE, POD, Cluster
 
 log = logging.getLogger(__name__)
 KINDS = (OS, OSINSTANCE, NODE)
@@ -29,81 +27,6 @@ LATE_FRESH = 300.0
 """Seconds for which a late node without workloads is taken for one: its taint keeps new ones off."""
 LATE_AT_ONCE = 20
 """Late nodes that one pass asks about; hundreds may join at once."""
-RETRY = 1.0
-LAST_RETRY = 5.0
-"""Seconds. An API server that comes back after minutes is watched again within seconds."""
-
-
-class Informer:
-    """Keeps one kind in the cache. `changed` is called when a decision could depend on what came.
-
-    `guard` runs the informer's thread, and ends the process with it: what nobody watches looks as if it stood
-    still.
-    """
-
-    def __init__(
-        self,
-        cluster: Cluster,
-        cache: Cache,
-        kind: Kind,
-        changed: Callable[[], None],
-        guard: Callable[[Callable[[], None]], None],
-    ) -> None:
-        self._cluster, self._cache, self._kind, self._changed = cluster, cache, kind, changed
-        self._stop = threading.Event()
-        self._version = ""
-        self.synced = threading.Event()
-        self._thread = threading.Thread(
-            target=guard, args=(self._run,), name=f"watch-{kind.plural}", daemon=True
-        )
-
-    def start(self) -> None:
-        """Begins in a thread of its own."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Ends after the current event; a thread that waits for one is left to the end of the process."""
-        self._stop.set()
-
-    def _run(self) -> None:
-        pause = RETRY
-        while not self._stop.is_set():
-            try:
-                if not self._version:
-                    self._version = self._list()
-                self._watch()
-                pause = RETRY
-            except Gone:
-                self._version = ""
-            except (NetworkError, ClusterError) as error:
-                log.warning("watching %s: %s", self._kind.plural, error)
-                if isinstance(error, ClusterError):
-                    self._version = ""
-                self._stop.wait(
-                    max(pause, error.retry_after) if isinstance(error, TooManyRequests) else pause
-                )
-                pause = min(LAST_RETRY, pause * 2)
-
-    def _list(self) -> str:
-        version = self._cache.relist(self._kind, self._cluster.pages(self._kind))
-        self.synced.set()
-        self._changed()
-        return version
-
-    def _watch(self) -> None:
-        for event in self._cluster.watch(self._kind, self._version):
-            if self._stop.is_set():
-                break
-            meta = event.object["metadata"]
-            version = meta["resourceVersion"]
-            self._version = version  # noted at once: a watch that breaks goes on from here
-            if event.type == "BOOKMARK":
-                continue
-            if event.type == "DELETED":
-                self._cache.remove(self._kind, meta["name"], int(version))
-                self._changed()
-            elif self._cache.put(self._kind, event.object):
-                self._changed()
 
 
 class Gather:

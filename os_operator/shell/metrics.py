@@ -17,29 +17,13 @@ from os_operator.core.world import EvictionAnswer, EvictionResult
 from os_operator.shell.act import Outcome
 from warmroot.api.os import OSStatus
 from warmroot.api.reasons import NodePhase, WaitReason
+from warmroot.series import Labels, Series
 
 FALLBACKS = (WaitReason.FELL_BACK,)
 PHASE_BUCKETS = (1, 5, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
 """Seconds: from a pod that goes at once to a drain that somebody has to look at."""
 PLAN_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
 """Seconds: from a handful of nodes to many times the 50 ms that 10,000 nodes may take."""
-Labels = tuple[str, ...]
-
-
-class Series:
-    """A gauge whose series are replaced together: a scrape in between finds the old ones or the new ones."""
-
-    def __init__(self, gauge: Gauge) -> None:
-        self._gauge = gauge
-        self._shown: frozenset[Labels] = frozenset()
-
-    def replace(self, values: Mapping[Labels, float]) -> None:
-        """Sets these and takes all others away."""
-        for labels, value in values.items():
-            self._gauge.labels(*labels).set(value)
-        for labels in self._shown.difference(values):
-            self._gauge.remove(*labels)
-        self._shown = frozenset(values)
 
 
 class PhaseTimes:

@@ -97,9 +97,9 @@ def fleet(kinds):
     pool = f"pool-{uuid.uuid4().hex[:6]}"
     workers = []
 
-    def join(count: int, **options):
+    def join(count: int, kind=Worker, **options):
         for number in range(len(workers), len(workers) + count):
-            worker = Worker(kinds, f"{pool}-{number}", pool, **options)
+            worker = kind(kinds, f"{pool}-{number}", pool, **options)
             workers.append(worker)
             worker.start()
         return pool, workers

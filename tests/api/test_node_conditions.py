@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
-
 import pytest
 
 from os_operator.core.world import MAINTENANCE, ROLLOUT_REASON
@@ -11,7 +9,7 @@ from testbed.controlplane import audit
 from tests.api.operator_bed import ACCOUNT, Worker, apply, complete, pod_on, status, until
 from tests.installation import install, node_conditions
 from warmroot.errors import Forbidden
-from warmroot.kube.cluster import NODE, OS, PDB, Kind, RestCluster
+from warmroot.kube.cluster import NODE, PDB, Kind, RestCluster
 from warmroot.kube.transport import RequestsTransport
 
 pytestmark = pytest.mark.api
@@ -130,19 +128,8 @@ class Beside(Worker):
 
 
 @pytest.fixture
-def workers(kinds):
-    pool = f"pool-{uuid.uuid4().hex[:6]}"
-    made = [Beside(kinds, f"{pool}-{number}", pool) for number in range(2)]
-    for worker in made:
-        worker.start()
-    yield pool, made
-    for worker in made:
-        worker.ended.set()
-        worker.join()
-    kinds.patch(OS, pool, {"metadata": {"finalizers": None}})
-    kinds.delete(OS, pool)
-    for worker in made:
-        kinds.delete(NODE, worker.name_)
+def workers(fleet):
+    return fleet(2, kind=Beside)
 
 
 def told(cluster, name):

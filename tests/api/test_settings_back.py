@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
-
 import pytest
 
 from tests.api.operator_bed import OLD, Worker, apply, complete, status, until
@@ -57,19 +55,10 @@ class Configured(Worker):
 
 
 @pytest.fixture
-def workers(kinds):
-    pool = f"pool-{uuid.uuid4().hex[:6]}"
-    made = [Configured(kinds, f"{pool}-{number}", pool, BAD if number == 1 else "") for number in range(3)]
-    for worker in made:
-        worker.start()
-    yield pool, made
-    for worker in made:
-        worker.ended.set()
-        worker.join()
-    kinds.patch(OS, pool, {"metadata": {"finalizers": None}})
-    kinds.delete(OS, pool)
-    for worker in made:
-        kinds.delete(NODE, worker.name_)
+def workers(fleet):
+    for number in range(3):
+        pool, made = fleet(1, kind=Configured, ill_with=BAD if number == 1 else "")
+    return pool, made
 
 
 def wants(cluster, name: str, swappiness: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +10,18 @@ import requests
 
 from jboost_server.controller.act import JOB, NETWORK_POLICY, Actor
 from jboost_server.controller.gather import SLOWER, Gather
-from jboost_server.controller.loop import Loop
+from jboost_server.controller.loop import LONGEST, Engine
 from jboost_server.controller.metrics import Metrics
 from jboost_server.controller.service import HttpService
-from jboost_server.controller.watching import Watched
 from jboost_server.core.control import builder, parse, queue
 from jboost_server.core.control.world import Key, Name
 from tests.control_worlds import K1, NAME, NOW, injected, key, serving, wanted
 from tests.injected import INSTALLATION
 from warmroot import errors
+from warmroot.kube import passes
 from warmroot.kube.cluster import EVENT, JAVA_CACHE, POD, Kind, Listing, Object
+from warmroot.kube.passes import Passed
+from warmroot.kube.watched import Watched
 
 POLL = 15.0
 
@@ -94,14 +95,14 @@ class Bed:
 
     def __init__(self, *keys: Key) -> None:
         self.api, self.service, self.leads = Api(), Said(*keys), True
-        self.caches = Watched(self.api, JAVA_CACHE, parse.cache, lambda: None)
-        self.builds = Watched(self.api, JOB, parse.build, lambda: None)
+        self.caches = Watched(parse.cache)
+        self.builds = Watched(parse.build)
         gather = Gather(self.api, self.service, self.caches, self.builds, POLL)
         actor = Actor(
             self.api, INSTALLATION, self.caches, self.builds, lambda: self.leads, gather.refused, "me"
         )
         self.metrics = Metrics()
-        self.loop = Loop(gather, actor, self.metrics, lambda: self.leads, 4)
+        self.engine = Engine(gather, actor, self.metrics, 4)
         self.java_cache()
         self.api.put(
             POD, injected() | {"metadata": injected()["metadata"] | {"name": "p", "namespace": "shop"}}
@@ -121,7 +122,7 @@ class Bed:
         """Kinds of errors and actions of a pass."""
         return [
             type(one.error).__name__ if one.error else type(one.action).__name__
-            for one in self.loop.one_pass(now)
+            for one in self.engine.one_pass(now)
         ]
 
     def verbs(self, kind: Kind) -> list[str]:
@@ -204,8 +205,8 @@ def test_pods_are_listed_only_where_a_builder_may_begin_and_not_in_each_pass():
 def test_a_job_that_the_watch_has_not_brought_yet_is_not_made_twice():
     bed = Bed(wanted())
     bed.one_pass()
-    late = Watched(bed.api, JOB, parse.build, lambda: None)
-    bed.loop._gather._builds = late
+    late = Watched(parse.build)
+    bed.engine._gather._builds = late
     assert bed.one_pass(NOW + 1)[:1] == ["Start"]
     assert len(bed.api.of(JOB)) == 1
 
@@ -232,8 +233,8 @@ def test_news_are_events_in_the_caches_namespace_and_told_once():
     assert (event["reason"], event["type"], event["metadata"]["namespace"]) == ("Serving", "Normal", "shop")
     assert event["regarding"]["namespace"] == "shop"
     bed.api.objects[JAVA_CACHE, *NAME].pop("status")  # as if the status had not been written after it
-    bed.caches = Watched(bed.api, JAVA_CACHE, parse.cache, lambda: None)
-    bed.loop._gather._caches = bed.loop._actor._caches = bed.caches
+    bed.caches = Watched(parse.cache)
+    bed.engine._gather._caches = bed.engine._actor._caches = bed.caches
     bed.seen()
     assert bed.one_pass(NOW + 1) == ["WriteStatus"]
     assert len(bed.api.of(EVENT)) == 1
@@ -351,10 +352,11 @@ def test_a_token_that_is_not_there_is_silence_too():
         HttpService("http://service", Path("/none")).keys(NAME)
 
 
-def test_the_loop_ends_when_it_is_told_to():
+def test_a_pass_that_the_api_server_puts_off_is_put_off_whatever_changes_meanwhile():
     bed = Bed(serving())
-    thread = threading.Thread(target=bed.loop.run)
-    thread.start()
-    bed.loop.stop()
-    thread.join(5)
-    assert not thread.is_alive()
+    busy = errors.TooManyRequests("the server is overloaded", status=429)
+    busy.retry_after = 7.0
+    bed.api.refuses["replace", JAVA_CACHE] = busy
+    assert bed.engine.step(NOW) == Passed(passes.RETRY, hush=7.0)
+    del bed.api.refuses["replace", JAVA_CACHE]
+    assert bed.engine.step(NOW + 7) == Passed(LONGEST)

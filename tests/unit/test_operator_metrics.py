@@ -14,7 +14,7 @@ from os_operator.shell import metrics as module
 from os_operator.shell.act import Actor, Outcome
 from os_operator.shell.cache import Cache
 from os_operator.shell.gather import Gather
-from os_operator.shell.loop import Engine, Loop
+from os_operator.shell.loop import Engine
 from os_operator.shell.metrics import Metrics
 from os_operator.shell.requests import CountedTransport, resource_of
 from tests.sim.memory_cluster import MemoryCluster, Store
@@ -37,6 +37,7 @@ from warmroot.api.os import HistoryEntry, OSStatus
 from warmroot.api.reasons import NodePhase, WaitReason
 from warmroot.errors import Conflict
 from warmroot.kube.cluster import OSINSTANCE, RestCluster
+from warmroot.kube.passes import Loop
 from warmroot.kube.transport import Response
 
 ROOT = Path(__file__).parents[2]

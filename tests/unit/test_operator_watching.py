@@ -10,16 +10,17 @@ import pytest
 from os_operator.core.actions import Cordon, Uncordon
 from os_operator.core.plan import Decision
 from os_operator.core.world import CordonNote
-from os_operator.shell import gather, loop
 from os_operator.shell.act import Actor, Outcome
 from os_operator.shell.cache import Cache
-from os_operator.shell.gather import Informer
-from os_operator.shell.loop import Loop
+from os_operator.shell.loop import Engine
 from tests.sim.memory_cluster import NODE, MemoryCluster, Store
 from tests.unit.operator_worlds import NEW, NOW
 from tests.waiting import until
 from warmroot.errors import Forbidden, Gone, NetworkError, TooManyRequests
+from warmroot.kube import informer, passes
 from warmroot.kube.cluster import RestCluster, WatchEvent
+from warmroot.kube.informer import Informer
+from warmroot.kube.passes import Loop
 from warmroot.kube.transport import Response
 
 NOTE = CordonNote("workers", NEW, NOW, ours=True)
@@ -65,16 +66,15 @@ def watching(api):
 
     def start(*watches, guard=None):
         cache, woken = Cache(lambda: NOW), []
-        informer = Informer(
-            api.begin(*watches), cache, NODE, lambda: woken.append(1), guard or (lambda run: run())
-        )
-        running.append(informer)
-        informer.start()
+        watcher = Informer(api.begin(*watches), NODE, cache.of(NODE), lambda: woken.append(1))
+        running.append(watcher)
+        work = (guard, [watcher.run]) if guard else (watcher.run, [])
+        threading.Thread(target=work[0], args=work[1], daemon=True).start()
         return cache, woken
 
     yield start
-    for informer in running:
-        informer.stop()
+    for watcher in running:
+        watcher.stop()
         api.idle.set()
 
 
@@ -96,7 +96,7 @@ def test_what_was_deleted_and_changed_while_the_version_was_forgotten_is_known_a
 
 
 def test_a_watch_that_breaks_goes_on_from_the_last_version_without_a_list(api, watching, monkeypatch):
-    monkeypatch.setattr(gather, "RETRY", 0.01)
+    monkeypatch.setattr(informer, "RETRY", 0.01)
     bookmark = WatchEvent("BOOKMARK", {"metadata": {"resourceVersion": "900"}})
     watching([bookmark, NetworkError("reset")])
     until(lambda: len(api.versions) == 2)
@@ -105,8 +105,8 @@ def test_a_watch_that_breaks_goes_on_from_the_last_version_without_a_list(api, w
 
 
 def test_a_refused_watch_lists_again_and_never_waits_longer_than_seconds(api, watching, monkeypatch):
-    monkeypatch.setattr(gather, "RETRY", 0.01)
-    monkeypatch.setattr(gather, "LAST_RETRY", 0.02)
+    monkeypatch.setattr(informer, "RETRY", 0.01)
+    monkeypatch.setattr(informer, "LAST_RETRY", 0.02)
     began = time.monotonic()
     watching(*[[Forbidden("not now", status=403)] for _ in range(8)])
     until(lambda: len(api.versions) == 9)
@@ -134,15 +134,15 @@ def busy(seconds):
 
 
 def test_an_informer_waits_as_long_as_the_api_server_asks(api, watching, monkeypatch):
-    monkeypatch.setattr(gather, "RETRY", 0.01)
+    monkeypatch.setattr(informer, "RETRY", 0.01)
     began = time.monotonic()
     watching([busy(0.3)])
     until(lambda: len(api.versions) == 2)
     assert time.monotonic() - began >= 0.3
 
 
-class Engine:
-    """Answers each pass with the next outcome."""
+class Scripting(Engine):
+    """Each pass comes to the next answer."""
 
     def __init__(self, *answers):
         self.answers, self.at = list(answers), []
@@ -154,23 +154,20 @@ class Engine:
             raise answer
         return Decision((), {}, None), answer
 
-    def stand_by(self):
-        pass
-
 
 @pytest.mark.parametrize(
     "answer", [busy(0.5), [Outcome(Uncordon("n1", "1", lift=True), busy(0.5))]], ids=["a read", "a write"]
 )
 def test_no_pass_comes_before_the_time_that_the_api_server_asked_for_whatever_happens(answer, monkeypatch):
-    monkeypatch.setattr(loop, "RETRY", 0.01)
-    engine = Engine(answer)
-    passes = Loop(engine, lambda: True)
-    thread = threading.Thread(target=passes.run, daemon=True)
+    monkeypatch.setattr(passes, "RETRY", 0.01)
+    engine = Scripting(answer)
+    running = Loop(engine, lambda: True)
+    thread = threading.Thread(target=running.run, daemon=True)
     thread.start()
     until(lambda: engine.at)
-    passes.wake()
-    until(lambda: passes.wake() or len(engine.at) >= 2)
-    passes.stop()
+    running.wake()
+    until(lambda: running.wake() or len(engine.at) >= 2)
+    running.stop()
     thread.join(10)
     assert engine.at[1] - engine.at[0] >= 0.5
 
@@ -206,17 +203,17 @@ def test_a_refusal_of_one_object_that_names_no_time_holds_no_other_up():
 
 
 def test_a_step_of_the_wall_clock_neither_stops_passes_nor_looks_like_a_standstill():
-    engine, wall = Engine(), [NOW]
-    passes = Loop(engine, lambda: True, clock=lambda: wall[0])
-    thread = threading.Thread(target=passes.run, daemon=True)
+    engine, wall = Scripting(), [NOW]
+    running = Loop(engine, lambda: True, clock=lambda: wall[0])
+    thread = threading.Thread(target=running.run, daemon=True)
     thread.start()
     for step in (-86400.0, 86400.0, 300.0):
         before = len(engine.at)
         wall[0] += step
-        passes.wake()
+        running.wake()
         until(lambda before=before: len(engine.at) > before)
-        assert passes.quiet < 60
-    passes.stop()
+        assert running.quiet < 60
+    running.stop()
     thread.join(10)
 
 
@@ -246,15 +243,15 @@ class Large:
 def peak(page):
     """Bytes that a list of a fleet takes at its height."""
     transport, cache = Large(200), Cache(lambda: NOW)
-    informer = Informer(RestCluster(transport, page=page), cache, NODE, lambda: None, lambda run: run())
+    watcher = Informer(RestCluster(transport, page=page), NODE, cache.of(NODE), lambda: None)
     tracemalloc.start()
     try:
-        informer.start()
-        assert informer.synced.wait(20)
+        threading.Thread(target=watcher.run, daemon=True).start()
+        assert watcher.synced.wait(20)
         highest = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-        informer.stop()
+        watcher.stop()
     assert len(cache.views()[1]) == 200
     assert transport.pages == 200 // page
     return highest

@@ -26,7 +26,7 @@ from os_proxy.core.configuration import (
     render,
 )
 from os_proxy.core.orders import Goal
-from tests.proxy_world import PowerCut, World, make_image, new_world
+from tests.proxy_world import PowerCut, World, cut_off_at_each_step, make_image, new_world
 from warmroot import nodeconfig
 from warmroot.disk.bootrecord import Slot
 from warmroot.errors import ConfigRefused, NodeError
@@ -331,25 +331,14 @@ def test_a_node_on_which_nobody_can_be_asked_says_so_and_goes_on_once_somebody_c
 @pytest.mark.parametrize("reboots", [True, False], ids=["power cut", "proxy killed"])
 @pytest.mark.parametrize("orders", [True, False], ids=["ordered on", "nobody orders"])
 def test_cut_off_at_any_step_the_node_has_old_or_new_settings_wholly(wanted, reboots, orders):
-    cuts = 0
-    for cut_at in range(40):
+    def changing():
         world = ordered(new_world(ONE), OTHER)
-        left = cut_at
-
-        def spend(kind):
-            nonlocal left
-            left -= 1
-            if left < 0:
-                raise PowerCut
-
         world.order(Goal.CONFIGURE, ONE, config=wanted)
-        world.spend = spend
-        try:
-            world.settle()
-            break
-        except PowerCut:
-            cuts += 1
-        world.spend = lambda kind: None
+        return world
+
+    cuts = 0
+    for world in cut_off_at_each_step(changing):
+        cuts += 1
         world.boot() if reboots else world.start_agent()
         if not orders:
             world.instance.wanted = None

@@ -4,7 +4,7 @@ import pytest
 
 from os_proxy.backends import configuring
 from os_proxy.core.orders import Goal
-from tests.proxy_world import PowerCut, new_world
+from tests.proxy_world import cut_off_at_each_step, new_world
 from tests.unit.test_proxy_configuration import BAD, GOOD, ONE, OTHER, TWO, ordered, state, to_two
 from warmroot import nodeconfig
 from warmroot.disk.bootrecord import Slot
@@ -90,25 +90,14 @@ def test_a_node_that_was_left_in_peace_notes_it_once():
 
 @pytest.mark.parametrize("reboots", [True, False], ids=["power cut", "proxy killed"])
 def test_cut_off_at_any_step_of_a_return_the_node_has_one_of_both_wholly_and_gets_there(reboots):
-    cuts = 0
-    for cut_at in range(40):
+    def returning():
         world = ordered(settled(GOOD), OTHER)
-        left = cut_at
-
-        def spend(kind):
-            nonlocal left
-            left -= 1
-            if left < 0:
-                raise PowerCut
-
         world.order(Goal.CONFIGURE, ONE, kept=nodeconfig.revision(GOOD))
-        world.spend = spend
-        try:
-            world.settle()
-            break
-        except PowerCut:
-            cuts += 1
-        world.spend = lambda kind: None
+        return world
+
+    cuts = 0
+    for world in cut_off_at_each_step(returning):
+        cuts += 1
         world.boot() if reboots else world.start_agent()
         assert world.in_force in {nodeconfig.revision(one) for one in (GOOD, OTHER)}
         world.settle()
