@@ -16,6 +16,7 @@ from testbed.controlplane import build
 from testbed.setup import debian, newer_debian
 from testbed.setup.debian import Tier
 from testbed.setup.gotool import KSTATUS, S3_SERVER, GoTool
+from testbed.workers import cgroups
 from tests.java_world import Java
 from warmroot.cache import cache_dir
 from warmroot.errors import NotInstalled
@@ -43,31 +44,20 @@ _FILES: defaultdict[str, float] = defaultdict(float)
 @cache
 def _lacking(marker: str) -> str:
     """Why the tests of a marker can't run here; empty if they can."""
-    if marker == "erofs":
-        return _tools(lambda package: package.name == "erofs-utils")
-    if marker == "verity":
-        return _tools(lambda package: package.name == "cryptsetup-bin")
-    if marker == "vm":
-        return _tools(lambda package: package.used_for.startswith("firmware"))
-    if marker == "image":
-        return _images()
-    if marker == "api":
-        return _control_plane()
-    if marker == "jvm":
-        return _tools(lambda package: package.used_for.startswith("Java"))
-    if marker == "s3":
-        return _go_tool(S3_SERVER)
-    if marker == "kstatus":
-        return _go_tool(KSTATUS)
-    if marker == "e2e":
-        return _control_plane() or _tools(_of_images)
-    return ""
+    return _LACKING.get(marker, lambda: "")()
 
 
 def _images() -> str:
     if os.geteuid() != 0:
         return "images of Debian packages need root: their files belong to several users"
     return _tools(lambda package: package.used_for.startswith("machine images")) or newer_debian.lacking()
+
+
+def _kubelets() -> str:
+    if os.geteuid() != 0:
+        return "workers in namespaces of their own need root"
+    tools = _tools(lambda package: package.used_for.startswith("real kubelets"))
+    return tools or cgroups.lacking() or _control_plane()
 
 
 def _tools(wanted: Callable[[debian.Package], bool]) -> str:
@@ -90,6 +80,20 @@ def _control_plane() -> str:
 def _go_tool(tool: GoTool) -> str:
     there = tool.program(cache_dir()).exists()
     return "" if there else f"{tool.name} {tool.version} is not built (run `make setup`)"
+
+
+_LACKING: dict[str, Callable[[], str]] = {
+    "erofs": lambda: _tools(lambda package: package.name == "erofs-utils"),
+    "verity": lambda: _tools(lambda package: package.name == "cryptsetup-bin"),
+    "vm": lambda: _tools(lambda package: package.used_for.startswith("firmware")),
+    "image": _images,
+    "api": _control_plane,
+    "jvm": lambda: _tools(lambda package: package.used_for.startswith("Java")),
+    "s3": lambda: _go_tool(S3_SERVER),
+    "kstatus": lambda: _go_tool(KSTATUS),
+    "kubelets": _kubelets,
+    "e2e": lambda: _control_plane() or _tools(_of_images),
+}
 
 
 def pytest_configure(config: pytest.Config) -> None:

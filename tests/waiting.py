@@ -14,8 +14,9 @@ def until(
     seconds: float = 20.0,
     what: str | Callable[[], str] = "what was waited for",
     forgive: tuple[type[Exception], ...] = (),
+    every: float = 0.01,
 ) -> T:
-    """The first true value of `holds()`, which may raise what is forgiven.
+    """The first true value of `holds()`, which may raise what is forgiven, asked `every` so many seconds.
 
     Raises:
         AssertionError: there was none within `seconds`; it says `what`.
@@ -28,4 +29,4 @@ def until(
         except forgive:
             pass
         assert time.monotonic() < end, f"not within {seconds} s: {what if isinstance(what, str) else what()}"
-        time.sleep(0.01)
+        time.sleep(every)

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from testbed.controlplane import build, pki, programs
 from testbed.controlplane.processes import Identity, Program
-from testbed.controlplane.programs import Paths, Ports
+from testbed.controlplane.programs import LOOPBACK, Paths, Ports
 from warmroot.cache import locked
 from warmroot.errors import NetworkError, NotFound, ProgramDied, UserError
 from warmroot.kube import kubeconfig
@@ -62,11 +62,12 @@ class Status:
 
 
 class ControlPlane:
-    """etcd, API server, controllers and scheduler on loopback, all of it below one folder.
+    """etcd, API server, controllers and scheduler on this computer alone, all of it below one folder.
 
     As a context manager it ends when its block does, and the kernel ends it if this process dies, or the
     thread that called `start`. With `outlives_us` it stays until `stop`, from whatever process. With
-    `audit_bodies` the audit log has nodes and our own objects as each write left them.
+    `audit_bodies` the audit log has nodes and our own objects as each write left them. The API server listens
+    at `address`: workers with a network of their own (`testbed.workers`) don't see our loopback.
     """
 
     def __init__(
@@ -76,17 +77,24 @@ class ControlPlane:
         outlives_us: bool = False,
         node_grace: float = NODE_GRACE,
         audit_bodies: bool = False,
+        address: str = LOOPBACK,
     ) -> None:
         self.paths = Paths(directory.absolute())
         self._outlives_us = outlives_us
         self._node_grace = node_grace
         self._audit_bodies = audit_bodies
+        self._address = address
         self._programs: dict[str, Program] = {}
 
     @property
     def kubeconfig(self) -> Path:
         """The administrator's kubeconfig."""
         return self.paths.kubeconfig
+
+    @property
+    def authority(self) -> Path:
+        """The certificate by which its programs know one another, PEM."""
+        return self.paths.pki / "ca.crt"
 
     @property
     def audit_log(self) -> Path:
@@ -210,7 +218,7 @@ class ControlPlane:
 
     def _authority(self) -> pki.Authority:
         try:
-            certificate = (self.paths.pki / "ca.crt").read_bytes()
+            certificate = self.authority.read_bytes()
             key = (self.paths.pki / "ca.key").read_bytes()
         except FileNotFoundError as error:
             raise UserError(f"no control plane was started in {self.paths.root}") from error
@@ -234,8 +242,9 @@ class ControlPlane:
 
     def _keys(self, port: int) -> None:
         authority = pki.Authority.new()
-        server = f"https://127.0.0.1:{port}"
-        api = authority.server("kube-apiserver", ["127.0.0.1", *pki.SERVER_NAMES])
+        server = f"https://{self._address}:{port}"
+        api = authority.server("kube-apiserver", sorted({self._address, LOOPBACK, *pki.SERVER_NAMES}))
+        kubelets = authority.client("kube-apiserver-kubelet-client", ["system:masters"])
         private, public = pki.service_account_keys()
         certificate = authority.credential.certificate
         users = {
@@ -248,6 +257,8 @@ class ControlPlane:
             "ca.key": authority.credential.key,
             "apiserver.crt": api.certificate,
             "apiserver.key": api.key,
+            "kubelets.crt": kubelets.certificate,
+            "kubelets.key": kubelets.key,
             "sa.key": private,
             "sa.pub": public,
         }
@@ -265,7 +276,7 @@ class ControlPlane:
             self._keys(ports.api)
             try:
                 self._launch(binaries, programs.etcd(self.paths, ports))
-                self._launch(binaries, programs.api_server(self.paths, ports))
+                self._launch(binaries, programs.api_server(self.paths, ports, self._address))
                 with self._open() as transport:
                     self._await("the API server", lambda: _ready(transport))
                 return
@@ -344,7 +355,7 @@ def _free_ports() -> Ports:
         numbers = []
         for _ in range(3):
             listener = held.enter_context(socket.socket())
-            listener.bind(("127.0.0.1", 0))
+            listener.bind((LOOPBACK, 0))
             numbers.append(int(listener.getsockname()[1]))
     return Ports(*numbers)
 

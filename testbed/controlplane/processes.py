@@ -145,9 +145,13 @@ class Program:
         if not self.alive:
             raise died(self.name, self.log)
 
-    def end(self, patience: float) -> None:
-        """Asks it to end; kills it after `patience` seconds. Returns when it is gone."""
-        for order, wait in ((signal.SIGTERM, patience), (signal.SIGKILL, 10.0)):
+    def end(self, patience: float, *, politely: bool = True) -> None:
+        """Asks it to end; kills it after `patience` seconds. Returns when it is gone.
+
+        Not `politely`: it is killed at once, and is not asked.
+        """
+        orders = ((signal.SIGTERM, patience), (signal.SIGKILL, 10.0))
+        for order, wait in orders if politely else orders[1:]:
             if not self.alive:
                 break
             try:

@@ -8,6 +8,7 @@ from pathlib import Path
 ETCD, API_SERVER = "etcd", "kube-apiserver"
 CONTROLLERS, SCHEDULER = "kube-controller-manager", "kube-scheduler"
 SERVICE_RANGE = "10.96.0.0/24"
+LOOPBACK = "127.0.0.1"
 
 AUDIT_POLICY = """\
 # Metadata of every request, so that writes and idle reads can be counted by user; without the control
@@ -45,7 +46,7 @@ def audit_policy(*, bodies: bool) -> str:
 
 @dataclass(frozen=True)
 class Ports:
-    """Where the programs listen, on loopback."""
+    """Where the programs listen."""
 
     api: int
     etcd: int
@@ -121,16 +122,16 @@ def etcd(paths: Paths, ports: Ports) -> list[str]:
     ]
 
 
-def api_server(paths: Paths, ports: Ports) -> list[str]:
+def api_server(paths: Paths, ports: Ports, address: str = LOOPBACK) -> list[str]:
     """Node authorizer and RBAC, NodeRestriction, audit before the answer. Loopback addresses can't be
-    endpoints, so the `kubernetes` service has none.
+    endpoints, so the `kubernetes` service has none. It knows kubelets by the address of their nodes.
     """
     pki = paths.pki
     return [
         API_SERVER,
         f"--etcd-servers=http://127.0.0.1:{ports.etcd}",
-        "--bind-address=127.0.0.1",
-        "--advertise-address=127.0.0.1",
+        f"--bind-address={address}",
+        f"--advertise-address={address}",
         f"--secure-port={ports.api}",
         "--endpoint-reconciler-type=none",
         f"--service-cluster-ip-range={SERVICE_RANGE}",
@@ -141,6 +142,9 @@ def api_server(paths: Paths, ports: Ports) -> list[str]:
         f"--client-ca-file={pki / 'ca.crt'}",
         f"--tls-cert-file={pki / 'apiserver.crt'}",
         f"--tls-private-key-file={pki / 'apiserver.key'}",
+        f"--kubelet-client-certificate={pki / 'kubelets.crt'}",
+        f"--kubelet-client-key={pki / 'kubelets.key'}",
+        "--kubelet-preferred-address-types=InternalIP",
         "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
         f"--service-account-signing-key-file={pki / 'sa.key'}",
         f"--service-account-key-file={pki / 'sa.pub'}",

@@ -19,6 +19,7 @@ from rich.console import Console
 
 from testbed.demo import summary as shown
 from testbed.demo.bed import Bed, BedSpec, foreign_kubeconfig
+from testbed.demo.cluster import story as cluster
 from testbed.demo.java import show as java_shown
 from testbed.demo.java.bed import JavaBed, jdks
 from testbed.demo.java.learning import Learning
@@ -42,6 +43,7 @@ class Half(StrEnum):
 
     NODES = "nodes"
     JAVA = "java"
+    CLUSTER = "cluster"
 
 
 def register(app: typer.Typer) -> None:
@@ -54,7 +56,13 @@ def demo(
     machines: Annotated[int, typer.Option(min=2, max=50, help="How many machines.")] = 5,
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything up, in the background.")] = False,
     end: Annotated[bool, typer.Option("--end", help="End what --keep left up, and do nothing else.")] = False,
-    only: Annotated[Half | None, typer.Option(help="One half alone: machines, or Java pods.")] = None,
+    only: Annotated[
+        Half | None,
+        typer.Option(
+            help="One half alone: machines, or Java pods. Or, as root, a JavaCache on real kubelets: minutes,"
+            " and shown only when it is named."
+        ),
+    ] = None,
     output: Annotated[
         Output, typer.Option("--output", "-o", help="text, or json: one document on standard output.")
     ] = Output.TEXT,
@@ -63,8 +71,7 @@ def demo(
 
     With KUBECONFIG set, the machines are in that cluster; nothing is touched there but what the demo makes.
     """
-    if keep and only is Half.JAVA:
-        raise typer.BadParameter("it keeps machines up; leave out --only java, or --keep")
+    _check(keep, only)
     runs = cache_dir() / "run"
     if end:
         end_kept(runs)
@@ -74,6 +81,9 @@ def demo(
     run = Run(_name(), machines)
     directory = runs / run.os
     reporter = Reporter(_console(output))
+    if only is Half.CLUSTER:
+        _tell_cluster(directory, reporter, output)
+        return
     spec = BedSpec(directory=directory, run=run, kubeconfig=foreign_kubeconfig(), pace=BRISK)
     with _ended_by_signals(), _kept_on_failure(directory, reporter), ExitStack() as up, ExitStack() as nodes:
         told: dict[str, object] = {}
@@ -99,6 +109,21 @@ def demo(
                 print(json.dumps(told, indent=2), flush=True)  # noqa: T201
         if keep:
             _hold(bed, directory)
+
+
+def _check(keep: bool, only: Half | None) -> None:
+    if keep and only not in (None, Half.NODES):
+        raise typer.BadParameter(f"it keeps machines up; leave out --only {only}, or --keep")
+
+
+def _tell_cluster(directory: Path, reporter: Reporter, output: Output) -> None:
+    with _ended_by_signals(), _kept_on_failure(directory, reporter):
+        summary = cluster.tell(directory, reporter)
+        cluster.show(summary, reporter.console)
+        if output is Output.JSON:
+            print(json.dumps(summary.wire(), indent=2), flush=True)  # noqa: T201
+        judge(summary.findings)
+        reporter.show_phases()
 
 
 def _tell_nodes(bed: Bed, bad: Bad, reporter: Reporter) -> Summary:

@@ -52,6 +52,12 @@ PACKAGES = (
     Package("sbsigntool", Tier.TEST, "sbverify", "machine images, comparison of signatures"),
     Package("openjdk-17-jdk-headless", Tier.DEMO, "/usr/lib/jvm/*17*/bin/javac", "Java archives"),
     Package("maven", Tier.DEMO, "mvn", "Java applications"),
+    Package("iproute2", Tier.TEST, "ip", "real kubelets"),
+    Package("containerd", Tier.TEST, "containerd", "real kubelets"),
+    Package("runc", Tier.TEST, "runc", "real kubelets"),
+    Package("containernetworking-plugins", Tier.TEST, "/usr/lib/cni/bridge", "real kubelets"),
+    Package("busybox-static", Tier.TEST, "/bin/busybox", "real kubelets, images of containers"),
+    Package("catatonit", Tier.TEST, "/usr/bin/catatonit", "real kubelets, images of containers"),
     Package("nginx-light", Tier.TEST, "nginx", "comparison of serving speed"),
     Package("grub-efi-amd64-bin", Tier.TEST, "/usr/lib/grub/x86_64-efi/normal.mod", "firmware tests, UEFI"),
 )

@@ -31,6 +31,10 @@ main()
 JBOOST_PATIENT = [sys.executable, "-c", PATIENT]
 """The same with time for every step: for promises that are none of how long a start waits for us."""
 PARTS = 60
+DIES_WARM = {"DIES_WARM": "1"}
+"""An environment in which a start from an archive dies as of a fault in it: by a write to address 0."""
+ANYWHERE = {"BIND": "0.0.0.0"}
+"""An environment in which it listens at every address, as in a pod."""
 PLAIN_IS_SLOW = {"PLAIN_IS_SLOW": "1"}
 """An environment in which a start without an archive takes a second more.
 
@@ -66,8 +70,15 @@ public final class Main {
     List<String> options = java.lang.management.ManagementFactory.getRuntimeMXBean().getInputArguments();
     return options.stream().anyMatch(one -> one.matches("-XX:(SharedArchiveFile|AOTCache)=.*"));
   }
+  static void die() throws Exception {
+    var field = Class.forName("sun.misc.Unsafe").getDeclaredField("theUnsafe");
+    field.setAccessible(true);
+    Object unsafe = field.get(null);
+    unsafe.getClass().getMethod("putAddress", long.class, long.class).invoke(unsafe, 0L, 0L);
+  }
   public static void main(String[] arguments) throws Exception {
     int length = speak();
+    if (System.getenv("DIES_WARM") != null && warm()) die();
     if (System.getenv("PLAIN_IS_SLOW") != null && !warm()) Thread.sleep(1000);
     if (arguments[0].equals("broken")) throw new IllegalStateException("no database at db.example:5432");
     if (arguments.length > 1)
@@ -76,7 +87,8 @@ public final class Main {
       System.out.println("done, " + length);
       return;
     }
-    var address = new InetSocketAddress("127.0.0.1", Integer.parseInt(arguments[0]));
+    String host = System.getenv().getOrDefault("BIND", "127.0.0.1");
+    var address = new InetSocketAddress(host, Integer.parseInt(arguments[0]));
     HttpServer server = HttpServer.create(address, 0);
     server.createContext("/health", exchange -> {
       byte[] body = ("well, " + length).getBytes();

@@ -130,7 +130,7 @@ def test_every_program_listens_on_loopback_and_writes_below_its_folder():
         programs.controllers(paths, 16.0),
         programs.scheduler(paths),
     ]
-    addresses = [word for command in commands for word in command if "address" in word or "://" in word]
+    addresses = [word for command in commands for word in command if "address=" in word or "://" in word]
     assert all("127.0.0.1" in word or "kubernetes.default" in word for word in addresses)
     files = [word.partition("=")[2] for command in commands for word in command if "=/" in word]
     assert files
