@@ -1,6 +1,7 @@
 """The alert rules that we ship, checked and tried by Prometheus' own promtool.
 
-Here because it takes minutes to compile; tests/unit/test_operator_metrics.py checks the names that rules use.
+Here because it takes minutes to compile; tests/unit/test_operator_metrics.py and test_jboost_alerts.py check
+the names that rules use.
 """
 
 import subprocess
@@ -17,6 +18,8 @@ from warmroot.cache import cache_dir
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 RULES = REPOSITORY / "deploy/alerts/warmroot.rules.yaml"
 CASES = REPOSITORY / "tests/unit/alert_cases.yaml"
+JBOOST_RULES = REPOSITORY / "deploy/alerts/jboost.rules.yaml"
+JBOOST_CASES = REPOSITORY / "tests/unit/jboost_alert_cases.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -35,13 +38,15 @@ def promtool():
     return run
 
 
-def test_the_rules_are_valid(promtool):
-    code, said = promtool("check", "rules", "--lint=all", "--lint-fatal", str(RULES))
+@pytest.mark.parametrize("rules", [RULES, JBOOST_RULES], ids=["operator", "jboost"])
+def test_the_rules_are_valid(promtool, rules):
+    code, said = promtool("check", "rules", "--lint=all", "--lint-fatal", str(rules))
     assert code == 0, said
 
 
-def test_each_alert_fires_when_it_should_and_only_then(promtool):
-    code, said = promtool("test", "rules", str(CASES))
+@pytest.mark.parametrize("cases", [CASES, JBOOST_CASES], ids=["operator", "jboost"])
+def test_each_alert_fires_when_it_should_and_only_then(promtool, cases):
+    code, said = promtool("test", "rules", str(cases))
     assert code == 0, said
 
 
