@@ -1,12 +1,14 @@
 """The operator over 10,000 nodes on a real API server: its memory, and how soon it knows what to do.
 
 The nodes are API objects as kubelets write them, with no kubelet behind them, and OSInstances as proxies
-write them. All run the target, but for a last one that waits to be moved: most of an operator's life.
+write them. All run the target, but for a last one that waits to be moved: most of an operator's life. Then
+nodes report that they are alive, as often as ten thousand kubelets do.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import shutil
 import sys
@@ -23,6 +25,7 @@ from testbed.controlplane import audit
 from testbed.controlplane.plane import ControlPlane
 from testbed.demo import requests
 from testbed.demo.system import Operator
+from testbed.kubelet.strategic import strategic_patch
 from testbed.swarm.bed import install
 from warmroot.api.base import API_VERSION
 from warmroot.cache import cache_dir
@@ -39,6 +42,8 @@ SETTLE, REST = 15.0, 60.0
 """Seconds until an operator that has decided counts as idle, a paced write of its status included; then
 seconds for which idleness is watched."""
 PATIENCE = 300.0
+REPORT = 300.0
+"""Seconds between two reports of a kubelet whose node does not change (nodeStatusReportFrequency)."""
 DIGEST = "sha256:" + "1" * 64
 OTHER = "sha256:" + "2" * 64
 LABELS = {"pool": "workers"}
@@ -69,6 +74,8 @@ def run() -> list[Row]:
         time.sleep(REST)
         resting = [entry for entry in audit.read(scene.plane.audit_log) if entry.at >= began]
         memory, peak = _resident(scene, "VmRSS"), _resident(scene, "VmHWM")
+        busy, reports = _reported(scene)
+        reporting = _resident(scene, "VmRSS")
         scene.operator.kill()
         again = _decides(scene, "again", 2)
     asked = requests.busy(resting, requests.OPERATOR)
@@ -77,6 +84,15 @@ def run() -> list[Row]:
     return [
         Row("fleet", f"resident at rest, {nodes}", memory, "MiB", GOAL_MIB),
         Row("fleet", f"resident at its peak, {nodes}", peak, "MiB", GOAL_MIB),
+        Row(
+            "fleet",
+            f"resident after {REST:g} s of kubelets' reports",
+            reporting,
+            "MiB",
+            GOAL_MIB,
+            against=reports,
+        ),
+        Row("fleet", "processor time of the operator meanwhile", busy, "%", against="of one core"),
         Row("fleet", f"from its start to its first decision, {nodes}", first, "s"),
         Row("fleet", f"from a restart to its first decision, {nodes}", again, "s"),
         Row(
@@ -235,6 +251,27 @@ def _await(done: Callable[[], bool]) -> None:
         if time.monotonic() > end:
             raise StepFailed(f"the operator decided nothing in {PATIENCE:g} s")
         time.sleep(0.1)
+
+
+def _reported(scene: Scene) -> tuple[float, str]:
+    """Kubelets tell that they are alive; the operator's share of a core meanwhile, in percent."""
+    every, wrote = REPORT / NODES, 0
+    before, began = _processor(scene), time.monotonic()
+    while (gone := time.monotonic() - began) < REST:
+        if wrote * every > gone:
+            time.sleep(wrote * every - gone)
+        name, now = f"node-{wrote % NODES:05}", _seconds()
+        ready = {"type": "Ready", "status": "True", "lastHeartbeatTime": now}
+        strategic_patch(scene.cluster, NODE.path(None, name, "status"), {"status": {"conditions": [ready]}})
+        wrote += 1
+    share = 100 * (_processor(scene) - before) / (time.monotonic() - began)
+    return share, f"{wrote / REST:.0f} a second; each node's comes every {REPORT / 60:g} minutes"
+
+
+def _processor(scene: Scene) -> float:
+    """Seconds that the operator has spent."""
+    fields = Path(f"/proc/{scene.operator.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _resident(scene: Scene, field: str) -> float:

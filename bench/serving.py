@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
-import os
 import random
 import selectors
-import shutil
 import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import requests
-
+from bench.cacheservice import (
+    CLASS_PATH,
+    address,
+    length,
+    lookup_body,
+    memory,
+    must_hit,
+    nginx,
+    percentile,
+    publish,
+    request_of,
+    service,
+)
 from bench.report import Row
-from tests.jboost_world import wide_key
-
-CLASS_PATH = 70
-"""Jars of a stock Spring Boot service."""
 
 
 @dataclass(frozen=True)
@@ -45,16 +47,6 @@ class Scale:
 
 
 FULL = Scale()
-_NGINX = """
-daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/errors;
-events {{}}
-http {{
-  access_log off; sendfile on; tcp_nopush on;
-  client_body_temp_path {folder}; proxy_temp_path {folder}; fastcgi_temp_path {folder};
-  uwsgi_temp_path {folder}; scgi_temp_path {folder};
-  server {{ listen 127.0.0.1:{port}; root {folder}; }}
-}}
-"""
 
 
 def run(scale: Scale = FULL) -> list[Row]:
@@ -64,9 +56,9 @@ def run(scale: Scale = FULL) -> list[Row]:
         folder.chmod(0o755)
         data = random.Random(1).randbytes(2**20) * scale.archive_mib
         (folder / "archive").write_bytes(data)
-        with _service(folder / "store") as (url, pid), _nginx(folder) as peer:
-            digest = _publish(url, data)
-            before = _memory(pid)
+        with service(folder / "store") as (url, pid), nginx(folder) as peer:
+            digest = publish(url, data)
+            before = memory(pid)
             rows = _throughput(url, digest, peer, scale) + _lookups(url, scale)
             return rows + _storm_of_archives(url, digest, pid, before, scale)
 
@@ -91,15 +83,15 @@ def _throughput(url: str, digest: str, peer: str | None, scale: Scale) -> list[R
 
 
 def _lookups(url: str, scale: Scale) -> list[Row]:
-    body = _lookup_body()
+    body = lookup_body()
     storm = sorted(_clients(url, body, pods=scale.pods, storms=scale.storms))
     steady = sorted(_clients(url, body, pods=scale.pods, asks=scale.asks, every=0.5))
     against = f"a class path of {CLASS_PATH} jars, request of {len(body) / 1024:.0f} KiB"
     rows = []
     for what, times in (("at once", storm), ("twice a second each", steady)):
         name = f"lookup of {scale.pods} pods {what}"
-        rows.append(Row("serving", f"{name}, p50", _percentile(times, 50), "ms", None, "lower", against))
-        rows.append(Row("serving", f"{name}, p99", _percentile(times, 99), "ms", 50, "lower", against))
+        rows.append(Row("serving", f"{name}, p50", percentile(times, 50), "ms", None, "lower", against))
+        rows.append(Row("serving", f"{name}, p99", percentile(times, 99), "ms", 50, "lower", against))
     return rows
 
 
@@ -112,7 +104,7 @@ def _storm_of_archives(url: str, digest: str, pid: int, before: float, scale: Sc
     return [
         Row("serving", "resident memory before", before, "MiB"),
         Row("serving", "resident memory at its peak", peak, "MiB", before + 128, "lower", against),
-        Row("serving", "resident memory after", _memory(pid), "MiB"),
+        Row("serving", "resident memory after", memory(pid), "MiB"),
     ]
 
 
@@ -136,15 +128,15 @@ def _client(order: dict[str, Any], body: bytes) -> list[float]:
 
 def _storm(url: str, body: bytes, pods: int) -> list[float]:
     """All connections are opened in one go, over bare sockets: a slow client would measure itself."""
-    address = _address(url)
-    request = _request(address[0], body)
+    where = address(url)
+    request = request_of(where[0], body)
     times: list[float] = []
     with selectors.DefaultSelector() as selector:
         for _ in range(pods):
             connection = socket.socket()
             connection.setblocking(False)
             began = time.perf_counter()
-            connection.connect_ex(address)
+            connection.connect_ex(where)
             selector.register(connection, selectors.EVENT_WRITE, [began, b""])
         while len(times) < pods:
             for key, _ in selector.select(10):
@@ -156,9 +148,9 @@ def _storm(url: str, body: bytes, pods: int) -> list[float]:
                     continue
                 state[1] += found.recv(2**16)
                 head, end, content = state[1].partition(b"\r\n\r\n")
-                if end and len(content) == _length(head):
+                if end and len(content) == length(head):
                     times.append(time.perf_counter() - state[0])
-                    _must_hit(content)
+                    must_hit(content)
                     selector.unregister(found)
                     found.close()
     return times
@@ -171,8 +163,8 @@ async def _pods(url: str, body: bytes, pods: int, asks: int, every: float) -> li
 
 async def _pod(url: str, body: bytes, asks: int, every: float) -> list[float]:
     """One pod that asks `every` so many seconds, beginning anywhere within them."""
-    host, port = _address(url)
-    request = _request(host, body)
+    host, port = address(url)
+    request = request_of(host, body)
     await asyncio.sleep(random.random() * every)
     times = []
     began = time.perf_counter()
@@ -180,33 +172,24 @@ async def _pod(url: str, body: bytes, asks: int, every: float) -> list[float]:
     for _ in range(asks):
         writer.write(request)
         answer = await reader.readuntil(b"\r\n\r\n")
-        content = await reader.readexactly(_length(answer))
+        content = await reader.readexactly(length(answer))
         times.append(time.perf_counter() - began)
-        _must_hit(content)
+        must_hit(content)
         await asyncio.sleep(every)
         began = time.perf_counter()
     writer.close()
     return times
 
 
-def _request(host: str, body: bytes) -> bytes:
-    return f"POST /v1/lookup HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
-
-
-def _must_hit(content: bytes) -> None:
-    if b'"outcome":"hit"' not in content:
-        raise RuntimeError(f"the benchmark's lookup missed: {content[:200]!r}")
-
-
 async def _fetch_all(url: str, digest: str, pid: int, pods: int) -> float:
     """All pods at once; the service's largest resident memory in MiB."""
-    host, port = _address(url)
+    host, port = address(url)
     request = f"GET /v1/archives/{digest} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
 
     async def fetch() -> None:
         reader, writer = await asyncio.open_connection(host, port, limit=2**18)
         writer.write(request)
-        left = _length(await reader.readuntil(b"\r\n\r\n"))
+        left = length(await reader.readuntil(b"\r\n\r\n"))
         while left:
             data = await reader.read(2**18)
             if not data:
@@ -214,82 +197,18 @@ async def _fetch_all(url: str, digest: str, pid: int, pods: int) -> float:
             left -= len(data)
         writer.close()
 
-    peak = _memory(pid)
+    peak = memory(pid)
     fetching = asyncio.gather(*(fetch() for _ in range(pods)))
     while not fetching.done():
         await asyncio.wait([fetching], timeout=0.05)
-        peak = max(peak, _memory(pid))
+        peak = max(peak, memory(pid))
     await fetching
     return peak
 
 
-@contextmanager
-def _service(store: Path) -> Iterator[tuple[str, int]]:
-    command = [sys.executable, "-m", "jboost_server.web", "--store", str(store), "--listen", "127.0.0.1:0"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        try:
-            for line in process.stderr:
-                record = json.loads(line)
-                if record["message"] == "listening":
-                    yield f"http://{record['address']}", process.pid
-                    return
-            raise RuntimeError("the cache service did not start")
-        finally:
-            process.terminate()
-
-
-@contextmanager
-def _nginx(folder: Path) -> Iterator[str | None]:
-    """Nginx over the folder, None where it is not installed."""
-    program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-    if program is None:
-        yield None
-        return
-    port = _free_port()
-    (folder / "nginx.conf").write_text(_NGINX.format(folder=folder, port=port))
-    with subprocess.Popen(
-        [program, "-p", str(folder), "-c", str(folder / "nginx.conf")], stderr=subprocess.DEVNULL
-    ) as process:
-        try:
-            _await_port(port)
-            yield f"http://127.0.0.1:{port}/archive"
-        finally:
-            process.terminate()
-
-
-def _publish(url: str, data: bytes) -> str:
-    """The whole life of an archive, from a lease to a verdict; its digest."""
-    session = requests.Session()
-    key = wide_key(CLASS_PATH)
-
-    def ask(method: str, path: str, **more: object) -> requests.Response:
-        answer = session.request(method, url + path, timeout=60, **more)  # type: ignore[arg-type]
-        answer.raise_for_status()
-        return answer
-
-    lease = ask("POST", "/v1/lookup", data=_lookup_body(record=True)).json()["recorder"]["lease"]
-    listed = b"java/lang/Object id: 0\n"
-    query = {"group": "orders", "key": key.digest, "lease": lease}
-    ask("PUT", f"/v1/recordings/{_digest(listed)}", params=query, data=listed)
-    wanted = {"group": "orders", "key": key.tree(), "holder": "bench"}
-    order = ask("POST", "/v1/builds", json=wanted).json()["order"]["id"]
-    digest = _digest(data)
-    ask("PUT", f"/v1/builds/{order}/archive", params={"digest": digest}, data=data)
-    measured = {"digest": digest, "flags": [], "plain": [100] * 5, "warm": [50] * 5}
-    verdict = ask("POST", f"/v1/builds/{order}/result", json=measured).json()
-    if verdict["state"] != "serving":
-        raise RuntimeError(f"the benchmark's archive is not served: {verdict}")
-    return digest
-
-
-def _lookup_body(*, record: bool = False) -> bytes:
-    return json.dumps({"group": "orders", "key": wide_key(CLASS_PATH).tree(), "record": record}).encode()
-
-
 def _download(url: str) -> float:
     """MB/s of one GET over a connection of its own, read into one buffer."""
-    host, port = _address(url)
+    host, port = address(url)
     path = url.split("/", 3)[3]
     buffer = bytearray(2**20)
     with socket.create_connection((host, port)) as connection:
@@ -299,7 +218,7 @@ def _download(url: str) -> float:
         while b"\r\n\r\n" not in head:
             head += connection.recv(4096)
         head, _, body = head.partition(b"\r\n\r\n")
-        size = _length(head)
+        size = length(head)
         left = size - len(body)
         while left:
             count = connection.recv_into(buffer)
@@ -307,53 +226,6 @@ def _download(url: str) -> float:
                 raise RuntimeError(f"{url} came cut")
             left -= count
         return size / 1e6 / (time.perf_counter() - began)
-
-
-def _length(head: bytes) -> int:
-    for line in head.split(b"\r\n"):
-        name, _, value = line.partition(b":")
-        if name.lower() == b"content-length":
-            return int(value)
-    raise RuntimeError(f"no length: {head[:200]!r}")
-
-
-def _address(url: str) -> tuple[str, int]:
-    host, _, port = url.split("/")[2].partition(":")
-    return host, int(port)
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def _percentile(times: list[float], percent: int) -> float:
-    return times[min(len(times) - 1, len(times) * percent // 100)]
-
-
-def _memory(pid: int) -> float:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1024
-    return 0.0
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _await_port(port: int) -> None:
-    deadline = time.monotonic() + 10
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-            return
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
 
 
 if __name__ == "__main__":

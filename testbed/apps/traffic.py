@@ -64,6 +64,7 @@ def send(
     seed: int = 1,
     kinds: Sequence[str] | None = None,
     watched: Threads | None = None,
+    host: str = "127.0.0.1",
 ) -> Served:
     """Sends requests for `seconds`, or `count` of them, or those of some `kinds` alone.
 
@@ -73,7 +74,7 @@ def send(
         ProgramDied: the connection broke.
     """
     served = Served()
-    link = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
+    link = http.client.HTTPConnection(host, port, timeout=TIMEOUT)
     end = time.perf_counter() + seconds
     try:
         for request in choose(application, seed, kinds, count):

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
-import os
-import secrets
-import socket
-import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,16 +14,15 @@ from botocore.config import Config
 from jboost_server.store.directory import DirectoryStore
 from jboost_server.store.port import ObjectStore
 from jboost_server.store.s3 import S3Store
-from testbed.setup.gotool import S3_SERVER
+from testbed import s3
+from testbed.apps.running import free_port
 from tests.jboost.agent_pod import classes, home, offered, pod, runtime, server, trained
 from tests.jboost.application import agent, jar, jdk17, jdk25, service
-from tests.waiting import until
-from warmroot.cache import cache_dir
 
-__all__ = ["agent", "jar", "jdk17", "jdk25", "service"]  # fixtures of what it does besides `fetch`
-__all__ += ["classes", "home", "offered", "pod", "runtime", "server", "trained"]  # fixtures of the pod agent
-
-VERSITYGW = S3_SERVER.program(cache_dir())
+# Fixtures of what it does besides `fetch`, of the pod agent, and what tests import from here.
+__all__ = ["agent", "jar", "jdk17", "jdk25", "service"]
+__all__ += ["classes", "home", "offered", "pod", "runtime", "server", "trained"]
+__all__ += ["free_port"]
 
 
 def s3_client(url: str, key: str = "warmroot", secret: str = "secret", attempts: int = 1) -> Any:
@@ -48,53 +42,11 @@ def s3_client(url: str, key: str = "warmroot", secret: str = "secret", attempts:
     )
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A client of a real S3 server over an empty folder."""
-    folder = tmp_path_factory.mktemp("s3")
-    for name in ("data", "meta"):
-        (folder / name).mkdir()
-    port, secret = free_port(), secrets.token_hex(16)
-    with (
-        (folder / "log").open("wb") as log,
-        subprocess.Popen(
-            [
-                VERSITYGW,
-                "--port",
-                f"127.0.0.1:{port}",
-                "posix",
-                "--sidecar",
-                folder / "meta",
-                folder / "data",
-            ],
-            env=os.environ | {"ROOT_ACCESS_KEY": "warmroot", "ROOT_SECRET_KEY": secret},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        ) as server,
-    ):
-        try:
-            until(lambda: answers(port) or server.poll() is not None, 60, "versitygw answers")
-            assert server.poll() is None, (folder / "log").read_text()
-            yield s3_client(f"http://127.0.0.1:{port}", secret=secret)
-        finally:
-            server.terminate()
-
-
-def answers(port: int) -> bool:
-    """Whether anything speaks HTTP there."""
-    try:
-        probe = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-        probe.request("GET", "/")
-        probe.getresponse().read()
-    except OSError:
-        return False
-    return True
+    with s3.running(tmp_path_factory.mktemp("s3")) as server:
+        yield s3_client(server.url, secret=server.secret)
 
 
 @pytest.fixture
