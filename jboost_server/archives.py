@@ -26,24 +26,26 @@ class Archives:
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
         self._store = catalogue.store
-        self._known: dict[tuple[str, str], tuple[str, str]] = {}
+        self._known: dict[tuple[str, str, str], tuple[str, str]] = {}
 
-    def size(self, tenant: str, digest: str) -> int:
-        """Its size in bytes, if a manifest of the tenant names it.
+    def size(self, tenant: str, digest: str, group: str = "") -> int:
+        """Its size in bytes, if a manifest of the tenant names it; with a `group`, one of that group.
 
         Raises:
             NoObject: none does, be it that the archive is another tenant's.
             StoreError: the store can't be read.
         """
-        where = self._known.get((tenant, digest))
+        where = self._known.get((tenant, group, digest))
         if where is not None and (found := self._published(tenant, where, digest)):
             return found.size
         naming = read(self._store, layout.named_by(tenant, digest), Naming.decode)
         for place in naming.value.places if naming else ():
+            if group and place[0] != group:
+                continue
             if found := self._published(tenant, place, digest):
                 if len(self._known) > 10_000:
                     self._known.clear()
-                self._known[tenant, digest] = place
+                self._known[tenant, group, digest] = place
                 return found.size
         raise NoObject(f"no archive {digest[:12]}… of yours")
 

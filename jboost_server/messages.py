@@ -28,6 +28,7 @@ MAX_LOOKUP = buildkey.MAX_KEY + 1024
 MAX_REPORT = 64 * 1024
 """Bytes of an outcome or a result."""
 MAX_HOLDER = 253
+MAX_WITNESS, MAX_WHY = 512, 512
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,15 @@ class Told:
 
     group: str
     key: str
+    report: Report
+
+
+@dataclass(frozen=True)
+class Witnessed:
+    """A JVM died of its archive. `pod` names this one death; `key` is the key's digest."""
+
+    key: str
+    pod: str
     report: Report
 
 
@@ -107,6 +117,23 @@ def outcome(data: bytes) -> Told:
         check(not archive or layout.is_digest(archive), "archive is no sha256")
         steps = {step: spent.integer(step) for step in tuple(spent.left)}
     return Told(group, key, Report(result, archive, why, tried=steps.get("preflight", 0) > 0))
+
+
+def witnessed(data: bytes) -> Witnessed:
+    """The body of `POST /v1/tenants/<tenant>/groups/<group>/outcomes`.
+
+    Raises:
+        BadRequest: it is none, or tells of something that only the pod itself can know.
+    """
+    with _refusing():
+        sent = _fields(data)
+        key, archive, pod = sent.text("key"), sent.text("archive"), sent.text("pod")
+        result, why = Outcome(sent.text("outcome")), _words(sent, "why")
+        sent.finish()
+        check(result is Outcome.CRASH, "outcome is not crash")
+        check(layout.is_digest(archive), "archive is no sha256")
+        check(0 < len(pod) <= MAX_WITNESS and pod.isprintable(), "pod names none")
+    return Witnessed(key, pod, Report(result, archive, why[:MAX_WHY], tried=False))
 
 
 def offer(data: bytes) -> Offer:

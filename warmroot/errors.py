@@ -8,14 +8,12 @@
     │   ├── Replayed     older metadata, or an older release, than was seen before
     │   ├── Frozen       metadata past its expiry (or a clock that is wrong)
     │   ├── Mixed        metadata of different snapshots put together
-    │   ├── WrongKey     too few signatures of keys that are trusted
-    │   └── Unknown      the source does not know this version or digest
+    │   └── WrongKey, Unknown  too few signatures of trusted keys; no such version or digest
     ├── NetworkError     nobody lied, but nothing came: unreachable, refused, timed out
     ├── NodeError        this node: its disk, its memory, its boot
     │   ├── ForeignDisk  a layout that is not ours; nothing was written
     │   ├── ReadOnlyDisk a write was refused or did not stick
-    │   ├── DiskFull     no space for what has to be kept
-    │   ├── DiskCorrupt  what was read back is not what was written
+    │   ├── DiskFull, DiskCorrupt  no space for what has to be kept; not what was written is read back
     │   ├── SlotRefused, SlotTooSmall  booted or good, so never written; the release does not fit
     │   ├── BootRecordLost  both copies were garbage; repaired from what booted
     │   ├── FellBack     the firmware gave a release up
@@ -23,30 +21,26 @@
     │   └── RolledBack   a release was taken back by order
     ├── OrderError       what the operator ordered can't be carried out on this node as it is
     │   ├── Barred, OrderExpired  not to be written here; past its deadline, or its id was used already
-    │   ├── NotOnTrial   there is nothing to confirm or to roll back
-    │   ├── WrongRelease what runs is not what was ordered
+    │   ├── NotOnTrial, WrongRelease  nothing to confirm or to roll back; not what was ordered runs
     │   ├── ConfigRefused  the settings can't be in force; those before are again
     │   └── Superseded   newer orders came while this one was carried out
     ├── UploadError      what a pod or a builder sent to the cache service: refused, nothing of it is kept
     │   ├── NotText, TooLarge  no text where text was promised; more bytes, lines or entries than the cap
     │   ├── LineTooLong, UnknownTag  a line that the JDK would refuse; one that this JDK does not write
-    │   ├── BadLine      a line that breaks the grammar of class lists
-    │   ├── ForeignSource  a class from outside the class path
+    │   ├── BadLine, ForeignSource  no line of a class list; a class from outside the class path
     │   ├── EmptyRecording, UploadCut  nothing was recorded; the stream ended before its promised end
     │   ├── WrongDigest  bytes that are not those of the digest that was named
     │   ├── BadKey, BadRequest  a build key that no pod of ours would send; not in the protocol's form
     │   ├── NoLease, NoOrder, Held  without a lease of this key; no such order any more; another builder's
     │   └── BadRange     a range that the object does not have
     ├── AccessError      who asks the cache service is not known, or may not ask
-    │   ├── NoToken, WrongToken  none, where one is needed; one that is not confirmed
-    │   ├── Unbound      a token that is bound to no pod
-    │   └── NotBuilder   a pod's token, where a builder's is needed
+    │   ├── NoToken, WrongToken, WrongGroup  none; one that is not confirmed; one of another group
+    │   └── Unbound, NotBuilder  bound to no pod; a pod's token, where a builder's is needed
     ├── ArchiveError     an archive's manifest must not be believed; the application starts plainly
     │   └── BadManifest, BadSignature  not a manifest's canonical form; no signature of a valid key
     ├── StoreError       the cache service's object store
     │   ├── NoObject, WriteLost  nothing of that name; somebody else wrote first
-    │   ├── StoreFull    no space left
-    │   ├── StoreUnavailable  the store did not answer, or asked to come back later
+    │   ├── StoreFull, StoreUnavailable  no space left; no answer, or it asked to come back later
     │   └── StoreBroken  the store refuses, or what it holds is not what was written
     ├── ClusterError     the API server said no
     │   ├── NotFound, Conflict, AlreadyExists, Gone, Invalid, Forbidden, TooManyRequests
@@ -379,6 +373,12 @@ class Unbound(AccessError):
     """A token that is bound to no pod."""
 
     default_hint = "use a projected volume; a token of a Secret or of `kubectl create token` alone won't do"
+
+
+class WrongGroup(AccessError):
+    """A token that is for one group, shown for another."""
+
+    default_hint = "show the token that was projected for this group, as the webhook does"
 
 
 class NotBuilder(AccessError):

@@ -1,5 +1,6 @@
-"""Carries a decision out: network policy and Job of each builder, Events, statuses. Every write is fenced:
-a Job by its name, a status by the version that it was made from.
+"""Carries a decision out: network policy and Job of each builder, Events, statuses, and what an archive that
+does harm asks for. Every write is fenced: a Job by its name, a status by the version that it was made from,
+an eviction by the pod's uid.
 """
 
 from __future__ import annotations
@@ -7,11 +8,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from jboost_server.controller.gather import not_granted
+from jboost_server.controller.gather import Gather, not_granted
+from jboost_server.controller.service import Service
 from jboost_server.core.control import builder
 from jboost_server.core.control.parse import words
 from jboost_server.core.control.plan import Decision
-from jboost_server.core.control.world import Build, Cache, Event, Name, Refusal, Start, WriteStatus
+from jboost_server.core.control.world import (
+    Accuse,
+    Build,
+    Cache,
+    Event,
+    Refusal,
+    Release,
+    Start,
+    WriteStatus,
+)
 from jboost_server.core.injection.installation import Installation
 from warmroot.api.base import API_VERSION
 from warmroot.api.javacache import CacheReason
@@ -25,7 +36,7 @@ from warmroot.errors import (
     NotFound,
     WarmrootError,
 )
-from warmroot.kube.cluster import JAVA_CACHE, Cluster, Kind, Object
+from warmroot.kube.cluster import JAVA_CACHE, POD, Cluster, Kind, Object
 from warmroot.kube.events import Report, Subject, post
 from warmroot.kube.watched import Watched
 
@@ -33,52 +44,82 @@ JOB = Kind("batch", "v1", "jobs", "Job")
 NETWORK_POLICY = Kind("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
 
 
+Action = Accuse | Release | Start | WriteStatus
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What came of one action; `error` is None where it was done."""
 
-    action: Start | WriteStatus
+    action: Action
     error: WarmrootError | None = None
 
 
 class Actor:
-    """Writes as long as `may_write` says that we hold the Lease. `refused` hears of builders not taken."""
+    """Writes as long as `may_write` says that we hold the Lease. `gather` hears of builders that were not
+    taken, and of deaths that the service has heard of.
+    """
 
     def __init__(
         self,
         cluster: Cluster,
+        service: Service,
         installation: Installation,
         caches: Watched[Cache],
         builds: Watched[Build],
         may_write: Callable[[], bool],
-        refused: Callable[[Name, Refusal], None],
+        gather: Gather,
         identity: str,
     ) -> None:
-        self._cluster, self._installation = cluster, installation
+        self._cluster, self._service, self._installation = cluster, service, installation
         self._caches, self._builds = caches, builds
-        self._may_write, self._refused, self._identity = may_write, refused, identity
+        self._may_write, self._gather, self._identity = may_write, gather, identity
 
     def carry_out(self, decision: Decision, now: float) -> list[Outcome]:
         """Does what was decided at `now` (Unix seconds). Stops where the Lease is lost, and where the API
         server can't be reached.
         """
         outcomes = []
-        actions: list[Start | WriteStatus] = [*decision.starts, *decision.writes]
+        actions: list[Action] = [*decision.deaths, *decision.starts, *decision.writes]
         for action in actions:
             if not self._may_write():
                 break
             error: WarmrootError | None = None
             try:
-                if isinstance(action, Start):
-                    self._start(action, now)
-                else:
-                    self._write(action, now)
+                self._do(action, now)
             except (ClusterError, NetworkError) as failed:
                 error = failed
             outcomes.append(Outcome(action, error))
-            if isinstance(error, NetworkError):
+            # One that can't be accused now keeps nobody from a status: that is the cache service's silence.
+            if isinstance(error, NetworkError) and not isinstance(action, Accuse):
                 break
         return outcomes
+
+    def _do(self, action: Action, now: float) -> None:
+        match action:
+            case Accuse():
+                self._service.accuse(action.cache.name, action.fallen)
+                self._gather.heard(action.cache.name, action.fallen)
+            case Release():
+                self._release(action)
+            case Start():
+                self._start(action, now)
+            case WriteStatus():
+                self._write(action, now)
+
+    def _release(self, action: Release) -> None:
+        """By eviction, so that a PodDisruptionBudget has its say."""
+        namespace, pod = action.cache.name[0], action.fallen.pod
+        body: Object = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": pod, "namespace": namespace},
+            "deleteOptions": {"preconditions": {"uid": action.fallen.uid}},
+        }
+        try:
+            self._cluster.create(POD, body, namespace=namespace, name=pod, subresource="eviction")
+        except NotFound:
+            return  # it is gone
 
     def _start(self, action: Start, now: float) -> None:
         """No builder without the policy that keeps it from everything but the cache service."""
@@ -93,10 +134,10 @@ class Actor:
             quota = "exceeded quota" in error.message
             reason = CacheReason.BUILDER_REFUSED if quota else CacheReason.NOT_GRANTED
             said = words(error.message) if quota else not_granted(name, error)
-            self._refused(name, Refusal(reason, said, now))
+            self._gather.refused(name, Refusal(reason, said, now))
             raise
         except (Invalid, NotFound) as error:
-            self._refused(name, Refusal(CacheReason.BUILDER_REFUSED, words(error.message), now))
+            self._gather.refused(name, Refusal(CacheReason.BUILDER_REFUSED, words(error.message), now))
             raise
 
     def _write(self, action: WriteStatus, now: float) -> None:

@@ -1,24 +1,27 @@
 """What is, for one pass: JavaCaches and Jobs from watches, keys from the cache service, pods where needed.
 
 The service is asked about each cache once in a while, sooner where something goes on. Pods are listed for a
-cache alone for which a builder may begin: a watch over all pods would be most of a large cluster's traffic.
+cache alone for which a builder may begin, or of which pods just started from an archive: a watch over all
+pods would be most of a large cluster's traffic.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from jboost_server.controller.service import Service
 from jboost_server.core.control import queue
+from jboost_server.core.control.fallen import Fallen, fallen, starting
 from jboost_server.core.control.parse import words
 from jboost_server.core.control.shape import Shape, shapes_of
 from jboost_server.core.control.world import Build, Cache, Key, Name, Phase, Refusal, Told, World
 from jboost_server.core.injection.choose import Cache as Chosen
+from jboost_server.core.injection.inject import INJECTED
 from jboost_server.core.progress import Stage
 from warmroot.api.javacache import CacheMode, CacheReason
 from warmroot.errors import Forbidden, NetworkError
-from warmroot.kube.cluster import POD, Cluster
+from warmroot.kube.cluster import POD, Cluster, Object
 from warmroot.kube.watched import Watched
 
 SLOWER = 4.0
@@ -43,6 +46,7 @@ class Gather:
         self._asked: dict[Name, float] = {}
         self._refusals: dict[Name, Refusal] = {}
         self._shown: dict[Name, tuple[float, tuple[Shape, ...]]] = {}
+        self._starts = Starts(cluster, poll)
 
     def world(self, now: float) -> World:
         """What is, at `now` (Unix seconds).
@@ -59,11 +63,18 @@ class Gather:
         world = World(caches, dict(self._told), builds, refusals=dict(self._refusals))
         self._look(caches, queue.waiting(world, now), now)
         shapes = {name: shapes for name, (_, shapes) in self._shown.items()}
-        return replace(world, shapes=shapes, refusals=dict(self._refusals))
+        seen = self._starts.seen({name: one for name, one in self._told.items() if _on(caches[name])}, now)
+        heard = self._starts.heard
+        return replace(world, shapes=shapes, refusals=dict(self._refusals), fallen=seen, reported=heard)
 
     def refused(self, name: Name, refusal: Refusal) -> None:
         """Notes that a builder was not taken."""
         self._refusals[name] = refusal
+
+    def heard(self, name: Name, one: Fallen) -> None:
+        """Notes that the service heard of a death; what becomes of the archive is asked at once."""
+        self._starts.heard |= {one.witness}
+        self._asked.pop(name, None)
 
     def _ask(self, caches: dict[Name, Cache], builds: tuple[Build, ...], now: float) -> None:
         """Once the service does not answer, the other caches are not asked about in this pass."""
@@ -72,8 +83,7 @@ class Gather:
         due = [name for name in caches if now >= self._due(name, name in active, ended.get(name, 0.0), now)]
         silent = ""
         for name in sorted(due, key=lambda name: self._asked.get(name, 0.0)):
-            spec = caches[name].spec
-            if spec is not None and spec.mode is CacheMode.OFF and name in self._told:
+            if not _on(caches[name]) and name in self._told:
                 continue
             self._asked[name] = now
             known = self._told.get(name, Told(0.0))
@@ -121,6 +131,70 @@ def not_granted(name: Name, error: Forbidden) -> str:
         f"bind the ClusterRole warmroot-jboost-builders in namespace {name[0]}"
         f" (docs/java-controller.md): {error.message}"
     )
+
+
+class Starts:
+    """Looks at the pods of caches of which some just started from an archive, until none of them is young."""
+
+    def __init__(self, cluster: Cluster, poll: float) -> None:
+        self._cluster, self._poll = cluster, poll
+        self._looked: dict[Name, _Look] = {}
+        self.heard: frozenset[str] = frozenset()
+        """Deaths that the service has heard of."""
+
+    def seen(self, told: dict[Name, Told], now: float) -> dict[Name, tuple[Fallen, ...]]:
+        """Who died, by cache.
+
+        Raises:
+            ClusterError: the API server refuses to list pods, for another reason than a missing right.
+            NetworkError: it can't be reached.
+        """
+        self._looked = {name: look for name, look in self._looked.items() if name in told}
+        for name, one in sorted(told.items()):
+            hits = sum(key.hits for key in one.keys)
+            last = self._looked.get(name)
+            if last is None and not hits:
+                continue
+            if last is None or (now >= last.at + self._poll and (last.again or hits != last.hits)):
+                self._looked[name] = self._look(name, hits, now)
+        found = {name: look.fallen for name, look in self._looked.items() if look.fallen}
+        there = {one.witness for every in found.values() for one in every}
+        self.heard &= there
+        return found
+
+    def _look(self, name: Name, hits: int, now: float) -> _Look:
+        try:
+            pods = [
+                pod
+                for page in self._cluster.pages(POD, namespace=name[0])
+                for pod in page.items
+                if _ours(pod)
+            ]
+        except Forbidden as error:  # the status says so where a builder is wanted
+            log.warning("pods can't be looked at", extra={"cache": "/".join(name), "why": error.message})
+            return _Look(now, hits, (), again=False)
+        died = fallen(pods, name[1])
+        # One that fell once and runs again has said all that it has to say.
+        again = any(one.down for one in died) or starting(pods, name[1], now)
+        return _Look(now, hits, died, again)
+
+
+@dataclass(frozen=True)
+class _Look:
+    """One look at a cache's pods, at `at` (Unix seconds), when the service knew of so many `hits`."""
+
+    at: float
+    hits: int
+    fallen: tuple[Fallen, ...]
+    again: bool
+
+
+def _ours(pod: Object) -> bool:
+    return INJECTED in (pod["metadata"].get("annotations") or {})
+
+
+def _on(cache: Cache) -> bool:
+    return cache.spec is None or cache.spec.mode is not CacheMode.OFF
 
 
 def _busy(key: Key) -> bool:

@@ -9,7 +9,7 @@ from jboost_server.controller.act import Actor, Outcome
 from jboost_server.controller.gather import Gather
 from jboost_server.controller.metrics import Metrics
 from jboost_server.core.control.plan import plan
-from jboost_server.core.control.world import Start
+from jboost_server.core.control.world import Accuse, Release, Start
 from warmroot.errors import AlreadyExists, Conflict
 from warmroot.kube.passes import Passed, failed
 
@@ -64,6 +64,8 @@ def _log(outcome: Outcome) -> None:
     extra = {"cache": "/".join(action.cache.name), "action": type(action).__name__}
     if isinstance(action, Start):
         extra |= {"key": action.key.digest[:12], "attempt": str(action.attempt)}
+    if isinstance(action, (Accuse, Release)):
+        extra |= {"pod": action.fallen.pod, "archive": action.fallen.archive[:12], "saw": action.fallen.why}
     if error is None:
         log.info("done", extra=extra)
     elif isinstance(error, (Conflict, AlreadyExists)):

@@ -97,7 +97,7 @@ class Process:
         service = HttpService(options.installation.server, options.token)
         gather = Gather(cluster, service, caches, builds, options.poll)
         actor = Actor(
-            cluster, options.installation, caches, builds, self._lease.held, gather.refused, identity
+            cluster, service, options.installation, caches, builds, self._lease.held, gather, identity
         )
         longest = min(LONGEST, options.poll)
         engine = Engine(gather, actor, self.metrics, options.builders, longest=longest)

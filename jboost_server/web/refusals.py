@@ -19,6 +19,7 @@ _STATUS: tuple[tuple[type[WarmrootError], int], ...] = (
     (errors.TooLarge, 413),
     (errors.NoLease, 403),
     (errors.NotBuilder, 403),
+    (errors.WrongGroup, 403),
     (errors.NoOrder, 404),
     (errors.Held, 409),
     (errors.BadRange, 416),

@@ -92,6 +92,7 @@ def _for_pods(routes: APIRouter, service: Service) -> None:
         data = await bodies.whole(request, MAX_LOOKUP)
         found = _short_lookup(data) if len(data) <= SHORT else await service.waiting(messages.lookup, data)
         key, record = found.key, found.record
+        identity.must_be_of(found.group)
         scope = scope_of(identity.tenant, found.group)
         view = await service.answers.view(scope)
         answer = service.catalogue.answer(scope, key, view) if view else None
@@ -110,7 +111,7 @@ def _for_pods(routes: APIRouter, service: Service) -> None:
     async def archive(request: Request, digest: PathDigest) -> Response:
         """The bytes of an archive that a manifest of the asking tenant names."""
         identity = await service.who(request)
-        size = await service.waiting(service.archives.size, identity.tenant, digest)
+        size = await service.waiting(service.archives.size, identity.tenant, digest, identity.group)
         etag = f'"{digest}"'
         headers = {
             "ETag": etag,
@@ -131,6 +132,7 @@ def _for_pods(routes: APIRouter, service: Service) -> None:
         """How a start ended."""
         identity = await service.who(request)
         told = messages.outcome(await bodies.whole(request, MAX_REPORT))
+        identity.must_be_of(told.group)
         place, report = place_of(identity.tenant, told.group, told.key), told.report
         service.metrics.reported.labels(report.outcome.value).inc()
         if report.doubts:
@@ -152,6 +154,7 @@ def _for_recorders(routes: APIRouter, service: Service) -> None:
     ) -> Response:
         """Takes what a recorder recorded."""
         identity = await service.who(request)
+        identity.must_be_of(group)
         place = place_of(identity.tenant, group, key)
         caps = service.settings.policy.caps
         size = bodies.length(request, max(caps.aot, caps.class_list))
@@ -171,10 +174,11 @@ def _for_builders(routes: APIRouter, service: Service) -> None:
     @routes.post("/builds", openapi_extra=_json_body("group", "key", "holder"))
     async def order(request: Request) -> Response:
         """Something to build, 204 if there is nothing."""
-        tenant = await service.builder(request)
+        identity = await service.builder(request)
         data = await bodies.whole(request, MAX_LOOKUP)
         offer = await service.waiting(messages.offer, data)
-        scope = scope_of(tenant, offer.group)
+        identity.must_be_of(offer.group)
+        scope = scope_of(identity.tenant, offer.group)
         found = await service.waiting(service.builds.order, scope, offer.key, offer.holder)
         if found is None:
             return Response(status_code=204)
@@ -183,7 +187,7 @@ def _for_builders(routes: APIRouter, service: Service) -> None:
     @routes.get("/builds/{order}/input")
     async def build_input(request: Request, order: OrderId) -> Response:
         """The merged class list, or the recording."""
-        tenant = await service.builder(request)
+        tenant = await service.builder_of(request, order)
         stack = ExitStack()
         found = await service.waiting(stack.enter_context, service.builds.input(tenant, order))
         headers = {"Content-Length": str(found.size)}
@@ -194,7 +198,7 @@ def _for_builders(routes: APIRouter, service: Service) -> None:
     @routes.put("/builds/{order}/archive", status_code=201, openapi_extra=_BYTES)
     async def built(request: Request, order: OrderId, digest: Digest) -> Response:
         """Takes the archive."""
-        tenant = await service.builder(request)
+        tenant = await service.builder_of(request, order)
         size = bodies.length(request, service.settings.policy.caps.archive)
 
         def take(chunks: Iterator[bytes]) -> bool:
@@ -206,7 +210,7 @@ def _for_builders(routes: APIRouter, service: Service) -> None:
     @routes.post("/builds/{order}/result", openapi_extra=_json_body())
     async def result(request: Request, order: OrderId) -> Response:
         """Judges what was measured."""
-        tenant = await service.builder(request)
+        tenant = await service.builder_of(request, order)
         sent = messages.result(await bodies.whole(request, MAX_REPORT))
         if isinstance(sent, str):
             ended = await service.waiting(service.builds.failed, tenant, order, sent)
@@ -223,7 +227,9 @@ def _for_people(routes: APIRouter, service: Service) -> None:
     ) -> Response:
         """What every key of the asking tenant has come to."""
         identity = await service.who(request)
+        group = group if group is not None else identity.group or None
         if group is not None:
+            identity.must_be_of(group)
             scope_of(identity.tenant, group)
         return JSONResponse(await service.waiting(service.status.of, identity.tenant, group))
 
@@ -239,6 +245,25 @@ def _for_the_controller(routes: APIRouter, service: Service) -> None:
         (await service.who(request)).must_control()
         scope = scope_of(tenant, group)
         return JSONResponse(await service.waiting(service.status.of_group, scope))
+
+    @routes.post(
+        "/tenants/{tenant}/groups/{group}/outcomes",
+        status_code=204,
+        openapi_extra=_json_body("key", "archive", "pod", "outcome", "why"),
+    )
+    async def witnessed(
+        request: Request,
+        tenant: Annotated[str, Path(max_length=128)],
+        group: Annotated[str, Path(max_length=128)],
+    ) -> Response:
+        """A JVM of any tenant died of its archive, as the status of its pod shows."""
+        (await service.who(request)).must_control()
+        told = messages.witnessed(await bodies.whole(request, MAX_REPORT))
+        place, report = place_of(tenant, group, told.key), told.report
+        service.metrics.reported.labels(report.outcome.value).inc()
+        await service.waiting(service.catalogue.doubt, place, report.archive, told.pod, report.why)
+        service.outcomes.add(place, told.pod, report)
+        return Response(status_code=204)
 
 
 async def _bytes(

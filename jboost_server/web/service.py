@@ -15,7 +15,7 @@ from jboost_server import garbage
 from jboost_server.archives import Archives
 from jboost_server.builds import Builds
 from jboost_server.catalogue import Catalogue
-from jboost_server.core import layout
+from jboost_server.core import layout, orders
 from jboost_server.core.retention import Retention
 from jboost_server.outcomes import Outcomes
 from jboost_server.settings import Policy
@@ -108,14 +108,24 @@ class Service:
         _must_be_tenant(identity)
         return identity
 
-    async def builder(self, request: Request) -> str:
-        """The tenant of a builder who asks.
+    async def builder(self, request: Request) -> Identity:
+        """A builder who asks.
 
         Raises:
             NotBuilder: who asks is a pod. Else as for `who`.
         """
         identity = await self.who(request)
         identity.must_build()
+        return identity
+
+    async def builder_of(self, request: Request, order: str) -> str:
+        """The tenant of a builder who asks about an order.
+
+        Raises:
+            NoOrder: it is no id of an order. WrongGroup: it is another group's. Else as for `builder`.
+        """
+        identity = await self.builder(request)
+        identity.must_be_of(orders.place_of(order, identity.tenant).scope.group)
         return identity.tenant
 
     async def compressed(self, tenant: str, digest: str) -> int:

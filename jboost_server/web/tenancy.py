@@ -5,6 +5,7 @@ reviews; without, there is one tenant, and whoever reaches the address or knows 
 
 An archive is code that runs in every pod of its group. So the token of a pod that serves strangers' requests
 is not enough to bring one: builders show a token of an audience of their own, which only builders are given.
+And a token that was projected for one group, as the webhook does, is good for no other of its namespace.
 
 Whoever makes pods may project a token of any audience. So the one who may look at all tenants is known by the
 account's name as well, and may look and nothing else.
@@ -12,8 +13,10 @@ account's name as well, and may look and nothing else.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
+import json
 import secrets
 import threading
 from collections import OrderedDict
@@ -30,6 +33,7 @@ from warmroot.errors import (
     NoToken,
     Unbound,
     UserError,
+    WrongGroup,
     WrongToken,
 )
 from warmroot.kube.cluster import Cluster, Kind, Object
@@ -49,16 +53,29 @@ _POD_NAME = "authentication.kubernetes.io/pod-name"
 _POD_UID = "authentication.kubernetes.io/pod-uid"
 _ACCOUNT = "system:serviceaccount:"
 _AUDIENCES = (AUDIENCE, BUILD_AUDIENCE, CONTROL_AUDIENCE)
+_OF_PODS = (AUDIENCE, BUILD_AUDIENCE)
+"""Those that may name a group behind a slash."""
+_NAMED, _MAX_NAMED = 4, 512
+"""Audiences of a token that are asked about besides, and characters of one."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """The tenant, what tells its pods apart, whether this one may bring archives, or look at all tenants."""
+    """The tenant, what tells its pods apart, whether this one may bring archives, or look at all tenants.
+
+    `group` is the only one that it may touch; empty: any of the tenant's.
+    """
 
     tenant: str
     pod: str
     builder: bool
     controller: bool = False
+    group: str = ""
+
+    def must_be_of(self, group: str) -> None:
+        """Raises WrongGroup unless this one may touch this group of its tenant."""
+        if self.group and group != self.group:
+            raise WrongGroup("this token is for another group of its namespace")
 
     def must_build(self) -> None:
         """Raises NotBuilder unless this one may bring archives."""
@@ -178,7 +195,7 @@ class TokenReview:
         body = {
             "apiVersion": _REVIEW.api_version,
             "kind": _REVIEW.kind,
-            "spec": {"token": token, "audiences": list(_AUDIENCES)},
+            "spec": {"token": token, "audiences": [*_AUDIENCES, *_named(token)]},
         }
         try:
             return self._cluster.create(_REVIEW, body)
@@ -198,7 +215,7 @@ def _identity(review: Object, controller: str) -> Identity:
         raise WrongToken(
             f"the API server does not confirm this token: {status.get('error') or 'no reason given'}"
         )
-    audiences = set(_AUDIENCES).intersection(status.get("audiences") or ())
+    audiences = {one for one in status.get("audiences") or () if one in _AUDIENCES or _group_in(one)}
     user = status.get("user") or {}
     name, extra = str(user.get("username", "")), user.get("extra") or {}
     namespace, _, account = name.removeprefix(_ACCOUNT).partition(":")
@@ -207,10 +224,41 @@ def _identity(review: Object, controller: str) -> Identity:
         raise WrongToken(f"this token is not for {AUDIENCE}")
     if not name.startswith(_ACCOUNT) or not namespace or not account:
         raise WrongToken("this token is of no service account")
+    builds = any(one.partition("/")[0] == BUILD_AUDIENCE for one in audiences)
     match extra.get(_POD_UID), extra.get(_POD_NAME):
         case [[str(uid)], [str()]] if uid:
-            return Identity(namespace, uid, builder=BUILD_AUDIENCE in audiences, controller=controls)
+            return Identity(namespace, uid, builder=builds, controller=controls, group=_group(audiences))
     raise Unbound("this token is bound to no pod")
+
+
+def _group(audiences: set[str]) -> str:
+    """The group that a token is for; empty if it is for all of its namespace."""
+    if audiences.intersection(_OF_PODS):
+        return ""
+    groups = {_group_in(one) for one in audiences - {CONTROL_AUDIENCE}}
+    if len(groups) > 1:
+        raise WrongToken("this token is for several groups", hint="project one for each group")
+    return groups.pop() if groups else ""
+
+
+def _group_in(audience: str) -> str:
+    base, _, group = audience.partition("/")
+    return group if base in _OF_PODS else ""
+
+
+def _named(token: str) -> list[str]:
+    """Audiences with a group that a token says it has: worth asking about, and believed after the review.
+
+    The API server confirms only audiences that it is asked about, so they have to be known before.
+    """
+    try:
+        body = token.split(".")[1]
+        said = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))["aud"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return []
+    words = [said] if isinstance(said, str) else said if isinstance(said, list) else []
+    found = (one for one in words if isinstance(one, str) and len(one) <= _MAX_NAMED and _group_in(one))
+    return sorted(found)[:_NAMED]
 
 
 def _bearer(authorization: str) -> str:

@@ -12,9 +12,12 @@ import pytest
 import yaml
 
 from jboost_agent.build import agent_jar
+from jboost_server.core.injection import parts
 from jboost_server.web.tenancy import AUDIENCE, BUILD_AUDIENCE
 from testbed.setup import jdk
 from tests.jboost.server_world import process
+from tests.waiting import until
+from warmroot.errors import NotFound
 from warmroot.kube.cluster import NAMESPACE, POD, SERVICE_ACCOUNT, Kind
 
 pytestmark = [pytest.mark.api, pytest.mark.jvm]
@@ -145,3 +148,36 @@ def test_a_pods_token_brings_no_archive_and_a_builders_does(cluster, shop, build
     assert f"audience {BUILD_AUDIENCE}" in refused.stderr
     assert taken.returncode == 0, taken.stderr
     assert "nothing to" in taken.stderr
+
+
+def test_a_pods_token_for_its_group_is_taken_and_for_no_other(cluster, shop, fetch, service):
+    """As the webhook projects it: the API server itself says for which group it is."""
+    namespace, name, pod = shop
+    own = token(cluster, namespace, name, audience=parts.audience("orders"), pod=pod)
+    other = token(cluster, namespace, name, audience=parts.audience("billing"), pod=pod)
+
+    assert fetch(own)[0] == "missing"
+    outcome, words = fetch(other)
+
+    assert outcome == "server", words
+    assert "for another group" in words
+
+
+def test_a_token_dies_with_its_pod(cluster, shop, fetch):
+    namespace, name, pod = shop
+    shown = token(cluster, namespace, name, audience=parts.audience("orders"), pod=pod)
+    cluster.delete(POD, name, namespace=namespace)
+    until(lambda: gone(cluster, namespace, name))
+
+    outcome, words = fetch(shown)
+
+    assert outcome == "server", words
+    assert "does not confirm this token" in words
+
+
+def gone(cluster, namespace: str, name: str) -> bool:
+    try:
+        cluster.get(POD, name, namespace=namespace)
+    except NotFound:
+        return True
+    return False

@@ -74,6 +74,12 @@ def test_a_token_of_the_builders_audience_names_a_builder(cluster, namespace, po
     assert (identity.tenant, identity.builder) == (namespace, True)
 
 
+@pytest.mark.parametrize("base", [AUDIENCE, BUILD_AUDIENCE])
+def test_a_token_that_was_projected_for_a_group_is_good_for_that_one(cluster, namespace, pod, tenants, base):
+    identity = tenants.identify(f"Bearer {token(cluster, namespace, pod=pod, audience=f'{base}/orders')}")
+    assert (identity.group, identity.builder) == ("orders", base == BUILD_AUDIENCE)
+
+
 def test_a_token_for_another_audience_is_refused(cluster, namespace, pod, tenants):
     with pytest.raises(WrongToken):
         tenants.identify(f"Bearer {token(cluster, namespace, pod=pod, audience='https://elsewhere')}")

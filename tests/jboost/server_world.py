@@ -51,7 +51,9 @@ class Clock:
 
 
 class Names:
-    """A port: whoever sends `Bearer tenant/pod` is that; a pod named `builder` or `controller` is one."""
+    """A port: whoever sends `Bearer tenant/pod` is that; a pod named `builder` or `controller` is one. With
+    `@group` behind it, it is good for that group alone.
+    """
 
     def known(self, authorization: str) -> Identity | None:
         return None
@@ -59,8 +61,9 @@ class Names:
     def identify(self, authorization: str) -> Identity:
         if not authorization.startswith("Bearer "):
             raise NoToken("no token was sent")
-        tenant, _, pod = authorization.removeprefix("Bearer ").partition("/")
-        return Identity(tenant, pod, builder=pod == "builder", controller=pod == "controller")
+        who, _, group = authorization.removeprefix("Bearer ").partition("@")
+        tenant, _, pod = who.partition("/")
+        return Identity(tenant, pod, builder=pod == "builder", controller=pod == "controller", group=group)
 
 
 @contextmanager

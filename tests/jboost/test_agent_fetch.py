@@ -342,3 +342,20 @@ def test_doctor_tries_an_archive_at_hand_and_says_what_to_do_next(pod: Pod, offe
     assert "next: nothing" in text
     pod.server.clear()
     assert "next: start a few pods with --record" in pod.agent("doctor").stdout
+
+
+def test_what_a_start_got_stands_where_kubernetes_shows_it(pod, offered, tmp_path):
+    """The file is the kubelet's: where there is none, none is made."""
+    log = tmp_path / "termination-log"
+    assert pod.fetch("--termination-log", str(log)).outcome == "hit"
+    assert not log.exists()
+
+    log.touch()
+    report = pod.fetch("--termination-log", str(log)).report
+
+    assert json.loads(log.read_text()) == {name: report[name] for name in ("archive", "key", "outcome")}
+    assert report["outcome"] == "hit"
+
+
+def test_a_termination_log_that_can_not_be_written_costs_no_start(pod, offered, tmp_path):
+    assert pod.fetch("--termination-log", "/proc/version").outcome == "hit"

@@ -22,6 +22,7 @@ REQUESTS = (
     "POST /v1/builds/{order}/result",
     "GET /v1/status",
     "GET /v1/tenants/{tenant}/groups/{group}",
+    "POST /v1/tenants/{tenant}/groups/{group}/outcomes",
 )
 
 

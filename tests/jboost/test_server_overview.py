@@ -8,7 +8,7 @@ from jboost_server.core.control import parse
 from jboost_server.core.progress import Stage
 from jboost_server.settings import Policy
 from jboost_server.store.directory import DirectoryStore
-from tests.jboost.server_world import GROUP, Client, Clock, Names, reason, running
+from tests.jboost.server_world import GROUP, Client, Clock, Names, digest, reason, running
 from tests.jboost_world import KEY
 
 AOT_KEY = dataclasses.replace(KEY, jvm=dataclasses.replace(KEY.jvm, feature=25))
@@ -98,3 +98,50 @@ def test_nobody_but_the_controller_looks_at_a_tenant_by_its_name(service, who):
 def test_what_can_be_no_group_is_refused(service, path):
     answer = as_(service, "system/controller").ask("GET", path)
     assert reason(answer) == (400, "BadRequest")
+
+
+def serves(service: Client) -> str:
+    """An archive serves; its digest."""
+    for number in (1, 2):
+        pod = as_(service, f"shop/pod-{number}")
+        assert pod.record(pod.lease(), f"java/lang/Object id: {number}\n".encode()).status_code == 201
+    builder = as_(service, "shop/builder")
+    order = builder.order().json()["order"]["id"]
+    assert builder.upload(order, b"an archive").status_code == 201
+    assert builder.result(order, b"an archive").json()["state"] == "serving"
+    return digest(b"an archive")
+
+
+def died(service: Client, archive: str, pod: str, who: str = "system/controller", **more: str):
+    body = {"key": KEY.digest, "archive": archive, "pod": pod, "outcome": "crash", "why": "SIGSEGV in p"}
+    return as_(service, who).ask("POST", f"{PATH}/outcomes", json=body | more)
+
+
+def test_an_archive_of_which_jvms_die_is_withdrawn_after_as_many_deaths_as_the_policy_says(service):
+    archive = serves(service)
+    for death in ("a/app/1", "a/app/1", "a/app/2"):  # one is told twice
+        assert died(service, archive, death).status_code == 204
+    assert as_(service, "shop/pod-9").lookup()["outcome"] == "hit"
+    assert died(service, archive, "b/app/1").status_code == 204
+    (found,) = told(service)
+    assert (found.stage, found.archive) == (Stage.WITHDRAWN, None)
+    assert "SIGSEGV in p" in found.why
+    assert as_(service, "shop/pod-9").lookup()["outcome"] != "hit"
+
+
+def test_what_was_withdrawn_never_comes_back_of_the_same_recordings(service):
+    archive = serves(service)
+    for death in "abc":
+        died(service, archive, death)
+    assert as_(service, "shop/builder").order().status_code == 204
+
+
+def test_only_the_controller_accuses_and_of_nothing_but_a_death(service):
+    archive = serves(service)
+    assert reason(died(service, archive, "a", who="shop/pod-1")) == (401, "WrongToken")
+    assert reason(died(service, archive, "a", who="shop/builder")) == (401, "WrongToken")
+    assert reason(died(service, archive, "a", outcome="hit")) == (400, "BadRequest")
+    assert reason(died(service, "x", "a")) == (400, "BadRequest")
+    assert reason(died(service, archive, "")) == (400, "BadRequest")
+    assert died(service, digest(b"nobody's"), "a").status_code == 204  # it is gone: nothing to say
+    assert told(service)[0].stage is Stage.SERVING

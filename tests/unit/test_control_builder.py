@@ -86,7 +86,8 @@ def test_it_has_a_builders_token_and_none_of_the_api_server():
         for one in spec["volumes"]
         for source in one.get("projected", {}).get("sources", ())
     ]
-    assert [one["audience"] for one in tokens] == [AUDIENCE] == [BUILD_AUDIENCE]
+    assert [one["audience"] for one in tokens] == [f"{AUDIENCE}/orders"]
+    assert AUDIENCE == BUILD_AUDIENCE
     assert spec["automountServiceAccountToken"] is False
 
 

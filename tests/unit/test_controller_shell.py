@@ -14,9 +14,13 @@ from jboost_server.controller.loop import LONGEST, Engine
 from jboost_server.controller.metrics import Metrics
 from jboost_server.controller.service import HttpService
 from jboost_server.core.control import builder, parse, queue
+from jboost_server.core.control.fallen import Fallen
+from jboost_server.core.control.times import when
 from jboost_server.core.control.world import Key, Name
+from jboost_server.core.progress import Stage
 from tests.control_worlds import K1, NAME, NOW, injected, key, serving, wanted
 from tests.injected import INSTALLATION
+from tests.unit.test_control_fallen import dead
 from warmroot import errors
 from warmroot.kube import passes
 from warmroot.kube.cluster import EVENT, JAVA_CACHE, POD, Kind, Listing, Object
@@ -57,9 +61,15 @@ class Api:
     def pages(self, kind: Kind, **_: Any):
         yield self.list(kind)
 
-    def create(self, kind: Kind, body: Object, *, namespace: str | None = None, **_: Any) -> Object:
-        self._ask("create", kind)
+    def create(
+        self, kind: Kind, body: Object, *, namespace: str | None = None, subresource: str = "", **_: Any
+    ) -> Object:
+        self._ask(subresource or "create", kind)
         meta = body["metadata"]
+        if subresource:  # an eviction: it is gone
+            uid = self.objects[kind, namespace or "", meta["name"]]["metadata"]["uid"]
+            assert body["deleteOptions"] == {"preconditions": {"uid": uid}}
+            return self.objects.pop((kind, namespace or "", meta["name"]))
         if (kind, meta.get("namespace", ""), meta["name"]) in self.objects:
             raise errors.AlreadyExists("it is there", status=409)
         return self.put(kind, body)
@@ -82,12 +92,19 @@ class Said:
 
     def __init__(self, *keys: Key) -> None:
         self.now, self.asked, self.silent = keys, 0, False
+        self.accused: list[str] = []
+        self.deaf = False
 
     def keys(self, name: Name) -> tuple[Key, ...]:
         self.asked += 1
         if self.silent:
             raise errors.NetworkError("no connection")
         return self.now
+
+    def accuse(self, name: Name, fallen: Fallen) -> None:
+        if self.deaf:
+            raise errors.NetworkError("no connection")
+        self.accused.append(fallen.witness)
 
 
 class Bed:
@@ -99,7 +116,7 @@ class Bed:
         self.builds = Watched(parse.build)
         gather = Gather(self.api, self.service, self.caches, self.builds, POLL)
         actor = Actor(
-            self.api, INSTALLATION, self.caches, self.builds, lambda: self.leads, gather.refused, "me"
+            self.api, self.service, INSTALLATION, self.caches, self.builds, lambda: self.leads, gather, "me"
         )
         self.metrics = Metrics()
         self.engine = Engine(gather, actor, self.metrics, 4)
@@ -252,7 +269,7 @@ def test_what_a_builder_came_to_is_asked_soon_after_its_end():
     bed = Bed(wanted())
     bed.one_pass()
     (job,) = bed.api.of(JOB)
-    ended = {"type": "Complete", "status": "True", "lastTransitionTime": parse.when(NOW + 1)}
+    ended = {"type": "Complete", "status": "True", "lastTransitionTime": when(NOW + 1)}
     bed.api.put(JOB, job | {"status": {"conditions": [ended]}})
     bed.service.now = (serving(),)
     bed.seen()
@@ -318,7 +335,7 @@ class Answers:
     def __init__(self, status: int = 200, body: str = "", error: Exception | None = None) -> None:
         self.status, self.body, self.error = status, body, error
 
-    def get(self, url: str, **more: Any) -> requests.Response:
+    def request(self, method: str, url: str, **more: Any) -> requests.Response:
         if self.error:
             raise self.error
         assert more["headers"] == {"Authorization": "Bearer secret"}
@@ -360,3 +377,56 @@ def test_a_pass_that_the_api_server_puts_off_is_put_off_whatever_changes_meanwhi
     assert bed.engine.step(NOW) == Passed(passes.RETRY, hush=7.0)
     del bed.api.refuses["replace", JAVA_CACHE]
     assert bed.engine.step(NOW + 7) == Passed(LONGEST)
+
+
+def dies(bed: Bed, restarts: int = 1) -> None:
+    """The one pod's JVM, of the archive that serves."""
+    one = dead(restarts=restarts)
+    bed.api.objects.pop((POD, "shop", "p"), None)
+    bed.api.put(POD, one | {"metadata": one["metadata"] | {"namespace": "shop"}})
+
+
+def test_a_jvm_that_died_is_told_once_and_its_pod_let_go_when_the_archive_is_withdrawn():
+    bed = Bed(serving(hits=1))
+    dies(bed)
+    assert "Accuse" in bed.one_pass()
+    assert len(bed.service.accused) == 1
+    assert "Accuse" not in bed.one_pass(NOW + POLL)
+
+    dies(bed, restarts=2)
+    assert "Accuse" in bed.one_pass(NOW + 2 * POLL)
+    bed.service.now = (key(stage=Stage.WITHDRAWN, hits=1),)
+    assert bed.one_pass(NOW + 2 * POLL + 1)[0] == "Release"
+    assert bed.verbs(POD)[-1] == "eviction"
+    assert bed.api.of(POD) == []
+    assert len(bed.service.accused) == 2
+
+
+def test_a_service_that_does_not_hear_it_is_told_again_and_statuses_are_written_all_the_same():
+    bed = Bed(serving(hits=1))
+    dies(bed)
+    bed.service.deaf = True
+    assert bed.one_pass() == ["NetworkError", "WriteStatus"]
+    bed.service.deaf = False
+    assert "Accuse" in bed.one_pass(NOW + 1)
+
+
+def test_pods_of_a_cache_are_looked_at_while_some_are_young_and_not_at_rest():
+    bed = Bed(serving(hits=1))
+    dies(bed)
+    bed.api.objects.pop((POD, "shop", "orders-1"))
+    bed.one_pass()
+    looked = bed.verbs(POD).count("list")
+    for minute in range(1, 10):
+        bed.one_pass(NOW + 60 * minute)
+    assert bed.verbs(POD).count("list") == looked
+    bed.service.now = (serving(hits=2),)
+    bed.one_pass(NOW + 660)
+    bed.one_pass(NOW + 730)
+    assert bed.verbs(POD).count("list") == looked + 1
+
+
+def test_a_namespace_whose_pods_may_not_be_seen_keeps_nobody_from_a_status():
+    bed = Bed(serving(hits=1))
+    bed.api.refuses["list", POD] = errors.Forbidden("may not list pods", status=403)
+    assert bed.one_pass() == ["WriteStatus"]

@@ -78,6 +78,7 @@ def test_the_controller_may_do_what_its_code_does_and_nothing_else():
         ],
         "warmroot-jboost-builders": [
             (["pods"], ["list"], None),
+            (["pods/eviction"], ["create"], None),
             ([JOB.plural], ["create"], None),
             ([NETWORK_POLICY.plural], ["create"], None),
             ([NETWORK_POLICY.plural], ["patch"], [builder.POLICY]),

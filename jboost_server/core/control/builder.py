@@ -104,7 +104,7 @@ def _pod(start: Start, installation: Installation) -> Object:
     if not installation.image_volumes:
         spec["initContainers"] = [parts.copier(spec, container, installation)]
     spec["containers"] = [container]
-    spec["volumes"] = [*spec["volumes"], *_volumes(installation)]
+    spec["volumes"] = [*spec["volumes"], *_volumes(installation, start.cache.name[1])]
     return spec | {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
@@ -127,11 +127,11 @@ def _container(start: Start, installation: Installation) -> Object:
     return made
 
 
-def _volumes(installation: Installation) -> list[Object]:
+def _volumes(installation: Installation, cache: str) -> list[Object]:
     """As a pod's, but its token is a builder's; a builder believes no archive, and needs no keys."""
-    token = {"path": "token", "audience": AUDIENCE, "expirationSeconds": DEADLINE}
+    token = {"path": "token", "audience": parts.audience(cache, AUDIENCE), "expirationSeconds": DEADLINE}
     builders = {"name": parts.TOKEN, "projected": {"sources": [{"serviceAccountToken": token}]}}
-    common = (one for one in parts.volumes(installation) if one["name"] in (parts.AGENT, parts.RUN))
+    common = (one for one in parts.volumes(installation, cache) if one["name"] in (parts.AGENT, parts.RUN))
     return [*(_bounded(one) for one in common), builders]
 
 

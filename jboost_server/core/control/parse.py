@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from jboost_server.core.control.builder import ATTEMPT, CACHE, KEY, SHAPE
+from jboost_server.core.control.times import instant
 from jboost_server.core.control.world import Archive, Build, Cache, Key, Phase
 from jboost_server.core.layout import is_digest
 from jboost_server.core.outcome import Outcome
@@ -69,19 +69,6 @@ def keys(answer: object) -> tuple[Key, ...]:
     except (KeyError, TypeError) as error:
         raise ValueError(f"not an answer about keys: {error!r}") from error
     return tuple(found)
-
-
-def instant(text: str) -> float:
-    """Unix seconds of a time as the API server writes it; 0 if it is none."""
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except ValueError:
-        return 0.0
-
-
-def when(seconds: float) -> str:
-    """A time in Unix seconds as the API has it."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def words(text: str) -> str:

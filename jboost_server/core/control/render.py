@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from jboost_server.core.control import queue, starts
-from jboost_server.core.control.parse import when
+from jboost_server.core.control.times import when
 from jboost_server.core.control.world import Cache, Event, Key, Phase, Told, World
 from jboost_server.core.progress import Stage
 from warmroot.api.base import Condition, ConditionStatus

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from jboost_server.core.control.parse import instant, when
+from jboost_server.core.control.times import instant, when
 from jboost_server.core.control.world import Key
 from jboost_server.core.outcome import Outcome
 from warmroot.api.javacache import StartsMark

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from jboost_server.core.control.fallen import Fallen
 from jboost_server.core.control.shape import Shape
 from jboost_server.core.progress import Stage
 from warmroot.api.javacache import CacheReason, JavaCacheSpec, JavaCacheStatus
@@ -98,8 +99,8 @@ class Refusal:
 
 @dataclass(frozen=True)
 class World:
-    """Everything that a pass looks at. `shapes` has only caches whose pods were looked at, `told` those that
-    the cache service was asked about.
+    """Everything that a pass looks at. `shapes` and `fallen` have only caches whose pods were looked at,
+    `told` those that the cache service was asked about. `reported` are deaths that the service has heard of.
     """
 
     caches: Mapping[Name, Cache] = field(default_factory=dict)
@@ -107,6 +108,24 @@ class World:
     builds: tuple[Build, ...] = ()
     shapes: Mapping[Name, tuple[Shape, ...]] = field(default_factory=dict)
     refusals: Mapping[Name, Refusal] = field(default_factory=dict)
+    fallen: Mapping[Name, tuple[Fallen, ...]] = field(default_factory=dict)
+    reported: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Accuse:
+    """Tell the cache service of a JVM that died of its archive."""
+
+    cache: Cache
+    fallen: Fallen
+
+
+@dataclass(frozen=True)
+class Release:
+    """Evict a pod whose JVM would die again: its archive is withdrawn, and a new pod starts without."""
+
+    cache: Cache
+    fallen: Fallen
 
 
 @dataclass(frozen=True)

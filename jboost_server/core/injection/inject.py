@@ -112,7 +112,7 @@ def _with(
         _wire(container, record=record)
     # Last: what others prepare, the JVM may read.
     spec["initContainers"] = [*(spec.get("initContainers") or ()), *added]
-    spec["volumes"] = [*(spec.get("volumes") or ()), *parts.volumes(installation)]
+    spec["volumes"] = [*(spec.get("volumes") or ()), *parts.volumes(installation, cache.name)]
     meta = plain.setdefault("metadata", {})
     meta["annotations"] = {**(meta.get("annotations") or {}), INJECTED: cache.name}
     names = ", ".join(container["name"] for container, _ in warm)

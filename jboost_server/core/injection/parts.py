@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Set
+import re
+from collections.abc import Mapping, Set
 from typing import Any
 
 from jboost_server.core.injection.application import OPTIONS, OURS, VARIABLES, Application, readiness
@@ -30,14 +31,19 @@ _AS_THE_APPLICATION = ("image", "imagePullPolicy", "workingDir", "envFrom")
 Object = dict[str, Any]
 
 
-def volumes(installation: Installation) -> list[Object]:
+def audience(group: str, base: str = AUDIENCE) -> str:
+    """Of a token that is good for one group of its namespace alone."""
+    return f"{base}/{group}"
+
+
+def volumes(installation: Installation, cache: str) -> list[Object]:
     """Of all containers together. Without the ConfigMap of keys a pod starts, and believes no archive."""
     agent: Object = {"name": AGENT}
     if installation.image_volumes:
         agent["image"] = {"reference": installation.agent_image, "pullPolicy": installation.agent_pull}
     else:
         agent["emptyDir"] = {}
-    token = {"path": "token", "audience": AUDIENCE, "expirationSeconds": 3600}
+    token = {"path": "token", "audience": audience(cache), "expirationSeconds": 3600}
     return [
         agent,
         {"name": RUN, "emptyDir": {"sizeLimit": installation.room}},
@@ -136,6 +142,17 @@ def recorder(
     if resources := {part: values for part, values in small.items() if values}:
         made["resources"] = resources
     return made
+
+
+def fetches(container: Mapping[str, Any]) -> bool:
+    """Whether it is one that runs the agent before a container of the application."""
+    return re.fullmatch(rf"{FETCH}(-\d+)?", str(container.get("name"))) is not None
+
+
+def warms(fetcher: Mapping[str, Any]) -> str:
+    """The container for which such a one decides; `?` if its command is none of ours."""
+    words = [str(word) for word in fetcher.get("command") or ()]
+    return words[words.index("--dir") + 1].rpartition("/")[2] if "--dir" in words[:-1] else "?"
 
 
 def folder(container: Object) -> str:

@@ -12,6 +12,9 @@ import java.util.Map;
  * first moment on; whatever goes wrong after that costs an archive and never a start.
  */
 final class Fetch {
+    /** Where Kubernetes reads what a container has to say of its end. */
+    static final Path TERMINATION = Path.of("/dev/termination-log");
+
     private final Report report;
     private FetchOptions options;
     private OptionsFile file;
@@ -19,6 +22,7 @@ final class Fetch {
     private Service service;
     private long unasked;
     private FileNotes notes;
+    private Path termination = TERMINATION;
 
     private Fetch(Report report) {
         this.report = report;
@@ -56,6 +60,7 @@ final class Fetch {
             throw unwritten(error);
         }
         options = FetchOptions.fetch(words);
+        termination = options.termination();
         Application application =
                 Application.of(options.command(), Application.image(environment, own), environment);
         if (dir.toString().indexOf(':') >= 0) {
@@ -143,6 +148,18 @@ final class Fetch {
             line.append(": ").append(why.replace('\n', ' '));
         }
         System.err.println(line.append(unwritten).append(" [").append(report.total()).append(" ms]"));
+        show();
+    }
+
+    /** In the pod's status: whoever sees the JVM die soon knows which archive it had. */
+    private void show() {
+        try {
+            if (Files.isRegularFile(termination)) {
+                Files.write(termination, Json.canonical(report.brief()));
+            }
+        } catch (IOException unwritable) {
+            termination = null; // nobody's start depends on it
+        }
     }
 
     /** The options file stands; what the lookup left of its time is the service's. */

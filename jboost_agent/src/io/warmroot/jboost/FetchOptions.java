@@ -6,14 +6,14 @@ import java.util.ArrayList;
 import java.util.List;
 
 /** How `fetch` and `doctor` were called. {@code token} is null if it was not given. */
-record FetchOptions(URI server, String group, Path keys, Path dir, Path token, boolean record, boolean json,
-        int inspectMs, int lookupMs, int fetchMs, int preflightMs, List<String> command) {
+record FetchOptions(URI server, String group, Path keys, Path dir, Path token, Path termination, boolean record,
+        boolean json, int inspectMs, int lookupMs, int fetchMs, int preflightMs, List<String> command) {
     static final int LOOKUP_MS = 300;
     static final int FETCH_MS = 2000;
     static final int PREFLIGHT_MS = 1000;
     private static final int LONGEST_MS = 3_600_000;
     private static final List<String> VALUED = List.of("--server", "--group", "--keys", "--dir", "--token",
-            "--inspect-ms", "--lookup-ms", "--fetch-ms", "--preflight-ms");
+            "--termination-log", "--inspect-ms", "--lookup-ms", "--fetch-ms", "--preflight-ms");
 
     /** What the words after {@code fetch} mean. */
     static FetchOptions fetch(List<String> words) throws Failure {
@@ -34,12 +34,14 @@ record FetchOptions(URI server, String group, Path keys, Path dir, Path token, b
 
     private static FetchOptions of(Arguments given, boolean json) throws Failure {
         String token = given.get("--token");
+        String termination = given.get("--termination-log");
         return new FetchOptions(
                 server(given.need("--server")),
                 given.need("--group"),
                 Path.of(given.need("--keys")),
                 Path.of(given.need("--dir")).toAbsolutePath().normalize(),
                 token == null ? null : Path.of(token),
+                termination == null ? Fetch.TERMINATION : Path.of(termination),
                 given.has("--record"),
                 json,
                 given.number("--inspect-ms", Inspection.BUDGET, LONGEST_MS),

@@ -67,6 +67,15 @@ final class Report {
         return tree;
     }
 
+    /** What the status of a pod has room for. */
+    TreeMap<String, Object> brief() {
+        TreeMap<String, Object> tree = new TreeMap<>();
+        tree.put("outcome", outcome.text);
+        tree.put("archive", archive);
+        tree.put("key", key);
+        return tree;
+    }
+
     void write(Path folder) throws IOException {
         OptionsFile.replace(folder.resolve(NAME), tree());
     }
