@@ -9,10 +9,13 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 import requests
 
@@ -47,11 +50,19 @@ def service(
             for line in process.stderr:
                 record = json.loads(line)
                 if record["message"] == "listening":
-                    yield f"http://{record['address']}", process.pid
-                    return
-            raise RuntimeError("the cache service did not start")
+                    break
+            else:
+                raise RuntimeError("the cache service did not start")
+            # A log that nobody reads holds up whoever writes it.
+            threading.Thread(target=_read_on, args=(process.stderr,), daemon=True).start()
+            yield f"http://{record['address']}", process.pid
         finally:
             process.terminate()
+
+
+def _read_on(log: IO[str]) -> None:
+    with suppress(ValueError):  # it is closed when the service has ended
+        deque(log, 0)
 
 
 @contextmanager

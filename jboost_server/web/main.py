@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 KEY = "signing.pem"
 PUBLIC = "public.keys"
+READERS = 256
+"""Connections to an S3 store that are kept: each reader of an archive holds one as long as it reads."""
 GRACE = 20
 """Seconds that requests under way have to end after SIGTERM."""
 log = logging.getLogger("jboost_server")
@@ -146,7 +148,7 @@ def _bucket(options: Options) -> ObjectStore:
             signature_version="s3v4",
             connect_timeout=5,
             read_timeout=30,
-            max_pool_connections=50,
+            max_pool_connections=READERS,
             retries={"total_max_attempts": 3, "mode": "standard"},
             s3={"addressing_style": "path"} if options.s3_endpoint else {},
         ),

@@ -59,3 +59,6 @@ def log_json() -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     for noisy in ("uvicorn.error", "botocore", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # A connection beyond those that are kept costs a new one. A line for each would be a flood in a storm,
+    # and whoever reads our log slowly would hold up all threads.
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
