@@ -11,9 +11,7 @@ import statistics
 import sys
 import time
 import uuid
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 from bench.javastart.entry import runtimes, workplace
 from bench.javastart.race import ROUNDS, machine
@@ -30,7 +28,6 @@ from warmroot.cache import cache_dir
 from warmroot.errors import NotFound, ProgramDied
 from warmroot.kube.cluster import POD, Object
 
-T = TypeVar("T")
 FEATURES = (17, 25)
 LEAST = 5
 """Starts a side: with fewer nothing can be said with confidence."""
@@ -39,7 +36,6 @@ DRAINS = 3
 TRAINING = 30.0
 """Seconds of requests that a recorder serves."""
 REPLICAS = 2
-_WITHIN = 900.0
 _POLL = 0.02
 
 
@@ -104,16 +100,14 @@ def _learn(shop: Shop, caches: JavaCaches) -> None:
     """A pod records while it serves, and ends; until an archive serves."""
     _say(f"{shop.namespace}: a pod learns")
     shop.apply(shop.cache(), shop.deployment())
-    recorder = _until(shop.only_pod, "a pod is Ready", lambda: shop.told(caches.said))
+    recorder = shop.until(shop.only_pod, "a pod is Ready", caches.said)
     traffic.send(
         spring.PAGES.application(cache_dir()), PORT, seconds=TRAINING, host=recorder["status"]["podIP"]
     )
     shop.restart()
-    _until(
-        lambda: shop.status().get("state") == "Serving", "an archive serves", lambda: shop.told(caches.said)
-    )
+    shop.until(lambda: shop.status().get("state") == "Serving", "an archive serves", caches.said)
     shop.apply(shop.deployment(replicas=0))
-    _until(lambda: not shop.all_pods(), "its pods are gone", shop.told)
+    shop.until(lambda: not shop.all_pods(), "its pods are gone", every=_POLL)
 
 
 def _starts(shop: Shop, rounds: int) -> tuple[list[int], list[int]]:
@@ -136,24 +130,24 @@ def _start(shop: Shop, *, injected: bool) -> int:
     def one() -> Object:
         return shop.cluster.get(POD, name, namespace=shop.namespace)
 
-    address = str(_until(lambda: one()["status"].get("podIP"), f"{name} has an address", shop.told))
-    _until(lambda: _answers(address), f"{name} answers", shop.told)
+    address = str(shop.until(lambda: one()["status"].get("podIP"), f"{name} has an address", every=_POLL))
+    shop.until(lambda: _answers(address), f"{name} answers", every=_POLL)
     took = round((time.monotonic() - began) * 1000)
     if injected and (outcome := shop.report(one())["outcome"]) != "hit":
         raise ProgramDied(f"{name} started without an archive: {outcome}", hint=shop.told())
     shop.cluster.delete(POD, name, namespace=shop.namespace)
-    _until(lambda: _gone(shop, name), f"{name} is gone", shop.told)
+    shop.until(lambda: _gone(shop, name), f"{name} is gone", every=_POLL)
     return took
 
 
 def _drains(shop: Shop, kubelets: Bed, *, injected: bool) -> float:
     """Pod-seconds that were missing of the wanted replicas, the median of some drains."""
     kubelets.kubectl.run("-n", shop.namespace, "delete", "deployment", "pages", "--ignore-not-found")
-    _until(lambda: not shop.all_pods(), "its pods are gone", shop.told)
+    shop.until(lambda: not shop.all_pods(), "its pods are gone", every=_POLL)
     shop.apply(shop.deployment(replicas=REPLICAS, injected=injected))
     found = []
     for number in range(DRAINS):
-        _until(lambda: _ready(shop) == REPLICAS, "all replicas are Ready", shop.told)
+        shop.until(lambda: _ready(shop) == REPLICAS, "all replicas are Ready", every=_POLL)
         node = kubelets.workers[number % 2].name
         if node not in {one["spec"]["nodeName"] for one in shop.all_pods()}:
             node = kubelets.workers[1 - number % 2].name
@@ -202,15 +196,6 @@ def _answers(address: str) -> bool:
         return False
     finally:
         link.close()
-
-
-def _until(holds: Callable[[], T | None], what: str, told: Callable[[], str]) -> T:
-    end = time.monotonic() + _WITHIN
-    while not (found := holds()):
-        if time.monotonic() > end:
-            raise ProgramDied(f"{what}, did not come within {_WITHIN:.0f} s: {told()}", hint="run it again")
-        time.sleep(_POLL)
-    return found
 
 
 def _say(words: str) -> None:

@@ -15,8 +15,10 @@ from jboost_server import messages
 from jboost_server.catalogue import Accepted, Answer
 from jboost_server.core import layout
 from jboost_server.core.buildkey import BuildKey
+from jboost_server.core.layout import KeyPlace
 from jboost_server.core.orders import Order
 from jboost_server.messages import MAX_LOOKUP, MAX_REPORT, place_of, scope_of
+from jboost_server.outcomes import Report
 from jboost_server.store.port import PresigningStore
 from jboost_server.views import GroupView
 from jboost_server.web import archives, bodies
@@ -134,10 +136,7 @@ def _for_pods(routes: APIRouter, service: Service) -> None:
         told = messages.outcome(await bodies.whole(request, MAX_REPORT))
         identity.must_be_of(told.group)
         place, report = place_of(identity.tenant, told.group, told.key), told.report
-        service.metrics.reported.labels(report.outcome.value).inc()
-        if report.doubts:
-            await service.waiting(service.catalogue.doubt, place, report.archive, identity.pod, report.why)
-        service.outcomes.add(place, identity.pod, report)
+        await _note(service, place, identity.pod, report)
         return Response(status_code=204)
 
 
@@ -260,10 +259,16 @@ def _for_the_controller(routes: APIRouter, service: Service) -> None:
         (await service.who(request)).must_control()
         told = messages.witnessed(await bodies.whole(request, MAX_REPORT))
         place, report = place_of(tenant, group, told.key), told.report
-        service.metrics.reported.labels(report.outcome.value).inc()
-        await service.waiting(service.catalogue.doubt, place, report.archive, told.pod, report.why)
-        service.outcomes.add(place, told.pod, report)
+        await _note(service, place, told.pod, report)
         return Response(status_code=204)
+
+
+async def _note(service: Service, place: KeyPlace, pod: str, report: Report) -> None:
+    """That an archive did harm is written before the answer goes."""
+    service.metrics.reported.labels(report.outcome.value).inc()
+    if report.doubts:
+        await service.waiting(service.catalogue.doubt, place, report.archive, pod, report.why)
+    service.outcomes.add(place, pod, report)
 
 
 async def _bytes(

@@ -232,10 +232,8 @@ def _identity(review: Object, controller: str) -> Identity:
 
 
 def _group(audiences: set[str]) -> str:
-    """The group that a token is for; empty if it is for all of its namespace."""
-    if audiences.intersection(_OF_PODS):
-        return ""
-    groups = {_group_in(one) for one in audiences - {CONTROL_AUDIENCE}}
+    """The group that a token is for; empty if it is for all of its namespace. Any group in it narrows it."""
+    groups = {group for one in audiences if (group := _group_in(one))}
     if len(groups) > 1:
         raise WrongToken("this token is for several groups", hint="project one for each group")
     return groups.pop() if groups else ""

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import yaml
@@ -33,21 +32,17 @@ SERVICE = f"http://{HOST}:8780"
 _WEBHOOK_PORT = 8443
 _CONTROL = "control.jboost.warmroot.io"
 _STARTS_WITHIN = 120.0
+_POLL = 1.0
+"""Seconds after which the controller asks the service again: nobody is to wait for it here."""
 _MANIFESTS = REPOSITORY / "deploy" / "jboost"
-_PROGRAMS = ("serve", "webhook", "controller")
 
 
 @dataclass
 class JavaCaches:
-    """All that makes a JavaCache come true. A context manager: its processes end with its block.
-
-    `poll` is how often the controller asks the service, in seconds.
-    """
+    """All that makes a JavaCache come true. A context manager: its processes end with its block."""
 
     folder: Path
     plane: ControlPlane
-    agent_image: str = pods.AGENT
-    poll: float = 1.0
     _programs: dict[str, Program] = field(default_factory=dict)
     _commands: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -58,12 +53,7 @@ class JavaCaches:
             self.stop()
             raise
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     @property
@@ -84,7 +74,7 @@ class JavaCaches:
             self.kubectl.run("apply", "--server-side", "-f", str(_MANIFESTS / f"{name}.yaml"))
         self.kubectl.run("apply", "--server-side", "-f", "-", text=json.dumps(_webhook()))
         signing.create(self._key)
-        own, installation = self._stands_in(), ["--agent-image", self.agent_image, "--agent-pull", "Never"]
+        own, installation = self._stands_in(), ["--agent-image", pods.AGENT, "--agent-pull", "Never"]
         installation += ["--server", SERVICE, "--namespace", SPACE]
         store = ["--store", str(self.folder / "store"), "--home", str(self.folder / "home")]
         self._launch(
@@ -97,7 +87,7 @@ class JavaCaches:
         token = self.folder / "control.token"
         token.write_text(self._token("jboost-controller", f"--audience={_CONTROL}", *own))
         self._launch(
-            "controller", "jboost-controller", "--token", str(token), "--poll", str(self.poll),
+            "controller", "jboost-controller", "--token", str(token), "--poll", str(_POLL),
             "--metrics", f"{HOST}:9090", *installation,
         )  # fmt: skip
         self._until(self._at_work, "the webhook is believed and the service answers")
@@ -122,11 +112,12 @@ class JavaCaches:
         self._run(verb)
         self._until(self._at_work, "the webhook is believed and the service answers")
 
-    def takes_part(self, namespace: str, *, restricted: bool = True) -> None:
-        """Makes a namespace whose pods a JavaCache may start warm, as docs/java-injection.md says it."""
-        labels = {"jboost.warmroot.io/client": "true"}
-        if restricted:
-            labels["pod-security.kubernetes.io/enforce"] = "restricted"
+    def takes_part(self, namespace: str) -> None:
+        """Makes a namespace whose pods a JavaCache may start warm, as docs/java-injection.md says it.
+
+        It is under the restricted standard.
+        """
+        labels = {"jboost.warmroot.io/client": "true", "pod-security.kubernetes.io/enforce": "restricted"}
         keys = self.folder / "keys"
         signing.write_publics(signing.load((self._key,)), keys)
         meta = {"name": "jboost-keys", "namespace": namespace}

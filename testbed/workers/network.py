@@ -7,7 +7,6 @@ import os
 import threading
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from testbed.setup.process import run
@@ -41,25 +40,18 @@ class PrivateNetwork:
         Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         assert threading.get_ident() == self._thread, "each thread is in a network by itself"
         _call("setns", self._before, _NET)
         os.close(self._before)
 
-    def join(self, pid: int, number: int) -> str:
-        """Plugs the namespace of process `pid` in, and gives its address: `number` is 1 to 200.
-
-        Pods of that worker have addresses of `pods(number)`.
+    def join(self, pid: int, number: int) -> None:
+        """Plugs the namespace of process `pid` in, as the worker of that number.
 
         Raises:
             StepFailed: the kernel refused it.
         """
-        address, outside = f"10.89.0.{10 + number}", f"{BRIDGE}{number}"
+        address, outside = worker(number), f"{BRIDGE}{number}"
         self.part(number)  # the kernel takes its time with the wire of a worker that died
         _ip(f"link add {outside} type veth peer name eth0 netns {pid}")
         _ip(f"link set {outside} master {BRIDGE} up")
@@ -70,7 +62,6 @@ class PrivateNetwork:
         run([*inside, "ip", "route", "add", "default", "via", HOST])
         run([*inside, "sysctl", "-qw", "net.ipv4.ip_forward=1"])
         _ip(f"route replace {pods(number)} via {address}")
-        return address
 
     def part(self, number: int) -> None:
         """Takes the wire of a worker away, if it is there."""
@@ -84,6 +75,11 @@ def apart(pid: int) -> bool:
         return not Path(f"/proc/{pid}/ns/net").samefile("/proc/thread-self/ns/net")
     except OSError:
         return False
+
+
+def worker(number: int) -> str:
+    """The address of a worker: `number` is 1 to 200."""
+    return f"10.89.0.{10 + number}"
 
 
 def pods(number: int) -> str:

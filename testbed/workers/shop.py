@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from jboost_server.core.injection.choose import INJECT
 from testbed.demo.kubectl import Kubectl
+from warmroot.errors import ProgramDied
 from warmroot.kube.cluster import JAVA_CACHE, POD, Cluster, Object
 
 NAME = "pages"
@@ -22,15 +23,16 @@ LOCKED = {
     "seccompProfile": {"type": "RuntimeDefault"},
 }
 """What the restricted standard wants of a container."""
+WITHIN = 900.0
+"""Seconds for anything: a builder starts the service a dozen times."""
+T = TypeVar("T")
 PATIENT = {"lookup": "30s", "fetch": "30s"}
 """A budget for two processors on which a cluster, a builder and what is measured run at the same time."""
 
 
 @dataclass(frozen=True)
 class Shop:
-    """`image` is one of `pods.write_java`, started by `command`, well if `health` answers; `budget` is the
-    JavaCache's.
-    """
+    """`image` is one of `pods.write_java`, started by `command`, well if `health` answers."""
 
     cluster: Cluster
     kubectl: Kubectl
@@ -38,7 +40,6 @@ class Shop:
     image: str
     command: tuple[str, ...] = (*JAR, f"--server.port={PORT}", "--server.address=0.0.0.0")
     health: str = "/actuator/health"
-    budget: Mapping[str, str] = field(default_factory=lambda: MappingProxyType(PATIENT))
 
     def apply(self, *documents: Object) -> None:
         """Applies manifests.
@@ -49,13 +50,12 @@ class Shop:
         for one in documents:
             self.kubectl.run("apply", "--server-side", "-f", "-", text=json.dumps(one))
 
-    def cache(self, *, mode: str = "Auto") -> Object:
+    def cache(self) -> Object:
         """The JavaCache. One new pod of each half hour may record."""
         spec = {
             "selector": {"matchLabels": {"app": NAME}},
             "training": {"recorders": 1},
-            "budget": dict(self.budget),
-            "mode": mode,
+            "budget": PATIENT,
         }
         meta = {"name": NAME, "namespace": self.namespace}
         return {"apiVersion": "warmroot.io/v1alpha1", "kind": "JavaCache", "metadata": meta, "spec": spec}
@@ -121,6 +121,21 @@ class Shop:
     def status(self) -> Object:
         """The JavaCache's."""
         found: Object = self.cluster.get(JAVA_CACHE, NAME, namespace=self.namespace).get("status", {})
+        return found
+
+    def until(
+        self, holds: Callable[[], T | None], what: str, said: Callable[[], str] = str, every: float = 0.5
+    ) -> T:
+        """The first true value of `holds()`, which is asked `every` so many seconds.
+
+        Raises:
+            ProgramDied: it did not come; the hint has what the namespace and `said` tell.
+        """
+        end = time.monotonic() + WITHIN
+        while not (found := holds()):
+            if time.monotonic() > end:
+                raise ProgramDied(f"{what}, did not come within {WITHIN:.0f} s", hint=self.told(said))
+            time.sleep(every)
         return found
 
     def told(self, said: Callable[[], str] = str) -> str:

@@ -5,18 +5,16 @@ from __future__ import annotations
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from testbed.controlplane.plane import ControlPlane
 from testbed.controlplane.processes import Program, tail
-from testbed.setup.process import run
-from testbed.workers import cgroups, settings
-from testbed.workers.network import PrivateNetwork, apart, pods
+from testbed.workers import cgroups, network, settings
+from testbed.workers.network import PrivateNetwork
 from warmroot.errors import NotFound, ProgramDied
 from warmroot.kube.cluster import NODE, Cluster
 
@@ -40,12 +38,12 @@ class Worker:
     """
 
     def __init__(
-        self, name: str, number: int, folder: Path, network: PrivateNetwork, plane: ControlPlane, parts: Parts
+        self, name: str, number: int, folder: Path, wire: PrivateNetwork, plane: ControlPlane, parts: Parts
     ) -> None:
         self.name = name
         self.layout = settings.Layout(folder.absolute())
         self._number = number
-        self._network = network
+        self._wire = wire
         self._plane = plane
         self._parts = parts
         self._cgroup = f"worker-{uuid.uuid4().hex[:8]}"
@@ -54,12 +52,7 @@ class Worker:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def start(self) -> Self:
@@ -74,7 +67,7 @@ class Worker:
         cgroups.make(self._cgroup)
         init = files("testbed.workers") / "init"
         spaces = ["--mount", "--uts", "--ipc", "--pid", "--net", "--fork", "--kill-child", "--mount-proc"]
-        address = f"10.89.0.{10 + self._number}"
+        address = network.worker(self._number)
         words = [str(self.layout.root), self.name, address, self._cgroup]
         words += map(str, (self._parts.kubelet, self._plane.node_kubeconfig(self.name), self._parts.images))
         self._program = Program.start(
@@ -84,8 +77,8 @@ class Worker:
             pid_file=self.layout.root / "pid",
             dies_with_us=True,
         )
-        self._until(lambda: apart(self._pid), "it has namespaces of its own")
-        self._network.join(self._pid, self._number)
+        self._until(lambda: network.apart(self._pid), "it has namespaces of its own")
+        self._wire.join(self._pid, self._number)
         return self
 
     def until_ready(self, cluster: Cluster) -> None:
@@ -118,15 +111,6 @@ class Worker:
         self.stop()
         shutil.rmtree(self.layout.root, ignore_errors=True)
 
-    def run(self, words: Sequence[str | Path]) -> str:
-        """Runs a program of this computer as the worker sees it; what it printed.
-
-        Raises:
-            StepFailed: it failed.
-        """
-        child = Path(f"/proc/{self._pid}/task/{self._pid}/children").read_text().split()[0]
-        return run(["nsenter", f"--target={child}", "--mount", "--uts", "--ipc", "--net", "--pid", *words])
-
     @property
     def _pid(self) -> int:
         assert self._program is not None, "it is off"
@@ -147,7 +131,7 @@ class Worker:
             "resolv.conf": "",
             "kubelet.json": settings.kubelet(layout, self._plane.authority, self._cgroup),
             "containerd.toml": settings.containerd(layout),
-            "cni/10-workers.conflist": settings.network(pods(self._number)),
+            "cni/10-workers.conflist": settings.network(network.pods(self._number)),
         }
         for name, content in contents.items():
             (place / name).write_text(content)

@@ -87,8 +87,11 @@ def test_what_a_token_says_of_itself_is_believed_only_when_the_api_server_confir
     assert identity("shop:default", AUDIENCE, shown=signed({"aud": [ORDERS]})).group == ""
 
 
-def test_a_token_for_all_of_a_namespace_stays_one_whatever_else_it_names():
-    assert identity("shop:default", AUDIENCE, ORDERS, shown=signed({"aud": [AUDIENCE, ORDERS]})).group == ""
+@pytest.mark.parametrize("narrow", [ORDERS, BUILD_ORDERS])
+@pytest.mark.parametrize("wide", [AUDIENCE, BUILD_AUDIENCE])
+def test_a_group_narrows_a_token_whatever_else_it_is_for(wide, narrow):
+    found = identity("shop:default", wide, narrow, shown=signed({"aud": [wide, narrow]}))
+    assert found.group == "orders"
 
 
 def test_a_token_for_several_groups_is_refused():

@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import yaml
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from os_operator.core.actions import SetFinalizer
@@ -34,7 +33,7 @@ from tests.unit.operator_worlds import (
     staged,
 )
 from warmroot.api.os import HistoryEntry, OSStatus
-from warmroot.api.reasons import NodePhase, WaitReason
+from warmroot.api.reasons import NodePhase
 from warmroot.errors import Conflict
 from warmroot.kube.cluster import OSINSTANCE, RestCluster
 from warmroot.kube.passes import Loop
@@ -42,8 +41,6 @@ from warmroot.kube.transport import Response
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/metrics.md").read_text()
-RULES = yaml.safe_load((ROOT / "deploy/alerts/warmroot.rules.yaml").read_text())["groups"][0]["rules"]
-CASES = yaml.safe_load(Path(__file__).with_name("alert_cases.yaml").read_text())["tests"]
 STATES = {"total", "updated", "staged", "in_progress", "failed", "unavailable"}
 
 
@@ -73,7 +70,7 @@ def seen(told, *pairs, now=NOW, asked=None, **more):
     return decision
 
 
-# -- the page and the rules --------------------------------------------------------------------------------
+# -- the page --------------------------------------------------------------------------------
 
 
 def declared(monkeypatch):
@@ -99,33 +96,6 @@ def test_the_page_names_each_metric_with_its_kind_and_labels_and_no_other(monkey
     assert {name: (kind, tuple(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows} == declared(
         monkeypatch
     )
-
-
-def test_an_alert_asks_only_for_metrics_labels_and_values_that_there_are(monkeypatch):
-    known = declared(monkeypatch)
-    values = {"reason": {reason.value for reason in WaitReason}, "state": STATES}
-    for rule in RULES:
-        names = re.findall(r"warmroot_\w+", rule["expr"])
-        assert names
-        assert set(names) <= set(known), rule["alert"]
-        for name, chosen in re.findall(r"(warmroot_\w+)\{([^}]*)\}", rule["expr"]):
-            for label, value in re.findall(r'(\w+)=~?"([^"]*)"', chosen):
-                assert label in known[name][1]
-                assert set(value.split("|")) <= values[label], rule["alert"]
-        used = set(re.findall(r"\$labels\.(\w+)", str(rule["annotations"])))
-        assert used <= {label for name in names for label in known[name][1]}, rule["alert"]
-
-
-def test_the_page_names_each_alert_and_no_other():
-    rows = re.findall(r"^\| `(Warmroot\w+)` \|", PAGE, re.MULTILINE)
-    assert rows == [rule["alert"] for rule in RULES]
-
-
-def test_each_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not():
-    asked = [one for case in CASES for one in case["alert_rule_test"]]
-    firing = {one["alertname"] for one in asked if one.get("exp_alerts")}
-    silent = {one["alertname"] for one in asked if not one.get("exp_alerts")}
-    assert firing == silent == {rule["alert"] for rule in RULES}
 
 
 # -- what they say -----------------------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 """The alert rules that we ship, checked and tried by Prometheus' own promtool.
 
-Here because it takes minutes to compile; tests/unit/test_operator_metrics.py and test_jboost_alerts.py check
-the names that rules use.
+Here because it takes minutes to compile; tests/unit/test_alerts.py checks the names that rules use.
 """
 
 import subprocess

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,14 +23,12 @@ from testbed.workers.bed import Bed, bed
 from testbed.workers.java import JavaCaches
 from testbed.workers.shop import PORT, Shop
 from warmroot.cache import cache_dir
-from warmroot.errors import NotInstalled, ProgramDied
+from warmroot.errors import NotInstalled
 from warmroot.kube.cluster import Object
 
 FEATURE = 17
 TRAINING = 10.0
 """Seconds of requests that the first pod serves; it goes on to record for the rest of a minute."""
-_WITHIN = 900.0
-_POLL = 0.5
 T = TypeVar("T")
 
 
@@ -109,12 +106,7 @@ class _Stage:
         self.shop = Shop(kubelets.cluster, kubelets.kubectl, "shop", image)
 
     def until(self, holds: Callable[[], T | None], what: str) -> T:
-        end = time.monotonic() + _WITHIN
-        while not (found := holds()):
-            if time.monotonic() > end:
-                raise ProgramDied(f"{what}, did not come", hint=self.shop.told(self.caches.said))
-            time.sleep(_POLL)
-        return found
+        return self.shop.until(holds, what, self.caches.said)
 
     def generation(self, name: str, before: Object | None = None) -> Object:
         """The next pod, once it is Ready; it is noted."""
