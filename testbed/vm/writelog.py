@@ -22,6 +22,7 @@ _MAGIC = 0x6A736677736872
 _SUPER = struct.Struct("<QQQI")
 _ENTRY = struct.Struct("<QQQQ")
 _FLUSH, _FUA, _DISCARD = 1, 2, 4
+_KNOWN = _FLUSH | _FUA | _DISCARD
 
 
 @dataclass(frozen=True)
@@ -70,31 +71,48 @@ def length(path: Path) -> int:
 
 
 def read(path: Path) -> list[Event]:
-    """The events of a log. Discards are left out: a disk need not do anything for them.
+    """The events of a log that nobody writes any more, to the end of its file.
+
+    How many entries its first sector counts is a lower bound: before QEMU 9.1 writes of that sector overtake
+    each other, and an older count may stay (`super_update_queue` in its block/blklogwrites.c is the mend).
+    Discards are left out: a disk need not do anything for them.
 
     Raises:
-        StepFailed: this is no such log, or it was cut in the middle.
+        StepFailed: this is no such log, or it has fewer entries than it counts, or one that says nothing.
     """
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as log:
         magic, _, count, sector = _SUPER.unpack_from(log) if len(log) >= _SUPER.size else (0, 0, 0, 0)
         if magic != _MAGIC:
             raise StepFailed(f"{path} is no log of writes", hint="give the disk a blklogwrites node")
         events: list[Event] = []
-        at = sector
-        for _ in range(count):
-            if at + _ENTRY.size > len(log):
-                raise StepFailed(f"{path} ends within entry {len(events)} of {count}")
-            first, sectors, flags, _ = _ENTRY.unpack_from(log, at)
+        at, number = sector, 0
+        while entry := _entry(log, at, sector):
+            first, size, flags = entry
             at += sector
+            number += 1
             if flags & _DISCARD:
                 continue
             if flags & _FLUSH:
                 events.append(Flush())
-            if sectors:
-                size = sectors * sector
+            if size:
                 events.append(Write(first * sector, bytes(log[at : at + size]), bool(flags & _FUA)))
                 at += size
+    if number < count:
+        raise StepFailed(f"{path} ends or makes no sense at byte {at}, after entry {number} of {count}")
     return events
+
+
+def _entry(log: mmap.mmap, at: int, sector: int) -> tuple[int, int, int] | None:
+    """The first sector, bytes and flags of the entry at `at`; None if no whole one is there."""
+    if at + _ENTRY.size > len(log):
+        return None
+    first, sectors, flags, _ = _ENTRY.unpack_from(log, at)
+    size = sectors * sector
+    if flags & ~_KNOWN or not (sectors or flags & _FLUSH):
+        return None
+    if not flags & _DISCARD and at + sector + size > len(log):
+        return None
+    return first, size, flags
 
 
 def prefixes(events: list[Event]) -> Iterator[Crash]:

@@ -12,9 +12,10 @@ from warmroot.errors import StepFailed
 FLUSH, FUA, DISCARD = 1, 2, 4
 
 
-def log(path, *entries):
+def log(path, *entries, counted=None):
     """As QEMU's block/blklogwrites.c lays it out: (sector, flags, data)."""
-    out = struct.pack("<QQQI", 0x6A736677736872, 1, len(entries), SECTOR).ljust(SECTOR, b"\0")
+    count = len(entries) if counted is None else counted
+    out = struct.pack("<QQQI", 0x6A736677736872, 1, count, SECTOR).ljust(SECTOR, b"\0")
     for sector, flags, data in entries:
         nr = len(data) // SECTOR
         out += struct.pack("<QQQQ", sector, nr, flags, 0).ljust(SECTOR, b"\0")
@@ -39,6 +40,25 @@ def test_a_log_that_is_being_written_tells_its_length(tmp_path):
     with path.open("ab") as file:
         file.write(b"of the next entry")
     assert length(path) == 2
+
+
+def test_an_old_count_hides_no_write_that_the_log_holds(tmp_path):
+    """QEMU 7.2 writes the count from several threads, and the oldest may be the last."""
+    path = log(tmp_path / "log", (3, 0, A), (0, FLUSH, b""), (4, 0, B), counted=1)
+    assert read(path) == [Write(3 * SECTOR, A), Flush(), Write(4 * SECTOR, B)]
+
+
+def test_a_write_that_was_not_logged_whole_was_never_answered(tmp_path):
+    path = log(tmp_path / "log", (3, 0, A), (4, 0, B + C), counted=1)
+    path.write_bytes(path.read_bytes()[:-SECTOR])
+    assert read(path) == [Write(3 * SECTOR, A)]
+
+
+@pytest.mark.parametrize("nothing", [(0, 0, b""), (7, 0x100, A)])
+def test_an_entry_that_says_nothing_is_not_read_over(tmp_path, nothing):
+    path = log(tmp_path / "log", (3, 0, A), nothing, (4, 0, B))
+    with pytest.raises(StepFailed, match="after entry 1 of 3"):
+        read(path)
 
 
 @pytest.mark.parametrize("cut", [0, 10, SECTOR + 8])

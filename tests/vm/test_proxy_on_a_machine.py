@@ -34,7 +34,7 @@ def test_a_node_stages_switches_and_confirms_a_release_by_order_and_survives_eve
     armed, tried = update(line, worker, control_plane, instance, first_release, second)
     switch, confirmation = (record_changes(events, worker.path) for events in (armed, tried))
     assert switch == CHANGE * (len(switch) // len(CHANGE))
-    assert switch, "activation arms the trial"
+    assert switch, f"activation arms the trial; of {len(armed)} events none does"
     assert confirmation == [*TRY, *CHANGE]
     events = [*armed, *tried]
     base = first_release.dir / "disk.raw"
