@@ -36,6 +36,14 @@ KeysMap = Annotated[
     ),
 ]
 Room = Annotated[str, typer.Option("--room", metavar="BYTES", help="The most that a pod keeps of archives.")]
+AgentJar = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="The agent.jar that the controller puts into each namespace with a JavaCache, as a ConfigMap;"
+        " webhook and controller are given the same. Without it, a container of each pod copies it.",
+    ),
+]
 AGENT_IMAGE = "registry.example/warmroot/jboost-agent:0.1.0"
 SERVER = "http://jboost.warmroot-jboost.svc:8780"
 
@@ -96,16 +104,19 @@ def webhook(
     agent_pull: AgentPull = "IfNotPresent",
     image_volumes: ImageVolumes = False,
     server: Service = SERVER,
+    agent_jar: AgentJar = None,
     keys: KeysMap = "jboost-keys",
     room: Room = "1Gi",
 ) -> None:
     """Run the webhook that adds the agent to pods, until SIGTERM. It makes and renews its certificates."""
+    from jboost_server import agent_jar as agents
     from jboost_server.core.injection.installation import Installation
     from jboost_server.webhook.keeping import Place
     from jboost_server.webhook.main import Options, serve
 
     names = tuple(name or [f"jboost-webhook.{namespace}.svc"])
-    installation = Installation(agent_image, server, agent_pull, image_volumes, keys, room)
+    agent = agents.read(agent_jar).name if agent_jar else ""
+    installation = Installation(agent_image, server, agent_pull, image_volumes, keys, room, agent)
     serve(Options(installation, Place(namespace, "jboost-webhook", configuration, names), listen))
 
 
@@ -134,11 +145,17 @@ def controller(
     ] = "0.0.0.0:9090",
     agent_pull: AgentPull = "IfNotPresent",
     image_volumes: ImageVolumes = False,
+    agent_jar: AgentJar = None,
     server: Service = SERVER,
 ) -> None:
     """Run the controller of JavaCaches until SIGTERM: it has archives built, and says how far they are."""
+    from jboost_server import agent_jar as agents
     from jboost_server.controller.main import Options, serve
     from jboost_server.core.injection.installation import Installation
 
-    installation = Installation(agent_image, server, agent_pull, image_volumes, room=builder_room)
-    serve(Options(installation, namespace, identity, token, builders, poll, metrics))
+    agent = agents.read(agent_jar) if agent_jar else None
+    name = agent.name if agent else ""
+    installation = Installation(
+        agent_image, server, agent_pull, image_volumes, room=builder_room, agent_map=name
+    )
+    serve(Options(installation, namespace, identity, token, builders, poll, metrics, agent))

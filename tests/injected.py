@@ -6,17 +6,23 @@ import copy
 from typing import Any
 
 from jboost_server.core.injection.choose import Cache, cache_of
+from jboost_server.core.injection.delivery import Agent
 from jboost_server.core.injection.installation import Installation
 
 SPACE = "shop"
 AGENT_IMAGE = "registry.example/warmroot/jboost-agent:0.1.0"
 INSTALLATION = Installation(AGENT_IMAGE)
+AGENT = Agent.of(b"PK\x03\x04 the agent")
+"""As a controller brings it that was given its jar."""
 
 
-def cache(name: str = "orders", namespace: str = SPACE, **spec: Any) -> Cache:
-    """A JavaCache that selects the pods of `pod`, unless it is told otherwise."""
+def cache(name: str = "orders", namespace: str = SPACE, *, agent: str = "", **spec: Any) -> Cache:
+    """A JavaCache that selects the pods of `pod`, unless it is told otherwise; `agent` is what its namespace
+    has of one.
+    """
     chosen = {"selector": {"matchLabels": {"app": "orders"}}} | spec
-    return cache_of({"metadata": {"name": name, "namespace": namespace}, "spec": chosen})
+    meta, status = {"name": name, "namespace": namespace}, {"agent": agent} if agent else {}
+    return cache_of({"metadata": meta, "spec": chosen, "status": status})
 
 
 def container(name: str = "app", **more: Any) -> dict[str, Any]:

@@ -5,6 +5,7 @@ an eviction by the pod's uid.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,12 +18,15 @@ from jboost_server.core.control.world import (
     Accuse,
     Build,
     Cache,
+    Deliver,
+    Delivery,
     Event,
     Refusal,
     Release,
     Start,
     WriteStatus,
 )
+from jboost_server.core.injection.delivery import Agent
 from jboost_server.core.injection.installation import Installation
 from warmroot.api.base import API_VERSION
 from warmroot.api.javacache import CacheReason
@@ -40,11 +44,13 @@ from warmroot.kube.cluster import JAVA_CACHE, POD, Cluster, Kind, Object
 from warmroot.kube.events import Report, Subject, post
 from warmroot.kube.watched import Watched
 
+CONFIG_MAP = Kind("", "v1", "configmaps", "ConfigMap")
 JOB = Kind("batch", "v1", "jobs", "Job")
 NETWORK_POLICY = Kind("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
 
 
-Action = Accuse | Release | Start | WriteStatus
+log = logging.getLogger(__name__)
+Action = Accuse | Release | Deliver | Start | WriteStatus
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,7 @@ class Outcome:
 
 class Actor:
     """Writes as long as `may_write` says that we hold the Lease. `gather` hears of builders that were not
-    taken, and of deaths that the service has heard of.
+    taken, and of deaths that the service has heard of. `agent` is put into the namespaces of JavaCaches.
     """
 
     def __init__(
@@ -70,7 +76,9 @@ class Actor:
         may_write: Callable[[], bool],
         gather: Gather,
         identity: str,
+        agent: Agent | None = None,
     ) -> None:
+        self._agent = agent
         self._cluster, self._service, self._installation = cluster, service, installation
         self._caches, self._builds = caches, builds
         self._may_write, self._gather, self._identity = may_write, gather, identity
@@ -80,7 +88,12 @@ class Actor:
         server can't be reached.
         """
         outcomes = []
-        actions: list[Action] = [*decision.deaths, *decision.starts, *decision.writes]
+        actions: list[Action] = [
+            *decision.deaths,
+            *decision.deliveries,
+            *decision.starts,
+            *decision.writes,
+        ]
         for action in actions:
             if not self._may_write():
                 break
@@ -102,6 +115,8 @@ class Actor:
                 self._gather.heard(action.cache.name, action.fallen)
             case Release():
                 self._release(action)
+            case Deliver():
+                self._deliver(action.cache.name[0], now)
             case Start():
                 self._start(action, now)
             case WriteStatus():
@@ -120,6 +135,23 @@ class Actor:
             self._cluster.create(POD, body, namespace=namespace, name=pod, subresource="eviction")
         except NotFound:
             return  # it is gone
+
+    def _deliver(self, namespace: str, now: float) -> None:
+        """Made, not asked for first: that takes no right to read what else is there. A namespace that lets us
+        make none is no failure: its pods copy the agent, and the status does not say that it is there.
+        """
+        assert self._agent is not None
+        there, about = False, {"namespace": namespace, "agent": self._agent.name}
+        try:
+            self._cluster.create(CONFIG_MAP, self._agent.config_map(namespace, builder.MANAGED))
+            there = True
+            log.info("the agent is there", extra=about)
+        except AlreadyExists:
+            there = True
+        except Forbidden as error:
+            log.debug("the agent may not be brought", extra=about | {"why": error.message})
+        finally:
+            self._gather.delivered(namespace, Delivery(now, there))
 
     def _start(self, action: Start, now: float) -> None:
         """No builder without the policy that keeps it from everything but the cache service."""

@@ -15,7 +15,7 @@ from jboost_server.core.control import queue
 from jboost_server.core.control.fallen import Fallen, fallen, starting
 from jboost_server.core.control.parse import words
 from jboost_server.core.control.shape import Shape, shapes_of
-from jboost_server.core.control.world import Build, Cache, Key, Name, Phase, Refusal, Told, World
+from jboost_server.core.control.world import Build, Cache, Delivery, Key, Name, Phase, Refusal, Told, World
 from jboost_server.core.injection.choose import Cache as Chosen
 from jboost_server.core.injection.inject import INJECTED
 from jboost_server.core.progress import Stage
@@ -30,7 +30,9 @@ log = logging.getLogger(__name__)
 
 
 class Gather:
-    """`poll`: seconds after which the service is asked again about a cache at which something goes on."""
+    """`poll`: seconds after which the service is asked again about a cache at which something goes on.
+    `agent`: the ConfigMap that namespaces shall have, empty if none.
+    """
 
     def __init__(
         self,
@@ -39,7 +41,10 @@ class Gather:
         caches: Watched[Cache],
         builds: Watched[Build],
         poll: float,
+        agent: str = "",
     ) -> None:
+        self._agent = agent
+        self._deliveries: dict[str, Delivery] = {}
         self._cluster, self._service, self._caches, self._builds = cluster, service, caches, builds
         self._poll = poll
         self._told: dict[Name, Told] = {}
@@ -60,7 +65,16 @@ class Gather:
         self._asked = {name: one for name, one in self._asked.items() if name in caches}
         self._refusals = {name: one for name, one in self._refusals.items() if now < one.at + queue.REFUSED}
         self._ask(caches, builds, now)
-        world = World(caches, dict(self._told), builds, refusals=dict(self._refusals))
+        spaces = {namespace for namespace, _ in caches}
+        self._deliveries = {space: one for space, one in self._deliveries.items() if space in spaces}
+        world = World(
+            caches,
+            dict(self._told),
+            builds,
+            refusals=dict(self._refusals),
+            agent=self._agent,
+            deliveries=dict(self._deliveries),
+        )
         self._look(caches, queue.waiting(world, now), now)
         shapes = {name: shapes for name, (_, shapes) in self._shown.items()}
         seen = self._starts.seen({name: one for name, one in self._told.items() if _on(caches[name])}, now)
@@ -70,6 +84,10 @@ class Gather:
     def refused(self, name: Name, refusal: Refusal) -> None:
         """Notes that a builder was not taken."""
         self._refusals[name] = refusal
+
+    def delivered(self, namespace: str, delivery: Delivery) -> None:
+        """Notes whether the agent lies there."""
+        self._deliveries[namespace] = delivery
 
     def heard(self, name: Name, one: Fallen) -> None:
         """Notes that the service heard of a death; what becomes of the archive is asked at once."""

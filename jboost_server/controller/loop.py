@@ -9,7 +9,7 @@ from jboost_server.controller.act import Actor, Outcome
 from jboost_server.controller.gather import Gather
 from jboost_server.controller.metrics import Metrics
 from jboost_server.core.control.plan import plan
-from jboost_server.core.control.world import Accuse, Release, Start
+from jboost_server.core.control.world import Accuse, Deliver, Release, Start
 from warmroot.errors import AlreadyExists, Conflict
 from warmroot.kube.passes import Passed, failed
 
@@ -67,7 +67,8 @@ def _log(outcome: Outcome) -> None:
     if isinstance(action, (Accuse, Release)):
         extra |= {"pod": action.fallen.pod, "archive": action.fallen.archive[:12], "saw": action.fallen.why}
     if error is None:
-        log.info("done", extra=extra)
+        level = logging.DEBUG if isinstance(action, Deliver) else logging.INFO  # it is done each minute
+        log.log(level, "done", extra=extra)
     elif isinstance(error, (Conflict, AlreadyExists)):
         log.info("decided anew: it has changed", extra=extra)
     else:

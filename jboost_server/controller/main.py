@@ -20,6 +20,7 @@ from jboost_server.controller.loop import LONGEST, Engine
 from jboost_server.controller.metrics import Metrics
 from jboost_server.controller.service import HttpService
 from jboost_server.core.control import builder, parse
+from jboost_server.core.injection.delivery import Agent
 from jboost_server.core.injection.installation import Installation
 from jboost_server.web.listening import host_and_port
 from jboost_server.web.process import log_json
@@ -40,7 +41,8 @@ log = logging.getLogger("jboost_server.controller")
 @dataclass(frozen=True)
 class Options:
     """What the operator chose. `token` is the file of the token that the cache service wants; `builders` run
-    at one time at most; each `poll` seconds the service is asked; `metrics` is `host:port`.
+    at one time at most; each `poll` seconds the service is asked; `metrics` is `host:port`. `agent` is
+    put into the namespaces of JavaCaches.
     """
 
     installation: Installation
@@ -50,6 +52,7 @@ class Options:
     builders: int = 4
     poll: float = 15.0
     metrics: str = "0.0.0.0:9090"
+    agent: Agent | None = None
     terms: Terms = field(default_factory=Terms)
 
 
@@ -95,9 +98,17 @@ class Process:
             Informer(connect(RequestsTransport), JOB, builds, self._wake, labels=labels),
         )
         service = HttpService(options.installation.server, options.token)
-        gather = Gather(cluster, service, caches, builds, options.poll)
+        gather = Gather(cluster, service, caches, builds, options.poll, options.installation.agent_map)
         actor = Actor(
-            cluster, service, options.installation, caches, builds, self._lease.held, gather, identity
+            cluster,
+            service,
+            options.installation,
+            caches,
+            builds,
+            self._lease.held,
+            gather,
+            identity,
+            options.agent,
         )
         longest = min(LONGEST, options.poll)
         engine = Engine(gather, actor, self.metrics, options.builders, longest=longest)

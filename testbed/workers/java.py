@@ -15,6 +15,7 @@ from typing import Any, Self
 import yaml
 
 from images import pause
+from jboost_agent.build import agent_jar
 from jboost_server import signing
 from testbed.controlplane import build
 from testbed.controlplane.plane import ControlPlane
@@ -75,7 +76,7 @@ class JavaCaches:
         self.kubectl.run("apply", "--server-side", "-f", "-", text=json.dumps(_webhook()))
         signing.create(self._key)
         own, installation = self._stands_in(), ["--agent-image", pods.AGENT, "--agent-pull", "Never"]
-        installation += ["--server", SERVICE, "--namespace", SPACE]
+        installation += ["--server", SERVICE, "--namespace", SPACE, "--agent-jar", str(agent_jar())]
         store = ["--store", str(self.folder / "store"), "--home", str(self.folder / "home")]
         self._launch(
             "serve", "jboost", "--tenancy", "kubernetes", "--listen", SERVICE.removeprefix("http://"),

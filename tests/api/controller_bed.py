@@ -28,7 +28,7 @@ from testbed.controlplane.clients import admin_cluster
 from tests.api.operator_bed import ROOT, free_port, until
 from tests.api.test_jboost_tokens import token
 from tests.api.webhook_bed import FOLDER, RBAC, RIGHTS
-from tests.injected import AGENT_IMAGE, cache, container, pod
+from tests.injected import AGENT, AGENT_IMAGE, cache, container, pod
 from tests.jboost.server_world import SIGNER, Client, running
 from warmroot.kube.cluster import JAVA_CACHE, NAMESPACE, POD, SERVICE_ACCOUNT, Kind
 
@@ -63,7 +63,14 @@ class Bed:
         """As `jboost controller`; under one name, so that it goes on at once when it is started again."""
         words = ["controller", "--agent-image", AGENT_IMAGE, "--server", self.service.url]
         words += ["--namespace", self.space, "--identity", "one", "--token", str(self.folder / "token")]
-        words += ["--poll", "0.5", "--metrics", f"127.0.0.1:{self.port}"]
+        words += [
+            "--agent-jar",
+            str(self.folder / "agent.jar"),
+            "--poll",
+            "0.5",
+            "--metrics",
+            f"127.0.0.1:{self.port}",
+        ]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", "from jboost_server.cli import main; main()", *words],
@@ -199,6 +206,7 @@ def controller(cluster, control_plane, folder: Path) -> Iterator[Bed]:
         cluster.apply(RIGHTS[one["kind"]], one, manager="test")
     spec = {"containers": [{"name": "a", "image": "none"}], "serviceAccountName": ACCOUNT}
     own = cluster.create(POD, {"metadata": {"name": "controller", "namespace": space}, "spec": spec})
+    (folder / "agent.jar").write_bytes(AGENT.jar)
     (folder / "token").write_text(token(cluster, space, ACCOUNT, audience=CONTROL_AUDIENCE, pod=own))
     kubeconfig = control_plane.token_kubeconfig(token(cluster, space, ACCOUNT), folder / "kubeconfig")
     tenants = TokenReview(

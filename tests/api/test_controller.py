@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import signal
 import subprocess
 
 import pytest
 
-from jboost_server.controller.act import NETWORK_POLICY
+from jboost_server.controller.act import CONFIG_MAP, NETWORK_POLICY
 from jboost_server.core.orders import ATTEMPTS
 from jboost_server.web.tenancy import AUDIENCE, BUILD_AUDIENCE
 from testbed.controlplane import build
@@ -16,9 +17,12 @@ from testbed.demo.kubectl import Kubectl
 from tests.api.controller_bed import Node, Shop, controller, shop
 from tests.api.operator_bed import free_port
 from tests.api.test_jboost_tokens import token
+from tests.injected import AGENT
 from tests.jboost.application import PLAIN_IS_SLOW, agent, jar, jdk17  # noqa: F401 - fixtures
 from tests.jboost.server_world import digest
-from warmroot.kube.cluster import EVENT, NAMESPACE
+from warmroot.errors import Forbidden, Invalid
+from warmroot.kube.cluster import EVENT, NAMESPACE, RestCluster
+from warmroot.kube.transport import KubernetesTransport
 
 pytestmark = pytest.mark.api
 
@@ -110,6 +114,20 @@ def test_without_the_grant_nothing_is_made_and_the_status_says_what_to_do(bed, s
 
     assert f"bind the ClusterRole warmroot-jboost-builders in namespace {ours.name}" in row["message"]
     assert ours.jobs() == []
+    assert "agent" not in ours.cache()["status"]
+
+
+def test_the_agent_is_brought_to_the_namespace_by_rights_that_read_no_config_map(bed, space):
+    ours = space()
+    ours.until(agent=AGENT.name)
+
+    made = bed.cluster.get(CONFIG_MAP, AGENT.name, namespace=ours.name)
+    assert base64.b64decode(made["binaryData"]["agent.jar"]) == AGENT.jar
+    own = RestCluster(KubernetesTransport(str(bed.kubeconfig)))
+    with pytest.raises(Forbidden):
+        own.get(CONFIG_MAP, AGENT.name, namespace=ours.name)
+    with pytest.raises(Invalid, match="immutable"):
+        bed.cluster.patch(CONFIG_MAP, AGENT.name, {"binaryData": {"agent.jar": "UEs="}}, namespace=ours.name)
 
 
 def test_a_controller_that_is_killed_and_started_again_makes_no_second_builder(bed, space):
@@ -122,7 +140,7 @@ def test_a_controller_that_is_killed_and_started_again_makes_no_second_builder(b
     ours.ends(builder, "Succeeded")
     bed.start()
 
-    ours.until(state="Serving")
+    ours.until(state="Serving", agent=AGENT.name)
     assert len(ours.jobs()) == 1
     version = ours.cache()["metadata"]["resourceVersion"]
     space().until(state="Learning")  # passes go on

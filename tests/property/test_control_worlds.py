@@ -30,7 +30,7 @@ from tests.control_worlds import (
     wanted,
     world,
 )
-from tests.injected import AGENT_IMAGE, container, pod
+from tests.injected import AGENT, AGENT_IMAGE, container, pod
 from tests.injected import cache as chosen
 from warmroot.api.javacache import MAX_KEYS, CacheReason, JavaCacheStatus
 
@@ -211,11 +211,12 @@ POD_SPECS = st.builds(
 )
 
 
-@given(POD_SPECS, st.booleans())
-def test_no_builder_is_weaker_than_its_pod_or_than_the_restricted_standard(one, image):
+@given(POD_SPECS, st.booleans(), st.sampled_from([None, AGENT.name]))
+def test_no_builder_is_weaker_than_its_pod_or_than_the_restricted_standard(one, image, agent):
     before = copy.deepcopy(one)
     (shape,) = shapes_of([injected(one)], chosen())
-    made = job(Start(cache(), wanted(), 1, shape), Installation(AGENT_IMAGE, image_volumes=image))
+    installation = Installation(AGENT_IMAGE, image_volumes=image, agent_map=AGENT.name)
+    made = job(Start(cache(status=JavaCacheStatus(agent=agent)), wanted(), 1, shape), installation)
     spec = made["spec"]["template"]["spec"]
 
     assert one == before

@@ -11,7 +11,7 @@ from jboost_server.core.injection.inject import inject, without
 from jboost_server.core.injection.installation import Installation
 from jboost_server.core.injection.patch import diff
 from jboost_server.core.injection.reason import Reason
-from tests.injected import AGENT_IMAGE, SPACE, cache, patched
+from tests.injected import AGENT, AGENT_IMAGE, SPACE, cache, patched
 
 NAMES = st.sampled_from(["app", "web", "proxy", "a-b"])
 TEXTS = st.sampled_from(["", "-Xmx1g", "@/opts", "$(A)", "$(JAVA_TOOL_OPTIONS)", "$$(JAVA_TOOL_OPTIONS)"])
@@ -83,8 +83,16 @@ PODS = st.builds(
         },
     ),
 )
-CACHES = st.lists(NAMES, max_size=3, unique=True).map(lambda names: cache(containers=names))
-INSTALLATIONS = st.booleans().map(lambda image: Installation(AGENT_IMAGE, image_volumes=image))
+CACHES = st.builds(
+    lambda names, agent: cache(containers=names, agent=agent),
+    st.lists(NAMES, max_size=3, unique=True),
+    st.sampled_from(["", AGENT.name]),
+)
+INSTALLATIONS = st.builds(
+    lambda image, agent: Installation(AGENT_IMAGE, image_volumes=image, agent_map=agent),
+    st.booleans(),
+    st.sampled_from(["", AGENT.name]),
+)
 
 
 @given(PODS, CACHES, INSTALLATIONS, st.booleans())

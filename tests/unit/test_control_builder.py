@@ -1,19 +1,22 @@
 """The Job of a build: in its own tenant, bounded in time and disk, kept from everything but the service."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from jboost_agent import build
 from jboost_server.core.control import builder
-from jboost_server.core.control.builder import AUDIENCE, DEADLINE, KEPT, job_name, policy
+from jboost_server.core.control.builder import AUDIENCE, DEADLINE, KEPT, job, job_name, policy
 from jboost_server.core.control.queue import LONGEST_PAUSE
+from jboost_server.core.control.world import Start
 from jboost_server.core.injection.choose import CACHE, INJECT
 from jboost_server.settings import Policy
 from jboost_server.web.tenancy import BUILD_AUDIENCE
-from tests.control_worlds import K1, K2, NAME, made_of, violations
-from tests.injected import INSTALLATION, container, pod
+from tests.control_worlds import K1, K2, NAME, cache, injected, made_of, shapes, violations, wanted
+from tests.injected import AGENT, INSTALLATION, container, pod
+from warmroot.api.javacache import JavaCacheStatus
 from warmroot.errors import UserError
 
 
@@ -54,6 +57,15 @@ def test_it_meets_the_restricted_standard_though_the_application_does_not():
     spec = pod(loose, hostPID=True, volumes=[{"name": "host", "hostPath": {"path": "/"}}])
     assert violations(spec["spec"])
     assert violations(template(made_of(spec))) == []
+
+
+def test_it_mounts_the_agent_that_its_namespace_has():
+    (shape,) = shapes(injected())
+    found = cache(status=JavaCacheStatus(agent=AGENT.name))
+    spec = template(job(Start(found, wanted(), 1, shape), replace(INSTALLATION, agent_map=AGENT.name)))
+    (volume,) = (one for one in spec["volumes"] if one["name"] == "jboost-agent")
+    assert volume["configMap"] == {"name": AGENT.name}
+    assert "initContainers" not in spec
 
 
 def test_its_time_and_its_disk_are_bounded():

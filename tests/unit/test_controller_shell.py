@@ -8,18 +8,20 @@ from typing import Any
 import pytest
 import requests
 
-from jboost_server.controller.act import JOB, NETWORK_POLICY, Actor
+from jboost_server.controller.act import CONFIG_MAP, JOB, NETWORK_POLICY, Actor
 from jboost_server.controller.gather import SLOWER, Gather
 from jboost_server.controller.loop import LONGEST, Engine
 from jboost_server.controller.metrics import Metrics
 from jboost_server.controller.service import HttpService
 from jboost_server.core.control import builder, parse, queue
 from jboost_server.core.control.fallen import Fallen
+from jboost_server.core.control.plan import DELIVERED_AGAIN
 from jboost_server.core.control.times import when
 from jboost_server.core.control.world import Key, Name
+from jboost_server.core.injection.delivery import Agent
 from jboost_server.core.progress import Stage
 from tests.control_worlds import K1, NAME, NOW, injected, key, serving, wanted
-from tests.injected import INSTALLATION
+from tests.injected import AGENT, INSTALLATION
 from tests.unit.test_control_fallen import dead
 from warmroot import errors
 from warmroot.kube import passes
@@ -110,14 +112,13 @@ class Said:
 class Bed:
     """A controller without its threads; its watches are brought up to date by hand."""
 
-    def __init__(self, *keys: Key) -> None:
+    def __init__(self, *keys: Key, agent: Agent | None = None) -> None:
         self.api, self.service, self.leads = Api(), Said(*keys), True
         self.caches = Watched(parse.cache)
         self.builds = Watched(parse.build)
-        gather = Gather(self.api, self.service, self.caches, self.builds, POLL)
-        actor = Actor(
-            self.api, self.service, INSTALLATION, self.caches, self.builds, lambda: self.leads, gather, "me"
-        )
+        gather = Gather(self.api, self.service, self.caches, self.builds, POLL, agent.name if agent else "")
+        shared = self.caches, self.builds, lambda: self.leads, gather, "me", agent
+        actor = Actor(self.api, self.service, INSTALLATION, *shared)
         self.metrics = Metrics()
         self.engine = Engine(gather, actor, self.metrics, 4)
         self.java_cache()
@@ -430,3 +431,56 @@ def test_a_namespace_whose_pods_may_not_be_seen_keeps_nobody_from_a_status():
     bed = Bed(serving(hits=1))
     bed.api.refuses["list", POD] = errors.Forbidden("may not list pods", status=403)
     assert bed.one_pass() == ["WriteStatus"]
+
+
+def test_each_namespace_with_a_java_cache_has_the_agent_and_its_status_says_so():
+    bed = Bed(serving(), agent=AGENT)
+    bed.java_cache("other")
+    bed.seen()
+    assert bed.one_pass() == ["Deliver", "WriteStatus", "WriteStatus"]
+    assert "agent" not in bed.status
+    bed.one_pass(NOW + 1)
+    (made,) = bed.api.of(CONFIG_MAP)
+    assert (made["metadata"]["name"], bed.status["agent"]) == (AGENT.name, AGENT.name)
+    assert bed.one_pass(NOW + 2) == []
+
+
+def test_an_agent_that_somebody_deleted_is_there_again_within_a_minute_and_nothing_is_read_for_that():
+    bed = Bed(serving(), agent=AGENT)
+    bed.one_pass()
+    bed.one_pass(NOW + 1)
+    bed.api.objects.pop((CONFIG_MAP, "shop", AGENT.name))
+    bed.one_pass(NOW + DELIVERED_AGAIN - 1)
+    assert bed.api.of(CONFIG_MAP) == []
+    bed.one_pass(NOW + DELIVERED_AGAIN)
+    assert len(bed.api.of(CONFIG_MAP)) == 1
+    bed.one_pass(NOW + 2 * DELIVERED_AGAIN)
+    assert (set(bed.verbs(CONFIG_MAP)), bed.status["agent"]) == ({"create"}, AGENT.name)
+
+
+def test_without_the_right_to_bring_the_agent_all_else_goes_on_and_pods_copy_it():
+    bed = Bed(wanted(), agent=AGENT)
+    bed.api.refuses["create", CONFIG_MAP] = errors.Forbidden("may not create configmaps", status=403)
+    assert bed.one_pass() == ["Deliver", "Start", "WriteStatus"]
+    bed.one_pass(NOW + 1)
+    assert "agent" not in bed.status
+    assert bed.verbs(CONFIG_MAP) == ["create"], "it is not asked in each pass"
+
+
+def test_a_controller_that_starts_anew_does_not_take_back_what_lies_there():
+    bed = Bed(serving(), agent=AGENT)
+    bed.one_pass()
+    bed.one_pass(NOW + 1)
+    after = Bed(serving(), agent=AGENT)
+    after.api.objects = bed.api.objects
+    after.seen()
+    after.one_pass(NOW + 2)
+    assert after.status["agent"] == AGENT.name
+
+
+def test_a_namespace_whose_caches_are_off_gets_no_agent():
+    bed = Bed(serving(), agent=AGENT)
+    bed.java_cache(mode="Off")
+    bed.seen()
+    bed.one_pass()
+    assert bed.api.of(CONFIG_MAP) == []

@@ -16,6 +16,8 @@ from warmroot.api.os import PodSelector
 
 MAX_CONTAINERS = 8
 MAX_RECORDERS = 10
+AGENT_PATTERN = r"^jboost-agent-[0-9a-f]{12}$"
+"""Of the ConfigMap that holds an agent: its name has the beginning of the jar's digest."""
 NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
 
 Wait = Annotated[str, Field(pattern=r"^([0-9]+(ms|s|m))+$", max_length=16)]
@@ -202,6 +204,12 @@ class JavaCacheStatus(Model):
         le=100,
         description="Percent of the starts since the first of `marks` that were from an archive;"
         " of all starts if there was none since. Absent before the first start.",
+    )
+    agent: str | None = Field(
+        default=None,
+        description="ConfigMap of this namespace with the agent, which pods mount. Absent: a container of"
+        " each pod copies it.",
+        pattern=AGENT_PATTERN,
     )
     start_before: str = Field(
         default="", description="A start without the archive, of the key built last: 4.62s.", max_length=16

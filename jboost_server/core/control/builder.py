@@ -12,7 +12,7 @@ import ipaddress
 from typing import Any
 from urllib.parse import urlsplit
 
-from jboost_server.core.control.world import Name, Start
+from jboost_server.core.control.world import Cache, Name, Start
 from jboost_server.core.injection import parts
 from jboost_server.core.injection.application import OURS
 from jboost_server.core.injection.choose import INJECT
@@ -101,10 +101,10 @@ def _pod(start: Start, installation: Installation) -> Object:
     container = _container(start, installation)
     if arch := _ARCHITECTURES.get(start.key.arch):
         spec["nodeSelector"] = {**spec.get("nodeSelector", {}), "kubernetes.io/arch": arch}
-    if not installation.image_volumes:
+    if parts.copies(installation, start.cache.status.agent or ""):
         spec["initContainers"] = [parts.copier(spec, container, installation)]
     spec["containers"] = [container]
-    spec["volumes"] = [*spec["volumes"], *_volumes(installation, start.cache.name[1])]
+    spec["volumes"] = [*spec["volumes"], *_volumes(installation, start.cache)]
     return spec | {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
@@ -127,11 +127,13 @@ def _container(start: Start, installation: Installation) -> Object:
     return made
 
 
-def _volumes(installation: Installation, cache: str) -> list[Object]:
+def _volumes(installation: Installation, cache: Cache) -> list[Object]:
     """As a pod's, but its token is a builder's; a builder believes no archive, and needs no keys."""
-    token = {"path": "token", "audience": parts.audience(cache, AUDIENCE), "expirationSeconds": DEADLINE}
+    _, name = cache.name
+    token = {"path": "token", "audience": parts.audience(name, AUDIENCE), "expirationSeconds": DEADLINE}
     builders = {"name": parts.TOKEN, "projected": {"sources": [{"serviceAccountToken": token}]}}
-    common = (one for one in parts.volumes(installation, cache) if one["name"] in (parts.AGENT, parts.RUN))
+    every = parts.volumes(installation, name, cache.status.agent or "")
+    common = (one for one in every if one["name"] in (parts.AGENT, parts.RUN))
     return [*(_bounded(one) for one in common), builders]
 
 

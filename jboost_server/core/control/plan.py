@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from jboost_server.core.control import queue, render
-from jboost_server.core.control.world import Accuse, Name, Release, Start, World, WriteStatus
-from warmroot.api.javacache import JavaCacheStatus
+from jboost_server.core.control.world import Accuse, Deliver, Name, Release, Start, World, WriteStatus
+from warmroot.api.javacache import CacheMode, JavaCacheStatus
+
+DELIVERED_AGAIN = 60.0
+"""Seconds after which the agent is put into a namespace anew: somebody may have deleted it, and pods wait."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,7 @@ class Decision:
     writes: tuple[WriteStatus, ...]
     statuses: dict[Name, JavaCacheStatus]
     deaths: tuple[Accuse | Release, ...] = ()
+    deliveries: tuple[Deliver, ...] = ()
 
 
 def plan(world: World, now: float, builders: int) -> Decision:
@@ -35,7 +39,22 @@ def plan(world: World, now: float, builders: int) -> Decision:
         for name, status in statuses.items()
         if status != world.caches[name].status
     )
-    return Decision(starts, writes, statuses, tuple(_deaths(world)))
+    return Decision(starts, writes, statuses, tuple(_deaths(world)), tuple(_deliveries(world, now)))
+
+
+def _deliveries(world: World, now: float) -> Iterator[Deliver]:
+    """One for each namespace with a JavaCache that is not off."""
+    if not world.agent:
+        return
+    on = {
+        name[0]: cache
+        for name, cache in sorted(world.caches.items())
+        if cache.spec is not None and cache.spec.mode is not CacheMode.OFF
+    }
+    for namespace, cache in on.items():
+        last = world.deliveries.get(namespace)
+        if last is None or not last.at <= now < last.at + DELIVERED_AGAIN:
+            yield Deliver(cache)
 
 
 def _deaths(world: World) -> Iterator[Accuse | Release]:

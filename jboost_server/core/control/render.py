@@ -70,12 +70,21 @@ def status(cache: Cache, world: World, now: float, full: bool) -> JavaCacheStatu
         state=state,
         serving=served,
         coverage=share,
+        agent=_agent(cache, world),
         start_before=before,
         start_after=after,
         marks=marks,
         keys=rows,
         conditions=_conditions(cache, rows, told, state, reason, message, now),
     )
+
+
+def _agent(cache: Cache, world: World) -> str | None:
+    """Until it was tried, what a controller before us said counts, if it was of the same version."""
+    last = world.deliveries.get(cache.name[0])
+    if last is None:
+        return world.agent if world.agent and cache.status.agent == world.agent else None
+    return world.agent if last.there else None
 
 
 def events(cache: Cache, new: JavaCacheStatus) -> Iterator[Event]:

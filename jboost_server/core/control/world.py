@@ -98,9 +98,19 @@ class Refusal:
 
 
 @dataclass(frozen=True)
+class Delivery:
+    """Whether the agent lies in a namespace, as far as it was known at `at` (Unix seconds)."""
+
+    at: float
+    there: bool
+
+
+@dataclass(frozen=True)
 class World:
     """Everything that a pass looks at. `shapes` and `fallen` have only caches whose pods were looked at,
     `told` those that the cache service was asked about. `reported` are deaths that the service has heard of.
+    `agent` is the ConfigMap that every namespace with a JavaCache shall have, empty if none; `deliveries` has
+    the namespaces in which that was tried.
     """
 
     caches: Mapping[Name, Cache] = field(default_factory=dict)
@@ -110,6 +120,8 @@ class World:
     refusals: Mapping[Name, Refusal] = field(default_factory=dict)
     fallen: Mapping[Name, tuple[Fallen, ...]] = field(default_factory=dict)
     reported: frozenset[str] = frozenset()
+    agent: str = ""
+    deliveries: Mapping[str, Delivery] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -126,6 +138,13 @@ class Release:
 
     cache: Cache
     fallen: Fallen
+
+
+@dataclass(frozen=True)
+class Deliver:
+    """Put the agent into this cache's namespace, if it is not there."""
+
+    cache: Cache
 
 
 @dataclass(frozen=True)

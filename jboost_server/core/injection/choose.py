@@ -21,11 +21,14 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True)
 class Cache:
-    """One JavaCache. `namespace` is empty where a file names none: then it is every pod's."""
+    """One JavaCache. `namespace` is empty where a file names none: then it is every pod's. `agent` is the
+    ConfigMap with the agent that lies in the namespace, as the status says it.
+    """
 
     name: str
     namespace: str
     spec: JavaCacheSpec
+    agent: str = ""
 
 
 def cache_of(item: Object) -> Cache:
@@ -38,7 +41,8 @@ def cache_of(item: Object) -> Cache:
         raise ValueError(f"{item.get('apiVersion')} {item.get('kind')} is no {API_VERSION} {KIND}")
     meta = item.get("metadata") or {}
     spec = JavaCacheSpec.model_validate(item.get("spec") or {})
-    return Cache(str(meta.get("name", "")), str(meta.get("namespace") or ""), spec)
+    agent = str((item.get("status") or {}).get("agent") or "")
+    return Cache(str(meta.get("name", "")), str(meta.get("namespace") or ""), spec, agent)
 
 
 def cache_for(pod: Object, namespace: str, caches: Sequence[Cache]) -> Cache | Left:

@@ -101,7 +101,7 @@ def _with(
     if not warm:
         return cold[0]
     first = warm[0][0]
-    added = [] if installation.image_volumes else [parts.copier(spec, first, installation)]
+    added = [parts.copier(spec, first, installation)] if parts.copies(installation, cache.agent) else []
     for number, (container, application) in enumerate(warm, 1):
         name = _numbered(parts.FETCH, number)
         added.append(parts.fetcher(name, container, application, cache, installation, record=record))
@@ -112,7 +112,7 @@ def _with(
         _wire(container, record=record)
     # Last: what others prepare, the JVM may read.
     spec["initContainers"] = [*(spec.get("initContainers") or ()), *added]
-    spec["volumes"] = [*(spec.get("volumes") or ()), *parts.volumes(installation, cache.name)]
+    spec["volumes"] = [*(spec.get("volumes") or ()), *parts.volumes(installation, cache.name, cache.agent)]
     meta = plain.setdefault("metadata", {})
     meta["annotations"] = {**(meta.get("annotations") or {}), INJECTED: cache.name}
     names = ", ".join(container["name"] for container, _ in warm)

@@ -22,9 +22,10 @@ class Installation:
     """Where pods find what they need.
 
     `server` is the cache service's URL. `agent_image` holds `/agent.jar`, and `cp` unless `image_volumes`
-    says that the cluster mounts images as volumes; it is pulled as `agent_pull` says. `keys` is a ConfigMap,
-    in each pod's own namespace, whose `keys` has the service's public keys. `room` is the most that a pod
-    keeps of archives, a quantity of bytes.
+    says that the cluster mounts images as volumes; it is pulled as `agent_pull` says. Neither is asked for
+    where the controller has put the ConfigMap `agent_map` into the pod's own namespace. `keys` is a ConfigMap
+    there, whose `keys` has the service's public keys. `room` is the most that a pod keeps of archives, a
+    quantity of bytes.
 
     Raises:
         UserError: a value that makes no sense.
@@ -36,6 +37,7 @@ class Installation:
     image_volumes: bool = False
     keys: str = "jboost-keys"
     room: str = "1Gi"
+    agent_map: str = ""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"https?://[^\s$]+", self.server):

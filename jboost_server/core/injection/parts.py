@@ -36,16 +36,33 @@ def audience(group: str, base: str = AUDIENCE) -> str:
     return f"{base}/{group}"
 
 
-def volumes(installation: Installation, cache: str) -> list[Object]:
-    """Of all containers together. Without the ConfigMap of keys a pod starts, and believes no archive."""
-    agent: Object = {"name": AGENT}
-    if installation.image_volumes:
-        agent["image"] = {"reference": installation.agent_image, "pullPolicy": installation.agent_pull}
+def delivered(installation: Installation, agent: str) -> str:
+    """The ConfigMap that a pod mounts the agent from; empty if its namespace has none of our version: `agent`
+    is the one that it has.
+    """
+    return agent if agent == installation.agent_map else ""
+
+
+def copies(installation: Installation, agent: str) -> bool:
+    """Whether a container has to copy the agent from its image."""
+    return not (delivered(installation, agent) or installation.image_volumes)
+
+
+def volumes(installation: Installation, cache: str, agent: str) -> list[Object]:
+    """Of all containers together. Without the ConfigMap of keys a pod starts, and believes no archive.
+
+    `agent` is the ConfigMap with an agent that the namespace has; it may be empty.
+    """
+    brought: Object = {"name": AGENT}
+    if name := delivered(installation, agent):
+        brought["configMap"] = {"name": name}
+    elif installation.image_volumes:
+        brought["image"] = {"reference": installation.agent_image, "pullPolicy": installation.agent_pull}
     else:
-        agent["emptyDir"] = {}
+        brought["emptyDir"] = {}
     token = {"path": "token", "audience": audience(cache), "expirationSeconds": 3600}
     return [
-        agent,
+        brought,
         {"name": RUN, "emptyDir": {"sizeLimit": installation.room}},
         {"name": KEYS, "configMap": {"name": installation.keys, "optional": True}},
         {"name": TOKEN, "projected": {"sources": [{"serviceAccountToken": token}]}},
