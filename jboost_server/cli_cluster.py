@@ -63,6 +63,7 @@ def inject(
     agent_image: AgentImage = AGENT_IMAGE,
     agent_pull: AgentPull = "IfNotPresent",
     image_volumes: ImageVolumes = False,
+    agent_jar: AgentJar = None,
     server: Service = SERVER,
     keys: KeysMap = "jboost-keys",
     room: Room = "1Gi",
@@ -71,10 +72,12 @@ def inject(
 
     No cluster is asked. Pods of Deployments, StatefulSets, DaemonSets, Jobs and CronJobs are looked at, too.
     """
+    from jboost_server import agent_jar as agents
     from jboost_server.core.injection.installation import Installation
     from jboost_server.webhook import dryrun
 
-    installation = Installation(agent_image, server, agent_pull, image_volumes, keys, room)
+    agent = agents.read(agent_jar).name if agent_jar else ""
+    installation = Installation(agent_image, server, agent_pull, image_volumes, keys, room, agent)
     documents = dryrun.read(file)
     caches = dryrun.caches_in([*documents, *(one for path in cache or () for one in dryrun.read(str(path)))])
     results = dryrun.tried(documents, caches, installation)

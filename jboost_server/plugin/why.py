@@ -41,6 +41,8 @@ NEXT_OF_REASON: dict[Reason, str] = {
     Reason.PATH_TAKEN: "mount that volume outside of /jboost",
     Reason.REFERENCED: "write the options out where $(JDK_JAVA_OPTIONS) stands",
     Reason.DISK_LIMIT: "raise the limit of ephemeral storage",
+    Reason.NOTHING_GAINED: "nothing: kubectl get jcache -o yaml says what was measured; a new image is tried"
+    " within half an hour",
     Reason.UNREADABLE: _CORRECT,
     Reason.MISTAKE: "report it, please, with the webhook's log",
 }
@@ -110,6 +112,11 @@ def _left(pod: Mapping[str, Any], takes_part: bool, caches: Sequence[Cache]) -> 
         return Start(
             "", "", now.reason.value, None, tuple(chain), f"kubectl label namespace {space} {CLIENT}=true"
         )
+    refused = {one.name for one in caches if one.refused}
+    if now.reason is Reason.INJECTED and now.pod["metadata"]["annotations"][INJECTED] in refused:
+        chain.append(f"one in each half hour gets it: archives gained too little so far ({now.why})")
+        gained = Reason.NOTHING_GAINED
+        return Start("", "", gained.value, None, tuple(chain), NEXT_OF_REASON[gained])
     if now.reason is Reason.INJECTED:
         chain.append(
             f"one made now would get it ({now.why}): the JavaCache is younger, or the webhook was away"

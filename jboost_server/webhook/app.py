@@ -125,16 +125,22 @@ def _recording(
 ) -> Injection:
     """The injection, with a recorder if it is this pod's turn. One that is only tried, or was injected
     before, takes nobody's.
+
+    Where every archive so far gained too little, only whose turn it is gets the agent: one pod is enough to
+    see that there is a new image, and all others start without what init containers cost.
     """
     injection = decide(review, caches, installation)
     request = review["request"]
     if injection.reason is not Reason.INJECTED or request.get("dryRun") or was_injected(request["object"]):
         return injection
     name = injection.pod["metadata"]["annotations"][INJECTED]
-    most = next(one.spec.training.recorders for one in caches if one.name == name)
-    if not recorders.take((namespace_of(review), name), most, time.monotonic()):
-        return injection
-    return decide(review, caches, installation, record=True)
+    cache = next(one for one in caches if one.name == name)
+    most = cache.spec.training.recorders
+    turn = recorders.take((namespace_of(review), name), max(most, int(cache.refused)), time.monotonic())
+    if cache.refused and not turn:
+        why = f"archives of JavaCache {name} gained too little so far"
+        return Injection(Reason.NOTHING_GAINED, why, request["object"])
+    return decide(review, caches, installation, record=True) if turn and most else injection
 
 
 def _name(review: dict[str, Any]) -> str:

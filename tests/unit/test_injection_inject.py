@@ -112,7 +112,7 @@ def test_a_reason_that_only_the_server_knows_comes_from_no_pod():
     made = {reason for _, reason in LEFT}
     made |= {Reason.OFF, Reason.NO_CONTAINER, Reason.CONFLICTING, Reason.INJECTED, Reason.ALREADY_INJECTED}
 
-    assert set(Reason) - made == {Reason.MISTAKE, Reason.UNREADABLE}
+    assert set(Reason) - made == {Reason.MISTAKE, Reason.UNREADABLE, Reason.NOTHING_GAINED}
 
 
 def test_an_annotation_names_one_of_several_and_one_that_selects_nothing():

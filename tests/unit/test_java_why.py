@@ -1,5 +1,7 @@
 """`kubectl warmroot java why`: what a person reads of each pod, whatever became of it."""
 
+from dataclasses import replace
+
 import pytest
 
 from jboost_server.core.injection.inject import inject
@@ -101,6 +103,13 @@ def test_a_pod_that_is_older_than_its_cache_has_to_be_made_anew():
     told = text(pod(meta={"name": "x", "namespace": SPACE, "labels": {"app": "orders"}}))
     assert "one made now would get it" in told
     assert "next: kubectl rollout restart" in told
+
+
+def test_a_pod_that_was_left_since_nothing_is_gained_is_well():
+    plain = pod(meta={"name": "x", "namespace": SPACE, "labels": {"app": "orders"}})
+    told = text(plain, caches=[replace(cache(), refused=True)])
+    assert "shop/orders-1: NothingGained" in told
+    assert "next: nothing" in told
 
 
 def test_a_namespace_that_does_not_take_part_is_named_first():

@@ -6,10 +6,12 @@ import asyncio
 import base64
 import json
 import logging
+from dataclasses import replace
 
 import httpx
 import pytest
 
+from jboost_server.core.injection.choose import cache_of
 from jboost_server.core.injection.reason import Reason
 from jboost_server.webhook import app as webhook
 from jboost_server.webhook.app import MAX_BODY, Metrics, create_app
@@ -170,6 +172,24 @@ def test_as_many_new_pods_record_as_their_java_cache_says_and_those_that_are_onl
     asked = Asked(lambda _: [cache(training={"recorders": 2})])
     assert recorders(asked, 3, dryRun=True) == [False] * 3
     assert recorders(asked, 4) == [True, True, False, False]
+
+
+@pytest.mark.parametrize("wanted", [0, 1])
+def test_where_no_archive_gains_enough_one_pod_looks_for_a_new_image_and_all_others_cost_nothing(wanted):
+    found = replace(cache(training={"recorders": wanted}), refused=True)
+    asked = Asked(lambda _: [found])
+    assert recorders(asked, 1) == [bool(wanted)]
+    assert ["patch" in asked.answer(review()) for _ in range(3)] == [False] * 3
+    assert asked.counted() == {Reason.INJECTED: 1, Reason.NOTHING_GAINED: 3}
+    assert "patch" in asked.answer(review(dryRun=True)), "a pod that is only tried has its turn"
+
+
+def test_a_status_that_says_refused_is_what_counts():
+    spec = {"metadata": {"name": "orders", "namespace": SPACE}, "spec": {"selector": {"matchLabels": {}}}}
+    states = ("Refused", "Learning", "Serving", "of a later version")
+    found = [cache_of(spec | {"status": {"state": state}}).refused for state in states]
+    assert found == [True, False, False, False]
+    assert not cache_of(spec).refused
 
 
 def test_no_pod_records_unless_its_java_cache_says_so():

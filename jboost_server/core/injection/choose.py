@@ -8,7 +8,7 @@ from typing import Any
 
 from jboost_server.core.injection.reason import Left, Reason
 from warmroot.api.base import API_VERSION
-from warmroot.api.javacache import CacheMode, JavaCacheSpec
+from warmroot.api.javacache import CacheMode, CacheState, JavaCacheSpec
 
 CACHE = "jboost.warmroot.io/cache"
 """Annotation of a pod: the JavaCache that it belongs to, whatever selects it."""
@@ -21,14 +21,16 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True)
 class Cache:
-    """One JavaCache. `namespace` is empty where a file names none: then it is every pod's. `agent` is the
-    ConfigMap with the agent that lies in the namespace, as the status says it.
+    """One JavaCache. `namespace` is empty where a file names none: then it is every pod's. The status says
+    the rest: `agent` is the ConfigMap with the agent that lies in the namespace; `refused`: every archive so
+    far gained too little.
     """
 
     name: str
     namespace: str
     spec: JavaCacheSpec
     agent: str = ""
+    refused: bool = False
 
 
 def cache_of(item: Object) -> Cache:
@@ -41,8 +43,14 @@ def cache_of(item: Object) -> Cache:
         raise ValueError(f"{item.get('apiVersion')} {item.get('kind')} is no {API_VERSION} {KIND}")
     meta = item.get("metadata") or {}
     spec = JavaCacheSpec.model_validate(item.get("spec") or {})
-    agent = str((item.get("status") or {}).get("agent") or "")
-    return Cache(str(meta.get("name", "")), str(meta.get("namespace") or ""), spec, agent)
+    status = item.get("status") or {}
+    return Cache(
+        name=str(meta.get("name", "")),
+        namespace=str(meta.get("namespace") or ""),
+        spec=spec,
+        agent=str(status.get("agent") or ""),
+        refused=status.get("state") == CacheState.REFUSED,
+    )
 
 
 def cache_for(pod: Object, namespace: str, caches: Sequence[Cache]) -> Cache | Left:

@@ -43,6 +43,8 @@ class Reason(StrEnum):
     """The container uses $(JDK_JAVA_OPTIONS) elsewhere, which would change with it."""
     DISK_LIMIT = "DiskLimit"
     """The pod's limit of ephemeral storage has no room for an archive."""
+    NOTHING_GAINED = "NothingGained"
+    """Archives gained too little: but for one pod in each half hour all start as they are."""
     UNREADABLE = "Unreadable"
     """It is not of a form that we know."""
     MISTAKE = "Mistake"
