@@ -352,7 +352,11 @@ class Builds:
     ) -> Judgement:
         try:
             measured = promotion.judge(
-                result.plain, result.warm, min_gain=self._policy.min_gain, samples=self._policy.samples
+                result.plain,
+                result.warm,
+                min_gain=self._policy.min_gain,
+                min_saved=self._policy.min_saved,
+                samples=self._policy.samples,
             )
         except ValueError as error:
             raise BadRequest(str(error)) from error

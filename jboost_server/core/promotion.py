@@ -1,6 +1,7 @@
 """Promotion: whether an archive serves, by the starts that its builder measured with and without it.
 
-Two things must hold. It must be worth it: the medians differ by at least the wanted gain. And it must be no
+Two things must hold. It must be worth it: the medians differ by at least the wanted gain, and by more than
+what a start loses to the way in which it gets its archive, which no builder measures. And it must be no
 accident: if the archive were no better, so clear a result would come up in at most one of a hundred such
 measurements. Two exact one-sided tests share that one in a hundred, and either may tell. Wilcoxon, Mann and
 Whitney's asks how often any warm start was faster than any plain one; with five starts a side it can tell
@@ -54,23 +55,31 @@ class Judgement:
 
 
 def judge(
-    plain: Sequence[int], warm: Sequence[int], *, min_gain: int, samples: int = MIN_SAMPLES
+    plain: Sequence[int],
+    warm: Sequence[int],
+    *,
+    min_gain: int,
+    min_saved: int = 0,
+    samples: int = MIN_SAMPLES,
 ) -> Judgement:
     """The verdict on starts without (`plain`) and with the archive (`warm`), in milliseconds.
 
-    `min_gain` in percent of the plain median. `samples` is how many starts a side are wanted.
+    `min_gain` in percent of the plain median, `min_saved` in milliseconds of it. `samples` is how many starts
+    a side are wanted.
 
     Raises:
         ValueError: a start is not 1 ms to an hour, or there are more than MAX_SAMPLES a side.
     """
     check_integer("minGain", min_gain, least=0)
+    check_integer("minSaved", min_saved, least=0)
+    wish = _Wish(min_gain, min_saved)
     for name, starts in (("plain", plain), ("warm", warm)):
         check(len(starts) <= MAX_SAMPLES, f"{name} has more than {MAX_SAMPLES} starts")
         check(all(1 <= start <= MAX_MS for start in starts), f"{name} has what is no start in milliseconds")
     wanted = max(samples, MIN_SAMPLES)
     fewest = min(len(plain), len(warm))
-    missed = _missed(plain, warm, min_gain)
-    if fewest < wanted and not (missed and _out_of_reach(plain, warm, min_gain, wanted)):
+    missed = _missed(plain, warm, wish)
+    if fewest < wanted and not (missed and _out_of_reach(plain, warm, wish, wanted)):
         why = f"{fewest} starts a side were measured; {wanted} are needed"
         return Judgement(False, 0, 0, 0, 0, why, again=True)
     before, after = median(plain), median(warm)
@@ -82,39 +91,54 @@ def judge(
     if gain < 0:
         what = f"{after:g} ms instead of {before:g} ms, slower"
     why = f"{what}, with a confidence of {confidence} %"
-    enough = gain >= min_gain
+    enough = gain >= min_gain and before - after >= min_saved
     again = not clear if enough else not missed
     if not enough:
-        why += f"; {min_gain} % are wanted"
+        why += f"; {wish}"
     if again:
         why += f"; {CONFIDENCE} % are wanted" if enough else ", but that is not clear"
         why += ": measure more starts, or on a quieter machine"
     return Judgement(clear and enough, gain, confidence, int(before), int(after), why, again=again)
 
 
-def _clear(slow: Sequence[int], fast: Sequence[int]) -> bool:
+def _clear(slow: Sequence[float], fast: Sequence[float]) -> bool:
     """Whether it is no accident that the starts of one side are shorter than those of the other."""
     across = chance_of(wins(slow, fast), len(slow), len(fast))
     return across <= SHARES[0] or chance_beside(slow, fast) <= SHARES[1]
 
 
-def _missed(plain: Sequence[int], warm: Sequence[int], min_gain: int) -> bool:
+@dataclass(frozen=True)
+class _Wish:
+    """What an archive has to gain: percent of a plain start, and milliseconds."""
+
+    gain: int
+    saved: int
+
+    def __str__(self) -> str:
+        return f"{self.gain} % are wanted" + (f", and {self.saved} ms" if self.saved else "")
+
+    def longest(self, plain: float) -> float:
+        """The longest warm start that gains enough beside this plain one, in hundredths of milliseconds."""
+        return min(plain * (100 - self.gain), (plain - self.saved) * 100)
+
+
+def _missed(plain: Sequence[int], warm: Sequence[int], wish: _Wish) -> bool:
     """Whether it is no accident that warm starts are longer than the wanted gain asks for."""
-    asked_for = [start * (100 - min_gain) for start in plain]
+    asked_for = [wish.longest(start) for start in plain]
     return _clear([start * 100 for start in warm], asked_for)
 
 
-def _out_of_reach(plain: Sequence[int], warm: Sequence[int], min_gain: int, wanted: int) -> bool:
+def _out_of_reach(plain: Sequence[int], warm: Sequence[int], wish: _Wish, wanted: int) -> bool:
     """Whether the gain is missed even if all starts still to come take forever plainly and no time warm.
 
     A builder that was asked for more than MIN_SAMPLES stops measuring then, by the same rule.
     """
     slowest = median([*plain, *[inf] * (wanted - len(plain))])
     fastest = median([*warm, *[0] * (wanted - len(warm))])
-    return fastest * 100 > slowest * (100 - min_gain)
+    return fastest * 100 > wish.longest(slowest)
 
 
-def wins(plain: Sequence[int], warm: Sequence[int]) -> int:
+def wins(plain: Sequence[float], warm: Sequence[float]) -> int:
     """In how many pairs of a plain and a warm start the warm one was faster."""
     return sum(fast < slow for slow in plain for fast in warm)
 
@@ -125,7 +149,7 @@ def chance_of(won: int, plain: int, warm: int) -> float:
     return sum(counts[won:]) / comb(plain + warm, plain)
 
 
-def chance_beside(plain: Sequence[int], warm: Sequence[int]) -> float:
+def chance_beside(plain: Sequence[float], warm: Sequence[float]) -> float:
     """How likely so many warm starts beat the plain one beside them if they do not differ; 0 to 1."""
     pairs = min(len(plain), len(warm))
     won = sum(fast < slow for slow, fast in zip(plain, warm, strict=False))

@@ -15,6 +15,8 @@ from jboost_server.web.main import Options
 from warmroot.errors import ProgramDied, UserError
 
 RECORDERS_OF_A_CLUSTER = 3
+SAVED_IN_A_CLUSTER = 1000
+"""Milliseconds: about what a start loses to an init container, which no builder measures."""
 _THIS_MACHINE = ("127.", "localhost:", "[::1]:")
 
 
@@ -29,6 +31,7 @@ def serve(
     redirect: bool,
     recorders: int | None,
     min_gain: int,
+    min_saved: int | None,
     controller: str = "",
 ) -> None:
     """Serves until SIGTERM or Ctrl-C. On the folder's own store, `jboost run` finds it.
@@ -41,6 +44,7 @@ def serve(
     policy = Policy(
         recorders=recorders if recorders is not None else RECORDERS_OF_A_CLUSTER if kubernetes else 1,
         min_gain=min_gain,
+        min_saved=min_saved if min_saved is not None else SAVED_IN_A_CLUSTER if kubernetes else 0,
     )
     if controller and (not kubernetes or controller.count(":") != 1):
         raise UserError(

@@ -81,6 +81,7 @@ class JavaCaches:
         self._launch(
             "serve", "jboost", "--tenancy", "kubernetes", "--listen", SERVICE.removeprefix("http://"),
             "--key", str(self._key), "--controller", f"{SPACE}:jboost-controller", *store,
+            "--min-saved", "0",  # small applications show the way here
         )  # fmt: skip
         self._launch(
             "webhook", "jboost-webhook", "--listen", f"{HOST}:{_WEBHOOK_PORT}", "--name", HOST, *installation

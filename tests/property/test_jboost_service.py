@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from operator import gt
 from pathlib import Path
+from statistics import median
 
 import hypothesis.strategies as st
 from hypothesis import given, settings
@@ -32,11 +33,12 @@ DIGESTS = [f"{number:x}" * 64 for number in range(8)]
 GROUPS = ["orders", "billing"]
 
 
-@given(starts, starts, st.integers(0, 50))
-def test_what_serves_is_faster_by_the_wanted_gain_with_the_stated_confidence(plain, warm, gain):
-    verdict = judge(plain, warm, min_gain=gain)
+@given(starts, starts, st.integers(0, 50), st.integers(0, 3000))
+def test_what_serves_is_faster_by_the_wanted_gain_with_the_stated_confidence(plain, warm, gain, saved):
+    verdict = judge(plain, warm, min_gain=gain, min_saved=saved)
     if verdict.serve:
         assert verdict.gain >= gain and verdict.confidence >= 99
+        assert median(plain) - median(warm) >= saved
         assert sorted(warm)[len(warm) // 2] <= sorted(plain)[len(plain) // 2]
 
 
@@ -45,12 +47,12 @@ def test_never_do_both_sides_win(one, other):
     assert not (judge(one, other, min_gain=0).serve and judge(other, one, min_gain=0).serve)
 
 
-@given(starts, starts, st.integers(0, 50), st.data())
-def test_a_faster_start_never_costs_the_verdict(plain, warm, gain, data):
-    before = judge(plain, warm, min_gain=gain)
+@given(starts, starts, st.integers(0, 50), st.integers(0, 3000), st.data())
+def test_a_faster_start_never_costs_the_verdict(plain, warm, gain, saved, data):
+    before = judge(plain, warm, min_gain=gain, min_saved=saved)
     index = data.draw(st.integers(0, len(warm) - 1))
     faster = [*warm[:index], data.draw(st.integers(1, warm[index])), *warm[index + 1 :]]
-    after = judge(plain, faster, min_gain=gain)
+    after = judge(plain, faster, min_gain=gain, min_saved=saved)
     assert after.serve >= before.serve and after.gain >= before.gain
 
 

@@ -9,7 +9,7 @@ import yaml
 from prometheus_client import generate_latest
 
 from jboost_server.cli import app
-from jboost_server.controller.act import JOB, NETWORK_POLICY
+from jboost_server.controller.act import CONFIG_MAP, JOB, NETWORK_POLICY
 from jboost_server.controller.main import LEASE, Options
 from jboost_server.controller.metrics import Metrics
 from jboost_server.core.control import builder
@@ -80,6 +80,7 @@ def test_the_controller_may_do_what_its_code_does_and_nothing_else():
             (["pods"], ["list"], None),
             (["pods/eviction"], ["create"], None),
             ([JOB.plural], ["create"], None),
+            ([CONFIG_MAP.plural], ["create"], None),
             ([NETWORK_POLICY.plural], ["create"], None),
             ([NETWORK_POLICY.plural], ["patch"], [builder.POLICY]),
         ],

@@ -64,6 +64,17 @@ def test_a_clear_gain_that_is_too_small_is_refused():
     assert "10 % are wanted" in verdict.why
 
 
+def test_a_gain_that_the_way_to_the_archive_eats_is_refused_for_good():
+    """A start of 800 ms that is 400 ms instead is half as long, and later by an init container."""
+    plain, warm = [start * 8 for start in PLAIN], [start * 8 for start in WARM]
+    verdict = judge(plain, warm, min_gain=10, min_saved=1000)
+    assert (verdict.serve, verdict.again) == (False, False)
+    assert verdict.why.endswith("; 10 % are wanted, and 1000 ms")
+    assert judge(plain, warm, min_gain=10, min_saved=400).serve
+    assert not judge(plain, warm, min_gain=60, min_saved=400).serve
+    assert "wanted, and" not in judge(plain, plain, min_gain=10).why
+
+
 def test_a_large_gain_that_may_be_an_accident_is_refused():
     verdict = judge([100, 200, 300, 400, 500], [90, 110, 150, 310, 490], min_gain=10)
     assert (verdict.serve, verdict.gain) == (False, 50)
