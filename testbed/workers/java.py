@@ -71,7 +71,7 @@ class JavaCaches:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         self.kubectl.run("apply", "--server-side", "-f", str(REPOSITORY / "crds"))
-        for name in ("namespace", "rbac", "webhook-rbac", "controller-rbac"):
+        for name in ("namespace", "rbac", "webhook-rbac", "controller-rbac", "agent-policy"):
             self.kubectl.run("apply", "--server-side", "-f", str(_MANIFESTS / f"{name}.yaml"))
         self.kubectl.run("apply", "--server-side", "-f", "-", text=json.dumps(_webhook()))
         signing.create(self._key)

@@ -40,6 +40,13 @@ LOCKED = {
     "runAsNonRoot": True,
     "seccompProfile": {"type": "RuntimeDefault"},
 }
+KINDS = RIGHTS | {
+    kind: Kind("admissionregistration.k8s.io", "v1", plural, kind, namespaced=False)
+    for kind, plural in (
+        ("ValidatingAdmissionPolicy", "validatingadmissionpolicies"),
+        ("ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings"),
+    )
+}
 BINDING = Kind(RBAC, "v1", "rolebindings", "RoleBinding")
 
 
@@ -200,10 +207,10 @@ def controller(cluster, control_plane, folder: Path) -> Iterator[Bed]:
     """Rights, service and process, until the block ends."""
     space = f"jboost-{uuid.uuid4().hex[:8]}"
     cluster.create(NAMESPACE, {"metadata": {"name": space}})
-    text = (FOLDER / "controller-rbac.yaml").read_text().replace("warmroot-jboost", space)
-    rights = list(yaml.safe_load_all(text))
+    texts = ((FOLDER / f"{name}.yaml").read_text() for name in ("controller-rbac", "agent-policy"))
+    rights = [one for text in texts for one in yaml.safe_load_all(text.replace("warmroot-jboost", space))]
     for one in rights:
-        cluster.apply(RIGHTS[one["kind"]], one, manager="test")
+        cluster.apply(KINDS[one["kind"]], one, manager="test")
     spec = {"containers": [{"name": "a", "image": "none"}], "serviceAccountName": ACCOUNT}
     own = cluster.create(POD, {"metadata": {"name": "controller", "namespace": space}, "spec": spec})
     (folder / "agent.jar").write_bytes(AGENT.jar)
@@ -224,7 +231,7 @@ def controller(cluster, control_plane, folder: Path) -> Iterator[Bed]:
                 bed.end(signal.SIGTERM)
             for each in rights:
                 where = each["metadata"].get("namespace")
-                cluster.delete(RIGHTS[each["kind"]], each["metadata"]["name"], namespace=where)
+                cluster.delete(KINDS[each["kind"]], each["metadata"]["name"], namespace=where)
             cluster.delete(NAMESPACE, space)
 
 

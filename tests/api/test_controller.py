@@ -130,6 +130,24 @@ def test_the_agent_is_brought_to_the_namespace_by_rights_that_read_no_config_map
         bed.cluster.patch(CONFIG_MAP, AGENT.name, {"binaryData": {"agent.jar": "UEs="}}, namespace=ours.name)
 
 
+@pytest.mark.parametrize("name", [{"name": "jboost-agent-0123456789ab"}, {"generateName": "jboost-agent-"}])
+def test_nobody_else_puts_a_jar_where_pods_would_run_it(bed, space, name):
+    """Not even an administrator by mistake; one that was deleted is the controller's to make again."""
+    ours = space()
+    ours.until(agent=AGENT.name)
+
+    def refused():
+        meta = name | {"namespace": ours.name}
+        try:
+            made = bed.cluster.create(CONFIG_MAP, AGENT.config_map(ours.name, {}) | {"metadata": meta})
+        except Forbidden as error:
+            return str(error)
+        bed.cluster.delete(CONFIG_MAP, made["metadata"]["name"], namespace=ours.name)
+        return None  # policies are at work after a moment
+
+    assert "made by the controller alone" in bed.until(refused)
+
+
 def test_a_controller_that_is_killed_and_started_again_makes_no_second_builder(bed, space):
     ours = space()
     ours.learns()
