@@ -15,10 +15,11 @@ from warmroot.api.javacache import JavaCacheStatus
 from warmroot.cli import Output, add_version, run
 from warmroot.errors import NotFound, UserError
 from warmroot.kube.cluster import JAVA_CACHE, NAMESPACE, POD, RestCluster
+from warmroot.kube.logs import tail
 from warmroot.kube.transport import KubernetesTransport
 
 NAME = "kubectl warmroot java"
-_LAST_LINES = "20"
+_LAST_LINES = 20
 app = typer.Typer(
     help="See how Java pods start.",
     no_args_is_help=True,
@@ -51,7 +52,7 @@ def why_(
         ) from error
     labels = cluster.get(NAMESPACE, space)["metadata"].get("labels") or {}
     caches, statuses = _caches(cluster.list(JAVA_CACHE, namespace=space).items)
-    said = {name: _log(transport, space, pod, name) for name in fetchers(found)}
+    said = {name: tail(transport, space, pod, name, _LAST_LINES) or "" for name in fetchers(found)}
     told = why(found, labels.get(CLIENT) == "true", caches, statuses, said)
     if output is Output.JSON:
         typer.echo(
@@ -75,13 +76,6 @@ def _caches(items: Sequence[Mapping[str, Any]]) -> tuple[list[Cache], dict[str, 
         caches.append(cache_of(dict(item)))
         statuses[caches[-1].name] = JavaCacheStatus.model_validate(item.get("status") or {})
     return caches, statuses
-
-
-def _log(transport: KubernetesTransport, space: str, pod: str, container: str) -> str:
-    """What a container said last; empty if the node has it no more, or not yet, or if we may not see it."""
-    query = {"container": container, "tailLines": _LAST_LINES}
-    answer = transport.request("GET", POD.path(space, pod, "log"), query=query)
-    return answer.body.decode(errors="replace") if answer.status == 200 else ""
 
 
 def _namespace(kubeconfig: str | None) -> str:

@@ -19,11 +19,11 @@ from os_operator.core.selection import select
 from os_operator.core.survey import target_of
 from os_operator.core.waves import steps
 from os_operator.core.world import APPROVE_ANNOTATION, OSView
-from os_operator.plugin import reading, showing
+from os_operator.plugin import bundle, reading, showing
 from warmroot.api.reasons import OSPhase
 from warmroot.cli import Output, add_version, run
 from warmroot.errors import UserError
-from warmroot.kube.cluster import OS, Cluster, Object, connect
+from warmroot.kube.cluster import OS, Cluster, Object, RestCluster, connect
 from warmroot.kube.transport import KubernetesTransport
 from warmroot.nodeconfig import of_target
 
@@ -156,6 +156,33 @@ def rollback(
     _show(told, output, lambda: f"OS {chosen.name} wants release {version} ({digest}) again")
 
 
+@app.command(name="support-bundle")
+def support_bundle(
+    file: Annotated[
+        Path | None,
+        typer.Option("--file", "-f", metavar="FILE", help="Default: warmroot-support-TIME.tar.gz, here."),
+    ] = None,
+    namespace: Annotated[
+        list[str] | None,
+        typer.Option("--namespace", "-n", help="Where our programs run; may be given several times."),
+    ] = None,
+    lines: Annotated[int, typer.Option(min=0, help="Lines of each container's log, at most.")] = bundle.LINES,
+    kubeconfig: Kubeconfig = None,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Collect what an issue report needs into one file. Secrets and passwords are left out."""
+    path = file or Path(time.strftime("warmroot-support-%Y%m%dT%H%M%SZ.tar.gz", time.gmtime()))
+    found = bundle.gather(
+        _cluster(kubeconfig),
+        namespace or bundle.NAMESPACES,
+        lines,
+        lambda what: typer.echo(f"reading {what}", err=True),
+    )
+    bundle.write(found, path)
+    told = {"file": str(path), "files": sorted(found.files), "unread": found.unread}
+    _show(told, output, lambda: showing.bundle(path, found.files, found.unread))
+
+
 def _earlier(os: OSView, version: str | None) -> tuple[str, str]:
     """The release to go back to.
 
@@ -219,7 +246,7 @@ def _read(path: Path) -> Object:
     return found[0]
 
 
-def _cluster(kubeconfig: str | None) -> Cluster:
+def _cluster(kubeconfig: str | None) -> RestCluster:
     return connect(KubernetesTransport, kubeconfig)
 
 

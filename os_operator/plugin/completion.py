@@ -11,6 +11,7 @@ from warmroot.errors import WarmrootError
 from warmroot.kube.cluster import NODE, OS, Cluster, connect
 from warmroot.kube.transport import KubernetesTransport
 
+_OF_NO_OS = ("why", "support-bundle")
 NO_FILES, DEFAULT = 4, 0
 """cobra's ShellCompDirectives: these are all; complete as the shell would."""
 
@@ -33,15 +34,17 @@ def complete(words: Sequence[str], cluster: Callable[[], Cluster]) -> list[str]:
 
 def _verbs() -> dict[str, str]:
     """The verbs, each with the first sentence of what it says of itself."""
-    found = (command.callback for command in app.registered_commands)
-    return {one.__name__: (one.__doc__ or "").partition(".")[0] for one in found if one is not None}
+    found = ((command.name, command.callback) for command in app.registered_commands)
+    return {
+        name or one.__name__: (one.__doc__ or "").partition(".")[0] for name, one in found if one is not None
+    }
 
 
 def _names(plain: Sequence[str], cluster: Callable[[], Cluster]) -> list[str]:
     verb, given = plain[0], plain[1:]
     if verb == "why" and not given:
         return [item["metadata"]["name"] for item in cluster().list(NODE).items]
-    if verb in _verbs() and verb != "why" and not given:
+    if verb in _verbs() and verb not in _OF_NO_OS and not given:
         return [item["metadata"]["name"] for item in cluster().list(OS).items]
     if verb == "approve" and len(given) == 1:
         spec = os_view(cluster().get(OS, given[0])).spec

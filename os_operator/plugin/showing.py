@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from os_operator.core.explain import Explanation
@@ -119,3 +120,10 @@ def _minutes(seconds: float) -> str:
         return f"{seconds:.0f} s"
     hours, minutes = divmod(round(seconds / 60), 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
+def bundle(path: Path, files: Mapping[str, bytes], unread: Mapping[str, str]) -> str:
+    """What became of a support bundle."""
+    lines = [f"{path}: {len(files)} files. Look into it before you send it: tar -tzf {path}"]
+    lines += [f"  not read: {name}: {why}" for name, why in sorted(unread.items())]
+    return "\n".join(lines)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ import yaml
 
 from testbed.controlplane import build
 from tests.installation import install
-from warmroot.kube.cluster import NODE, OS, OSINSTANCE
+from tests.waiting import until
+from warmroot.errors import NotFound
+from warmroot.kube.cluster import NAMESPACE, NODE, OS, OSINSTANCE, POD, SECRET, SERVICE_ACCOUNT
 
 pytestmark = pytest.mark.api
 
@@ -166,6 +169,32 @@ def test_a_rollback_wants_the_release_before_and_no_other(ask, fleet):
     fleet.patch(OS, "plugin", {"spec": {"release": {"version": "2", "digest": NEW}}})
 
 
+def test_a_support_bundle_has_what_an_issue_needs_and_no_secret(ask, fleet, tmp_path):
+    fleet.create(NAMESPACE, {"metadata": {"name": "bundle-test"}})
+    until(lambda: fleet.get(SERVICE_ACCOUNT, "default", namespace="bundle-test"), forgive=(NotFound,))
+    where = {"namespace": "bundle-test"}
+    fleet.create(SECRET, {"metadata": where | {"name": "signing"}, "stringData": {"key": "hunter2"}})
+    container = {"name": "a", "image": "none", "args": ["--token=hunter2"]}
+    container["env"] = [{"name": "DB", "value": "hunter2"}]
+    fleet.create(POD, {"metadata": where | {"name": "operator"}, "spec": {"containers": [container]}})
+    path = tmp_path / "bundle.tar.gz"
+
+    told = json.loads(ask("support-bundle", "-f", str(path), "-n", "bundle-test", "-o", "json"))
+
+    fleet.delete(NAMESPACE, "bundle-test")
+    assert told["file"] == str(path)
+    with tarfile.open(path) as archive:
+        found = {one.name: archive.extractfile(one).read().decode() for one in archive}
+    assert "hunter2" not in "".join(found.values())
+    oses = json.loads(found["warmroot-support/objects/oses.json"])
+    assert [one["metadata"]["name"] for one in oses] == ["plugin"]
+    assert "plugin-2: Staged" in found["warmroot-support/why.txt"]
+    (seen,) = json.loads(found["warmroot-support/bundle-test/pods.json"])
+    assert seen["spec"]["containers"][0]["env"] == [{"name": "DB", "value": "(left out)"}]
+    assert json.loads(found["warmroot-support/about.json"])["unread"] == told["unread"]
+    assert "is there already" in ask("support-bundle", "-f", str(path), fails=True)
+
+
 def test_an_object_that_is_not_there_is_named_with_those_that_are(ask):
     said = ask("status", "nothing", fails=True)
     assert "there is no OS object nothing" in said
@@ -180,6 +209,8 @@ def test_a_shell_completes_verbs_objects_waves_and_nodes(fleet, control_plane):
         *found, directive = done.stdout.splitlines()
         return [line.partition("\t")[0] for line in found], directive
 
+    assert completed("supp") == (["support-bundle"], ":4")
+    assert completed("support-bundle", "") == ([], ":4")
     assert completed("p") == (["pause", "plan"], ":4")
     assert completed("status", "plu") == (["plugin"], ":4")
     assert completed("approve", "plugin", "") == (["canary", "rest"], ":4")
