@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from anyio import to_thread
@@ -23,6 +23,12 @@ LARGE, SMALL = 2**20, 256 * 1024
 with larger ones, hundreds of readers cost hundreds of megabytes: two chunks of each are in memory."""
 FEW = 8
 """Readers at one time that get large chunks."""
+TURNS = 8
+"""Readers that are sent to at one time, as long as they take it quickly."""
+TURN = 0.1
+"""Seconds after which the next one has its turn all the same: who reads slowly holds up nobody."""
+AT_ONCE = 2**20
+"""Bytes; a part that is no longer waits for no turn."""
 WINDOW = 32 * 2**20
 """Bytes of a file that are sent, and counted, at a time."""
 
@@ -75,10 +81,28 @@ def takes_zstd(header: str) -> bool:
 
 
 class Readers:
-    """How many read archives now."""
+    """Who reads archives now, and who is next.
 
-    def __init__(self) -> None:
+    Two hundred pods that start at one time have their archives one after the other: if all were sent to at
+    once, all would have theirs at the end, most of them after their budget. The sum is the same.
+    """
+
+    def __init__(self, turns: int = TURNS, longest: float = TURN) -> None:
         self._count = 0
+        self._longest = longest
+        self._turns = asyncio.Semaphore(turns)  # wakes those who wait in their order
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Begins when it is our turn, which ends with the block or after a moment."""
+        await self._turns.acquire()
+        over = _Once(self._turns.release)
+        handle = asyncio.get_running_loop().call_later(self._longest, over)
+        try:
+            yield
+        finally:
+            handle.cancel()
+            over()
 
     @contextmanager
     def one_more(self) -> Iterator[int]:
@@ -88,6 +112,18 @@ class Readers:
             yield LARGE if self._count <= FEW else SMALL
         finally:
             self._count -= 1
+
+
+class _Once:
+    """Calls a function the first time that it is called."""
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        self._function: Callable[[], None] | None = function
+
+    def __call__(self) -> None:
+        function, self._function = self._function, None
+        if function is not None:
+            function()
 
 
 class Bytes(Response):
@@ -113,7 +149,14 @@ class Bytes(Response):
         self._sent = sent
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Sends it; no more than two chunks are in memory."""
+        """Sends it, when it is its turn; no more than two chunks are in memory."""
+        if scope["method"] == "HEAD" or self._part.end - self._part.start <= AT_ONCE:
+            await self._send(scope, receive, send)
+            return
+        async with self._readers.turn():
+            await self._send(scope, receive, send)
+
+    async def _send(self, scope: Scope, receive: Receive, send: Send) -> None:
         with ExitStack() as stack:
             chunk = stack.enter_context(self._readers.one_more())
             content = await to_thread.run_sync(self._open, stack, chunk)
