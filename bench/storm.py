@@ -76,7 +76,7 @@ class Stormed:
 
 
 def run(scale: Scale = FULL) -> list[Row]:
-    """One server on a folder; then one and two on the same bucket.
+    """One server on a folder; then one and two on the same bucket, and one that sends pods to the bucket.
 
     Raises:
         NotInstalled: the S3 server is not built.
@@ -93,7 +93,8 @@ def run(scale: Scale = FULL) -> list[Row]:
         for servers in (1, 2):
             told = _on_bucket(folder / f"s3-{servers}", servers, data, scale)
             rows += _rows(f"{servers} server{'s' if servers > 1 else ''}, S3", told, limit, scale)
-        return rows
+        told = _on_bucket(folder / "s3-itself", 1, data, scale, "--redirect")
+        return rows + _rows("1 server, S3 by redirect", told, limit, scale)
 
 
 def _on_folder(folder: Path, data: bytes, scale: Scale) -> list[Stormed]:
@@ -101,13 +102,13 @@ def _on_folder(folder: Path, data: bytes, scale: Scale) -> list[Stormed]:
         return _storms([one], publish(one[0], data), scale)
 
 
-def _on_bucket(folder: Path, servers: int, data: bytes, scale: Scale) -> list[Stormed]:
+def _on_bucket(folder: Path, servers: int, data: bytes, scale: Scale, *more: str) -> list[Stormed]:
     folder.mkdir()
     with s3.running(folder) as store, ExitStack() as stack:
         _make_bucket(store)
         key = folder / "signing.pem"
         subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", str(key)], check=True)
-        words = ["--key", str(key)]
+        words = ["--key", str(key), *more]
         up = [
             stack.enter_context(service(f"s3://{BUCKET}", *words, environment=store.environment))
             for _ in range(servers)
@@ -242,16 +243,28 @@ class _Pods:
                 must_hit(content)
                 self._lookups[number] = time.perf_counter() - began
             began = time.perf_counter()
-            ask = f"GET {self._order.path} HTTP/1.1\r\nHost: {where[0]}\r\nConnection: close\r\n\r\n"
-            connection.sendall(ask.encode())
-            head, content = _head(connection)
-            left = length(head) - len(content)
-            while left:
-                count = connection.recv_into(buffer)
-                if not count:
-                    raise RuntimeError("an archive came cut")
-                left -= count
-            self._fetches[number] = time.perf_counter() - began
+            elsewhere = _fetch(connection, f"{where[0]}:{where[1]}", self._order.path, buffer)
+        if elsewhere:
+            host, _, path = elsewhere.removeprefix("http://").partition("/")
+            with socket.create_connection(address(elsewhere)) as connection:
+                _fetch(connection, host, f"/{path}", buffer)
+        self._fetches[number] = time.perf_counter() - began
+
+
+def _fetch(connection: socket.socket, host: str, path: str, buffer: bytearray) -> str:
+    """Reads an archive to its end. Gives the address to which the answer sends, empty if it is there."""
+    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+    head, content = _head(connection)
+    if head.startswith(b"HTTP/1.1 307"):
+        (place,) = (line[9:] for line in head.split(b"\r\n") if line.lower().startswith(b"location:"))
+        return place.strip().decode()
+    left = length(head) - len(content)
+    while left:
+        count = connection.recv_into(buffer)
+        if not count:
+            raise RuntimeError("an archive came cut")
+        left -= count
+    return ""
 
 
 def _head(connection: socket.socket) -> tuple[bytes, bytes]:

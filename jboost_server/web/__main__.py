@@ -30,10 +30,22 @@ def main(
     recorders: Annotated[int, typer.Option(help="Recordings of one key.")] = 1,
     settle: Annotated[int, typer.Option(help="Seconds that a recorder goes on after it is ready.")] = 60,
     min_gain: Annotated[int, typer.Option(help="Percent by which an archive has to be faster.")] = 10,
+    redirect: Annotated[
+        bool, typer.Option("--redirect", help="Let readers fetch from S3 itself, by presigned addresses.")
+    ] = False,
 ) -> None:
     """Serve archives, learn from Java processes."""
     policy = Policy(recorders=recorders, settle=settle, min_gain=min_gain)
-    serve(Options(store=store, listen=listen, keys=tuple(key or ()), public_keys=public_keys, policy=policy))
+    serve(
+        Options(
+            store=store,
+            listen=listen,
+            keys=tuple(key or ()),
+            public_keys=public_keys,
+            policy=policy,
+            redirect=redirect,
+        )
+    )
 
 
 if __name__ == "__main__":
