@@ -8,7 +8,7 @@ from bench import merge, storm
 from bench.storm import Scale
 
 TINY = Scale(archive_mib=1, pods=6, rounds=1)
-ARRANGEMENTS = ("one server, folder", "1 server, S3", "2 servers, S3")
+ARRANGEMENTS = ("one server, folder", "1 server, S3", "2 servers, S3", "1 server, S3 by redirect")
 
 
 @pytest.mark.s3
