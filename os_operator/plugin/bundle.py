@@ -122,15 +122,16 @@ def _items(cluster: RestCluster, kind: Kind, namespace: str | None = None) -> li
 
 
 def _node(item: Object) -> Object:
-    """Of a Node what a rollout goes by; not its addresses, nor the images that lie on it."""
+    """Of a Node what a rollout goes by; not its addresses and machine ids, nor the images that lie on it."""
     meta, status = item["metadata"], item.get("status") or {}
+    about = status.get("nodeInfo") or {}
     return {
         "name": meta["name"],
         "labels": meta.get("labels") or {},
         "annotations": {name: one for name, one in (meta.get("annotations") or {}).items() if _GROUP in name},
         "spec": {part: item["spec"][part] for part in ("taints", "unschedulable") if part in item["spec"]},
         "conditions": status.get("conditions") or [],
-        "nodeInfo": status.get("nodeInfo") or {},
+        "nodeInfo": {name: one for name, one in about.items() if name not in ("machineID", "systemUUID")},
     }
 
 
