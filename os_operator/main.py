@@ -41,8 +41,13 @@ log = logging.getLogger("os_operator")
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="warmroot-operator", description=__doc__)
-    add = parser.add_argument
+    return parser().parse_args(argv)
+
+
+def parser() -> argparse.ArgumentParser:
+    """What the command line may be."""
+    made = argparse.ArgumentParser(prog="warmroot-operator", description=__doc__)
+    add = made.add_argument
     add("--kubeconfig", help="kubeconfig file (default: KUBECONFIG, else the pod's service account)")
     add("--namespace", default="warmroot-system", help="where the Lease is")
     add("--lease-name", default="warmroot-operator", help="name of the Lease")
@@ -58,7 +63,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--liveness", help="serve the probe at this address, such as http://0.0.0.0:8080/healthz")
     add("--bind", default="127.0.0.1", help="address that metrics are served on")
     add("--log-format", choices=("text", "json"), default="text")
-    return parser.parse_args(argv)
+    return made
 
 
 class JsonLines(logging.Formatter):

@@ -45,10 +45,15 @@ log = logging.getLogger("os_proxy")
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
+    return parser().parse_args(argv)
+
+
+def parser() -> argparse.ArgumentParser:
+    """What the command line may be."""
+    made = argparse.ArgumentParser(
         prog="warmroot-proxy", description="Stages, activates and confirms releases."
     )
-    add = parser.add_argument
+    add = made.add_argument
     add("--node", required=True, help="name of this node and of its OSInstance")
     add("--disk", required=True, type=Path, help="the node's disk: a block device or a disk file")
     add("--data", required=True, type=Path, help="folder on the data partition for receipts and notes")
@@ -70,7 +75,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--arch", default=_ARCHITECTURES.get(platform.machine(), platform.machine()), help="its architecture")
     add("--once", action="store_true", help="work until nothing is left to do now, then end")
     add("--log-format", choices=("text", "json"), default="text")
-    return parser.parse_args(argv)
+    return made
 
 
 class Lines(logging.Formatter):
