@@ -18,6 +18,7 @@ def test_lookups_archives_budgets_and_memory_are_told_of_each_arrangement():
     for what in ARRANGEMENTS:
         assert goals.pop(f"{what}: lookup p50") is False
         assert goals.pop(f"{what}: lookup p99") is True
+        assert goals.pop(f"{what}: lookup p99 by the service's clock") is True
         assert goals.pop(f"{what}: archives") is False
         assert goals.pop(f"{what}: starts inside their budget") is True
         assert goals.pop(f"{what}: largest memory of a server") is True
