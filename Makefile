@@ -26,7 +26,7 @@ lint: ## Format, style, types, layers, sizes, generated files.
 bench: ## Measure. NAME=plan for one benchmark, FORMAT=json for rows.
 	@scripts/bench "$(NAME)" "$(FORMAT)"
 
-docs: ## Check that every link of the documentation leads somewhere.
+docs: ## Check every link of the documentation, and write it as a site to build/site.
 	@scripts/docs
 
 clean: ## Remove what builds and tests dropped here. Stops nothing, keeps the caches.
