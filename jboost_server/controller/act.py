@@ -137,12 +137,14 @@ class Actor:
             return  # it is gone
 
     def _deliver(self, namespace: str, now: float) -> None:
-        """Made, not asked for first: that takes no right to read what else is there. A namespace that lets us
+        """Made, not looked for: that takes no right to read what else is there. First without the jar and
+        for nothing, since it is there as a rule, and this is done each minute. A namespace that lets us
         make none is no failure: its pods copy the agent, and the status does not say that it is there.
         """
         assert self._agent is not None
         there, about = False, {"namespace": namespace, "agent": self._agent.name}
         try:
+            self._cluster.create(CONFIG_MAP, self._agent.probe(namespace), dry_run=True)
             self._cluster.create(CONFIG_MAP, self._agent.config_map(namespace, builder.MANAGED))
             there = True
             log.info("the agent is there", extra=about)

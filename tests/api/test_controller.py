@@ -129,6 +129,16 @@ def test_the_agent_is_brought_to_the_namespace_by_rights_that_read_no_config_map
     with pytest.raises(Invalid, match="immutable"):
         bed.cluster.patch(CONFIG_MAP, AGENT.name, {"binaryData": {"agent.jar": "UEs="}}, namespace=ours.name)
 
+    bed.cluster.delete(CONFIG_MAP, AGENT.name, namespace=ours.name)
+    bed.end(signal.SIGKILL)
+    bed.start()  # one that goes on looks each minute
+
+    def again():
+        found = bed.cluster.list(CONFIG_MAP, namespace=ours.name, fields=f"metadata.name={AGENT.name}").items
+        return found and found[0]["metadata"]["uid"] != made["metadata"]["uid"]
+
+    bed.until(again, "the agent is there again")
+
 
 @pytest.mark.parametrize("name", [{"name": "jboost-agent-0123456789ab"}, {"generateName": "jboost-agent-"}])
 def test_nobody_else_puts_a_jar_where_pods_would_run_it(bed, space, name):

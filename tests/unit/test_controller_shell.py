@@ -64,7 +64,14 @@ class Api:
         yield self.list(kind)
 
     def create(
-        self, kind: Kind, body: Object, *, namespace: str | None = None, subresource: str = "", **_: Any
+        self,
+        kind: Kind,
+        body: Object,
+        *,
+        namespace: str | None = None,
+        subresource: str = "",
+        dry_run: bool = False,
+        **_: Any,
     ) -> Object:
         self._ask(subresource or "create", kind)
         meta = body["metadata"]
@@ -74,7 +81,7 @@ class Api:
             return self.objects.pop((kind, namespace or "", meta["name"]))
         if (kind, meta.get("namespace", ""), meta["name"]) in self.objects:
             raise errors.AlreadyExists("it is there", status=409)
-        return self.put(kind, body)
+        return body if dry_run else self.put(kind, body)
 
     def apply(self, kind: Kind, body: Object, **_: Any) -> Object:
         self._ask("apply", kind)
@@ -441,7 +448,8 @@ def test_each_namespace_with_a_java_cache_has_the_agent_and_its_status_says_so()
     assert "agent" not in bed.status
     bed.one_pass(NOW + 1)
     (made,) = bed.api.of(CONFIG_MAP)
-    assert (made["metadata"]["name"], bed.status["agent"]) == (AGENT.name, AGENT.name)
+    assert made["metadata"]["name"] == bed.status["agent"] == AGENT.name
+    assert "agent.jar" in made["binaryData"]
     assert bed.one_pass(NOW + 2) == []
 
 

@@ -131,8 +131,11 @@ class Cluster(Protocol):
         namespace: str | None = None,
         name: str | None = None,
         subresource: str | None = None,
+        dry_run: bool = False,
     ) -> Object:
         """Makes an object, or asks a subresource of the one with that name (eviction, token).
+
+        With `dry_run` nothing is kept, and all else is as if it were.
 
         Raises:
             AlreadyExists: there is one of that name.
@@ -338,10 +341,12 @@ class RestCluster:
         namespace: str | None = None,
         name: str | None = None,
         subresource: str | None = None,
+        dry_run: bool = False,
     ) -> Object:
         """A new object; with `name` and `subresource`, such as an eviction or a token, below an object."""
         namespace = namespace or (None if not kind.namespaced else body["metadata"].get("namespace"))
-        return self._call("POST", kind.path(namespace, name, subresource), body)
+        query = {"dryRun": "All"} if dry_run else None
+        return self._call("POST", kind.path(namespace, name, subresource), body, query)
 
     def replace(self, kind: Kind, body: Object, *, subresource: str | None = None) -> Object:
         """The object as a whole; its resourceVersion fences the write."""

@@ -26,6 +26,11 @@ class Agent:
         """The agent in these bytes."""
         return cls(f"jboost-agent-{hashlib.sha256(jar).hexdigest()[:12]}", jar)
 
+    def probe(self, namespace: str) -> Object:
+        """What is small, and would be refused as its ConfigMap would if that is there already."""
+        meta = {"name": self.name, "namespace": namespace}
+        return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta}
+
     def config_map(self, namespace: str, labels: dict[str, str]) -> Object:
         """Its ConfigMap. Nobody changes it: another version is another name."""
         return {
