@@ -293,7 +293,7 @@ def serve(
         typer.Option(
             metavar="MS",
             min=0,
-            help="And by so many milliseconds (default: 0; in a cluster 1000: about what a pod's start loses"
+            help="And by so many milliseconds (default: 0; in a cluster 2000: about what a pod's start loses"
             " to an init container).",
         ),
     ] = None,

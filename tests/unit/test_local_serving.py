@@ -8,7 +8,7 @@ from jboost_server.local.home import Home
 
 @pytest.mark.parametrize(
     ("kubernetes", "wanted", "recorders", "saved"),
-    [(True, None, 3, 1000), (True, 0, 3, 0), (False, None, 1, 0), (False, 250, 1, 250)],
+    [(True, None, 3, 2000), (True, 0, 3, 0), (False, None, 1, 0), (False, 250, 1, 250)],
 )
 def test_in_a_cluster_an_archive_has_to_save_what_an_init_container_costs(
     monkeypatch, tmp_path, kubernetes, wanted, recorders, saved
