@@ -236,7 +236,9 @@ def test_the_answer_names_object_and_field():
 
 def test_what_loops_too_often_is_refused_by_the_library():
     loops = "object.l.all(a, object.l.all(b, object.l.all(c, a + b + c >= 0)))"
-    assert cel.evaluate(loops, {"l": list(range(200))}).kind == cel.TOO_DEAR
+    evaluated = cel.evaluate(loops, {"l": list(range(200))})
+    check = ObjectCheck.model_validate({"apiVersion": "v1", "kind": "Node", "name": "n", "cel": "true"})
+    assert answers.value(check, evaluated).reason is CheckReason.CEL_TOO_DEAR
 
 
 @pytest.mark.parametrize(

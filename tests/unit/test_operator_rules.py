@@ -38,7 +38,7 @@ from tests.unit.operator_worlds import (
 )
 from warmroot.api.os import OSStatus
 from warmroot.api.osinstance import Goal, InstancePhase
-from warmroot.api.reasons import WaitReason
+from warmroot.api.reasons import NodePhase, WaitReason
 
 # -- rule 1: the budget -----------------------------------------------------------------------------------
 
@@ -310,6 +310,12 @@ READY = {"boot_id": "node-1-boot-2", "ready_since": NOW - 120}
 
 def test_a_node_is_confirmed_after_its_ready_seconds_with_the_new_boot_id():
     assert goals(decide(os(), (cordoned(**READY), trial()))) == {"node-1": Goal.CONFIRM}
+
+
+def test_a_node_that_was_told_to_confirm_waits_for_its_proxy_and_says_so():
+    decision = decide(os(), (cordoned(**READY), trial(goal=Goal.CONFIRM)))
+    (row,) = decision.statuses["workers"].waiting
+    assert (row.node, row.phase, row.reason) == ("node-1", NodePhase.CONFIRMING, WaitReason.CONFIRMING)
 
 
 @pytest.mark.parametrize(
