@@ -12,7 +12,7 @@ from jboost_server.core.injection import parts
 from jboost_server.core.injection.choose import Cache
 from jboost_server.core.injection.inject import INJECTED, inject
 from jboost_server.core.injection.installation import Installation
-from jboost_server.core.injection.reason import Reason
+from jboost_server.core.injection.reason import Left, Reason
 from jboost_server.core.outcome import Outcome
 from warmroot.api.javacache import CacheState, JavaCacheStatus
 
@@ -112,18 +112,17 @@ def _left(pod: Mapping[str, Any], takes_part: bool, caches: Sequence[Cache]) -> 
         return Start(
             "", "", now.reason.value, None, tuple(chain), f"kubectl label namespace {space} {CLIENT}=true"
         )
-    refused = {one.name for one in caches if one.refused}
-    if now.reason is Reason.INJECTED and now.pod["metadata"]["annotations"][INJECTED] in refused:
-        chain.append(f"one in each half hour gets it: archives gained too little so far ({now.why})")
-        gained = Reason.NOTHING_GAINED
-        return Start("", "", gained.value, None, tuple(chain), NEXT_OF_REASON[gained])
-    if now.reason is Reason.INJECTED:
-        chain.append(
-            f"one made now would get it ({now.why}): the JavaCache is younger, or the webhook was away"
-        )
+    reason, said = now.reason, now.why
+    if reason is Reason.INJECTED:
+        name = now.pod["metadata"]["annotations"][INJECTED]
+        records = next(one for one in caches if one.name == name).records(turn=False)
+        if isinstance(records, Left):
+            reason, said = records.reason, records.why
+    if reason is Reason.INJECTED:
+        chain.append(f"one made now would get it ({said}): the JavaCache is younger, or the webhook was away")
     else:
-        chain.append(f"the webhook leaves it as it is: {now.why}")
-    return Start("", "", now.reason.value, None, tuple(chain), NEXT_OF_REASON[now.reason])
+        chain.append(f"the webhook leaves it as it is: {said}")
+    return Start("", "", reason.value, None, tuple(chain), NEXT_OF_REASON[reason])
 
 
 def _start(

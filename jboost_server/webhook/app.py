@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from jboost_server.core.injection.choose import Cache
 from jboost_server.core.injection.inject import INJECTED, Injection, was_injected
 from jboost_server.core.injection.installation import Installation
-from jboost_server.core.injection.reason import Reason
+from jboost_server.core.injection.reason import Left, Reason
 from jboost_server.core.injection.review import answer, decide, namespace_of
 from jboost_server.webhook.recorders import Recorders
 
@@ -135,12 +135,10 @@ def _recording(
         return injection
     name = injection.pod["metadata"]["annotations"][INJECTED]
     cache = next(one for one in caches if one.name == name)
-    most = cache.spec.training.recorders
-    turn = recorders.take((namespace_of(review), name), max(most, int(cache.refused)), time.monotonic())
-    if cache.refused and not turn:
-        why = f"archives of JavaCache {name} gained too little so far"
-        return Injection(Reason.NOTHING_GAINED, why, request["object"])
-    return decide(review, caches, installation, record=True) if turn and most else injection
+    records = cache.records(recorders.take((namespace_of(review), name), cache.turns, time.monotonic()))
+    if isinstance(records, Left):
+        return Injection(records.reason, records.why, request["object"])
+    return decide(review, caches, installation, record=True) if records else injection
 
 
 def _name(review: dict[str, Any]) -> str:

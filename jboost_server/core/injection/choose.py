@@ -32,6 +32,20 @@ class Cache:
     agent: str = ""
     refused: bool = False
 
+    @property
+    def turns(self) -> int:
+        """How many new pods of each half hour have a turn: to record, or where no archive gains enough, to
+        show whether there is a new image.
+        """
+        return max(self.spec.training.recorders, int(self.refused))
+
+    def records(self, turn: bool) -> bool | Left:
+        """Whether a pod may record that has a turn, or has none; or why it is left as it is."""
+        if self.refused and not turn:
+            why = f"archives of JavaCache {self.name} gained too little so far: one pod a half hour gets it"
+            return Left(Reason.NOTHING_GAINED, why)
+        return turn and self.spec.training.recorders > 0
+
 
 def cache_of(item: Object) -> Cache:
     """The JavaCache in an object of the API.
