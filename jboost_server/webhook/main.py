@@ -50,11 +50,17 @@ class Options:
 
 
 class Shown:
-    """The certificate that new connections see. It is replaced while the server runs."""
+    """The certificate that new connections see. It is replaced while the server runs.
+
+    `context` is what the server listens with, and holds no certificate: a certificate and its key are loaded
+    one after the other, and who connects between the two is refused. So each certificate gets a context of
+    its own that is whole before the first connection sees it.
+    """
 
     def __init__(self, folder: Path, metrics: Metrics) -> None:
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self.context = _context()
+        self.context.sni_callback = self._choose
+        self._current = self.context
         self._file = folder / "certificate.pem"
         self._metrics = metrics
         self._bundle: Bundle | None = None
@@ -65,9 +71,22 @@ class Shown:
             return
         self._file.touch(mode=0o600)
         self._file.write_bytes(bundle.certificate + bundle.key)
-        self.context.load_cert_chain(self._file)
+        whole = _context()
+        whole.load_cert_chain(self._file)
+        self._current = whole
         self._metrics.ends.set(bundle.ends.timestamp())
         self._bundle = bundle
+
+    def _choose(self, one: ssl.SSLObject, name: str | None, listening_with: ssl.SSLContext) -> None:
+        """Called within each handshake, before a certificate is shown, with a name or without one."""
+        del name, listening_with
+        one.context = self._current
+
+
+def _context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
 
 
 def serve(options: Options) -> None:

@@ -49,11 +49,14 @@ def test_who_leaves_early_waits_for_no_recording_and_leaves_no_process(bed, java
         until(lambda: bool(applications(folder)), 60, what="the first pod starts")
         left = time.monotonic()
     assert time.monotonic() - left < 10
-    assert applications(folder) == []
+    until(lambda: not applications(folder), 5, what="what was killed is gone")
 
 
-def test_a_process_that_was_killed_is_not_waited_for(bed, java):
+def test_a_process_that_was_killed_is_not_waited_for_and_leaves_no_process(bed, java):
+    folder = bed.ground.folder
     with Learning(bed.ground, [java.jdk(17)]) as learning:
+        until(lambda: bool(applications(folder)), 60, what="the first pod starts")
         os.kill(learning.pid, 9)
         with pytest.raises(ProgramDied, match="without a word"):
             learning.result()
+    until(lambda: not applications(folder), 5, what="what was killed is gone")

@@ -10,8 +10,9 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from types import FrameType, TracebackType
 from typing import Self
 
@@ -56,8 +57,12 @@ class Learning:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        pid = self._process.pid
+        assert pid is not None
         self._process.terminate()
-        self._process.join(PATIENCE)
+        wait([self._process.sentinel], PATIENCE)  # it ends, and its process id stays its own until we join
+        with suppress(ProcessLookupError):  # it had started nothing yet
+            os.killpg(pid, signal.SIGKILL)
         self._process.kill()
         self._process.join()
         self._answer.close()
@@ -85,6 +90,8 @@ class Learning:
 
 
 def _work(answer: Connection, ground: Ground, runtimes: Sequence[Jdk]) -> None:
+    # A signal that comes while a program is being started, or a kill, leaves it to nobody but to our group.
+    os.setpgrp()
     signal.signal(signal.SIGTERM, _interrupt)
     os.nice(YIELDING)
     learned = Learned()
