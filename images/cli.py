@@ -13,6 +13,7 @@ from images import cves as feeds
 from images import diff as diffing
 from images import recipe as recipes
 from images.timing import Report, State, Steps
+from warmroot import __version__
 from warmroot.cli import Output
 from warmroot.errors import SourceError, UserError
 from warmroot.release import manifest as manifests
@@ -116,6 +117,47 @@ def _change(name: str, before: str | None, after: str | None) -> str:
     if after is None:
         return f"- {name}" + (f" {before}" if before != name else "")
     return f"~ {name} {before} -> {after}"
+
+
+@app.command()
+def containers(
+    out: Annotated[Path, typer.Option("--out", help="New folder for the images.")] = Path("containers"),
+    prefix: Annotated[
+        str, typer.Option(help="What their names begin with: a registry and a folder of it.")
+    ] = "localhost/warmroot",
+    version: Annotated[str, typer.Option(help="What their names end with.")] = __version__,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="NAME", help="operator, jboost or jboost-agent; may be given again."),
+    ] = None,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Build the container images of our own programs, without an engine: an OCI archive and an SBOM each.
+
+    `skopeo copy oci-archive:FILE docker://NAME` puts one into a registry, `ctr images import FILE` onto a
+    node.
+    """
+    from images.containers import build as ours
+
+    if unknown := sorted(set(only or ()) - set(ours.NAMES)):
+        raise UserError(f"there is no image {unknown[0]}", hint=f"there are {', '.join(ours.NAMES)}")
+    steps = Steps(_report)
+    built = ours.build(out, steps, prefix=prefix, version=version, wanted=only or ours.NAMES)
+    if output is Output.JSON:
+        described = [
+            {
+                "name": one.name,
+                "digest": one.written.digest,
+                "bytes": one.written.size,
+                "file": str(one.file),
+                "sbom": str(one.bill),
+            }
+            for one in built
+        ]
+        typer.echo(json.dumps({"images": described, "seconds": steps.seconds}, indent=2))
+        return
+    for one in built:
+        typer.echo(f"{one.file}: {one.written.size / 1e6:.1f} MB, {one.name}@{one.written.digest}")
 
 
 @app.command("list-recipes")

@@ -14,7 +14,14 @@ from warmroot.errors import NotInstalled, StepFailed
 EPOCH = 1767225600
 """The time stamp of everything that is built: 2026-01-01, UTC (node.md, Image)."""
 _LAST_LINES = 8
+_NETWORK = ("HTTP", "http", "SSL_", "NO_PROXY", "no_proxy")
 NEXT = "read its last lines; if the disk is full, free space and run the build again"
+
+
+def passed_on(*more: str) -> dict[str, str]:
+    """What our environment says of how the network is reached; `more` are beginnings of further names."""
+    wanted = (*_NETWORK, *more)
+    return {name: value for name, value in os.environ.items() if name.startswith(wanted)}
 
 
 def run(
@@ -23,12 +30,14 @@ def run(
     *,
     package: str,
     environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
     each_line: Callable[[str], None] = lambda _: None,
     hint: str = NEXT,
 ) -> str:
     """Runs a program to its end and gives what it printed. `package` is where Debian has it.
 
-    The program sees nothing of our environment but PATH: what it makes must not depend on who builds.
+    The program sees nothing of our environment but PATH: what it makes must not depend on who builds. It runs
+    in `folder`.
     `each_line` hears every line when it is written; `hint` says what to try when the program fails.
 
     Raises:
@@ -45,6 +54,7 @@ def run(
     lines = []
     with subprocess.Popen(
         [program, *words[1:]],
+        cwd=folder,
         env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC0", **(environment or {})},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

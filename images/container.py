@@ -6,19 +6,26 @@ equal bytes: every file is root's and of one time.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import os
+import shutil
 import stat
 import tarfile
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 from images import oci
 
 _CONFIG = "application/vnd.oci.image.config.v1+json"
 _LAYER = "application/vnd.oci.image.layer.v1.tar"
+_LEVEL = 9
+_AT_ONCE = 1 << 20
 NAME = "io.containerd.image.name"
 """The annotation by which `ctr images import` knows what to call an image."""
 
@@ -112,47 +119,79 @@ class Layer:
         self._folders.add(at)
 
 
-def write(target: Path, name: str, layers: Sequence[BinaryIO], config: dict[str, Any]) -> str:
-    """Writes an image of these layers, lowest first; gives the digest of its manifest.
+@dataclass(frozen=True)
+class Written:
+    """An image in a file: the digest of its manifest, and the bytes that a node fetches."""
+
+    digest: str
+    size: int
+
+
+def write(
+    target: Path,
+    name: str,
+    layers: Sequence[IO[bytes]],
+    config: dict[str, Any],
+    *,
+    labels: Mapping[str, str] | None = None,
+    compress: bool = False,
+) -> Written:
+    """Writes an image of these layers, lowest first.
 
     `config` is the `config` of an image's configuration: Entrypoint, Cmd, Env, User.
 
     Raises:
         OSError: the target can't be written.
     """
-    described = [_of_file(one) for one in layers]
+    diffs = [_digest(one) for one in layers]
     configuration = oci.canonical(
         {
             "architecture": "amd64",
             "os": "linux",
-            "config": config,
-            "rootfs": {"type": "layers", "diff_ids": [one["digest"] for one in described]},
+            "config": config | ({"Labels": dict(labels)} if labels else {}),
+            "rootfs": {"type": "layers", "diff_ids": diffs},
         }
     )
-    document = oci.canonical(
-        {
-            "schemaVersion": 2,
-            "mediaType": oci.MANIFEST,
-            "config": _of_data(_CONFIG, configuration),
-            "layers": described,
-        }
-    )
-    entry = _of_data(oci.MANIFEST, document)
-    entry["annotations"] = {NAME: name, "org.opencontainers.image.ref.name": name.rpartition(":")[2]}
-    with tarfile.open(target, "w", format=tarfile.USTAR_FORMAT) as archive:
-        oci.add_index(archive, entry)
-        for data in (document, configuration):
-            oci.add(archive, oci.blob(oci.digest(data)), data)
-        for one, layer in zip(described, layers, strict=True):
-            layer.seek(0)
-            archive.addfile(oci.member(oci.blob(one["digest"]), one["size"]), layer)
-    return str(entry["digest"])
+    with ExitStack() as stack:
+        sent = [stack.enter_context(_compressed(one)) for one in layers] if compress else list(layers)
+        described = [_of_file(one, f"{_LAYER}+gzip" if compress else _LAYER) for one in sent]
+        document = oci.canonical(
+            {
+                "schemaVersion": 2,
+                "mediaType": oci.MANIFEST,
+                "config": _of_data(_CONFIG, configuration),
+                "layers": described,
+            }
+        )
+        entry = _of_data(oci.MANIFEST, document)
+        entry["annotations"] = {NAME: name, "org.opencontainers.image.ref.name": name.rpartition(":")[2]}
+        with tarfile.open(target, "w", format=tarfile.USTAR_FORMAT) as archive:
+            oci.add_index(archive, entry)
+            for data in (document, configuration):
+                oci.add(archive, oci.blob(oci.digest(data)), data)
+            for one, layer in zip(described, sent, strict=True):
+                layer.seek(0)
+                archive.addfile(oci.member(oci.blob(one["digest"]), one["size"]), layer)
+    fetched = len(document) + len(configuration) + sum(one["size"] for one in described)
+    return Written(str(entry["digest"]), fetched)
 
 
-def _of_file(layer: BinaryIO) -> dict[str, Any]:
+def _compressed(layer: IO[bytes]) -> IO[bytes]:
+    """A copy that is gone when it is closed. It holds no time and no name: equal layers give equal bytes."""
     layer.seek(0)
-    found = f"sha256:{hashlib.file_digest(layer, 'sha256').hexdigest()}"  # type: ignore[arg-type]  # it reads
-    return {"mediaType": _LAYER, "digest": found, "size": layer.seek(0, os.SEEK_END)}
+    target = tempfile.TemporaryFile()  # noqa: SIM115 - whoever asked closes it
+    with gzip.GzipFile(filename="", fileobj=target, mode="wb", compresslevel=_LEVEL, mtime=0) as into:
+        shutil.copyfileobj(layer, into, _AT_ONCE)
+    return target
+
+
+def _digest(layer: IO[bytes]) -> str:
+    layer.seek(0)
+    return f"sha256:{hashlib.file_digest(layer, 'sha256').hexdigest()}"  # type: ignore[arg-type]  # it reads
+
+
+def _of_file(layer: IO[bytes], kind: str) -> dict[str, Any]:
+    return {"mediaType": kind, "digest": _digest(layer), "size": layer.seek(0, os.SEEK_END)}
 
 
 def _of_data(kind: str, data: bytes) -> dict[str, Any]:

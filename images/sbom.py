@@ -1,4 +1,4 @@
-"""The software bill of materials of a release: CycloneDX 1.6, JSON. Equal releases give equal bytes."""
+"""The software bill of materials of what we build: CycloneDX 1.6, JSON. Equal contents give equal bytes."""
 
 from __future__ import annotations
 
@@ -22,16 +22,26 @@ _NAMESPACE = uuid.UUID("7761726d-726f-4f74-8000-000000000004")
 
 
 def write(manifest: Manifest, suite: str, packages: Iterable[Installed]) -> str:
-    """The bill of a release made of packages of one Debian release.
-
-    Its serial number follows from the release's digest, and its time is that of all our files: it says which
-    bytes it describes, not when somebody wrote it down.
-    """
+    """The bill of a release made of packages of one Debian release."""
     digest = manifests.digest(manifest.encode())
-    system = Component(
-        name=manifest.product,
-        version=manifest.version,
-        type=ComponentType.OPERATING_SYSTEM,
+    return _bill(manifest.product, manifest.version, ComponentType.OPERATING_SYSTEM, digest, suite, packages)
+
+
+def write_container(name: str, version: str, digest: str, suite: str, packages: Iterable[Installed]) -> str:
+    """The bill of a container's image, by the digest of its manifest."""
+    return _bill(name, version, ComponentType.CONTAINER, digest, suite, packages)
+
+
+def _bill(
+    name: str, version: str, kind: ComponentType, digest: str, suite: str, packages: Iterable[Installed]
+) -> str:
+    """Its serial number follows from the digest, and its time is that of all our files: it says which bytes
+    it describes, not when somebody wrote it down.
+    """
+    whole = Component(
+        name=name,
+        version=version,
+        type=kind,
         bom_ref=digest,
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=digest.removeprefix("sha256:"))],
     )
@@ -39,9 +49,9 @@ def write(manifest: Manifest, suite: str, packages: Iterable[Installed]) -> str:
     bom = Bom(
         components=parts,
         serial_number=uuid.uuid5(_NAMESPACE, digest),
-        metadata=BomMetaData(component=system, timestamp=datetime.fromtimestamp(EPOCH, UTC)),
+        metadata=BomMetaData(component=whole, timestamp=datetime.fromtimestamp(EPOCH, UTC)),
     )
-    bom.register_dependency(system, parts)
+    bom.register_dependency(whole, parts)
     return JsonV1Dot6(bom).output_as_string(indent=1) + "\n"
 
 

@@ -15,7 +15,7 @@ import pytest
 from testbed.controlplane import build
 from testbed.setup import debian, newer_debian
 from testbed.setup.debian import Tier
-from testbed.setup.gotool import KSTATUS, S3_SERVER, GoTool
+from testbed.setup.gotool import HELM, KSTATUS, S3_SERVER, GoTool
 from testbed.workers import cgroups
 from tests.java_world import Java
 from warmroot.cache import cache_dir
@@ -91,6 +91,7 @@ _LACKING: dict[str, Callable[[], str]] = {
     "jvm": lambda: _tools(lambda package: package.used_for.startswith("Java")),
     "s3": lambda: _go_tool(S3_SERVER),
     "kstatus": lambda: _go_tool(KSTATUS),
+    "helm": lambda: _go_tool(HELM),
     "kubelets": _kubelets,
     "e2e": lambda: _control_plane() or _tools(_of_images),
 }

@@ -94,10 +94,15 @@ def packages(tree: Path, *files: Path) -> tuple[Installed, ...]:
     wanted = "${Package}\t${Version}\t${Architecture}\t${source:Package}\t${source:Version}\n"
     said = inside("listing the packages", tree, "dpkg-query", "-W", "-f", wanted)
     found = [Installed(*line.split("\t")) for line in said.splitlines()]
-    return tuple(sorted((*found, *map(_package_file, files))))
+    return tuple(sorted((*found, *map(package_file, files))))
 
 
-def _package_file(path: Path) -> Installed:
+def package_file(path: Path) -> Installed:
+    """The package of a file.
+
+    Raises:
+        StepFailed: it is none.
+    """
     of = bootstrap.fields(path, "Package", "Version", "Architecture", "Source")
     source, _, rest = of.get("Source", of["Package"]).partition(" ")
     return Installed(

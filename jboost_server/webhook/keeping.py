@@ -11,6 +11,7 @@ from datetime import datetime
 
 from jboost_server.webhook.certificates import Bundle, Terms, renewed
 from warmroot.errors import AlreadyExists, Conflict, NotFound
+from warmroot.kube.account import owned_in
 from warmroot.kube.cluster import SECRET, Cluster, Kind, Object
 
 CONFIGURATION = Kind(
@@ -94,7 +95,11 @@ class Keeper:
             {
                 "apiVersion": "v1",
                 "kind": "Secret",
-                "metadata": {"name": self._place.secret, "namespace": self._place.namespace},
+                "metadata": {
+                    "name": self._place.secret,
+                    "namespace": self._place.namespace,
+                    **owned_in(self._place.namespace),
+                },
                 "type": "kubernetes.io/tls",
                 "data": data,
             },

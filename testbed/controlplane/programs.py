@@ -137,6 +137,7 @@ def api_server(paths: Paths, ports: Ports, address: str = LOOPBACK) -> list[str]
         f"--service-cluster-ip-range={SERVICE_RANGE}",
         "--authorization-mode=Node,RBAC",
         "--enable-admission-plugins=NodeRestriction",
+        "--enable-aggregator-routing",  # webhooks that are Services: no kube-proxy shows us their addresses
         "--allow-privileged=true",
         "--profiling=false",
         f"--client-ca-file={pki / 'ca.crt'}",

@@ -89,7 +89,8 @@ PROMTOOL = GoTool(
 """Not a part of set-up: it takes minutes to compile, so only a test with the marker `long` does."""
 ALERTMANAGER = GoTool("alertmanager", "v0.34.1", ".", "Alertmanager's silences")
 """The same holds for it."""
-TOOLS = (S3_SERVER, KSTATUS)
+HELM = GoTool("helm", "v4.3.2", "helm.sh/helm/v4/cmd/helm", "what installs our chart")
+TOOLS = (S3_SERVER, KSTATUS, HELM)
 """What tests need beside the control plane."""
 
 

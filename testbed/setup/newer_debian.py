@@ -1,7 +1,6 @@
 """Packages of a newer Debian release, unpacked beside the machine's own: nothing of the machine changes.
 
-apt fetches and verifies them with lists, cache and sources of its own, so it needs no rights. What mirror and
-proxy it uses is what the machine's apt uses. Programs run with that release's C library, which comes along.
+Programs run with that release's C library, which comes along.
 Runs before anything is installed: standard library only.
 """
 
@@ -13,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from images.debian import mirror
+from images.debian import packages as debian
 from testbed.setup.process import run
 from warmroot.errors import MachineError, StepFailed
 
@@ -30,23 +30,21 @@ def unpack(packages: Sequence[str], tree: Path, each_line: Callable[[str], None]
         StepFailed: there is no network, or a signature that is not Debian's.
     """
     scratch = tree / "apt"
-    apt: list[str | Path] = [_program("apt-get"), "-q"]
-    environment = os.environ | {"APT_CONFIG": str(_configure(scratch))}
-    run([*apt, "update"], env=environment, each_line=each_line, hint=_HINT)
+    apt = debian.Apt([mirror.main_archive(SUITE)], scratch, each_line)
+    apt.update()
     for target, names in ((tree, packages), (tree / "c", C_LIBRARY)):
-        fetched = scratch / "fetched" / target.name
-        fetched.mkdir(parents=True)
-        run([*apt, "download", *names], env=environment, cwd=fetched, each_line=each_line, hint=_HINT)
-        for package in sorted(fetched.glob("*.deb")):
-            run([_program("dpkg-deb"), "--extract", package, target])
-        keep_links_inside(target)
+        target.mkdir(exist_ok=True)
+        for package in apt.download(names, scratch / "fetched" / target.name):
+            debian.extract(package, target)
+        debian.keep_links_inside(target)
     shutil.rmtree(scratch)
 
 
 def lacking() -> str:
     """Why this machine can't have such packages; empty if it can."""
     try:
-        _program("dpkg-deb")
+        if shutil.which("dpkg-deb") is None:
+            return "dpkg-deb is missing"
         mirror.main_archive(SUITE)
         mirror.keyring()
     except MachineError as error:
@@ -76,49 +74,3 @@ def executables(folder: Path) -> Iterator[Path]:
             with path.open("rb") as file:
                 if file.read(4) == b"\x7fELF":
                     yield path
-
-
-def _configure(scratch: Path) -> Path:
-    """Writes apt's configuration. Read first of all, it also decides that no other is read."""
-    for name in ("state/lists/partial", "cache/archives/partial", "sources", "none"):
-        (scratch / name).mkdir(parents=True)
-    (scratch / "status").touch()
-    (scratch / "sources" / "newer.sources").write_text(
-        f"Types: deb\nURIs: {mirror.main_archive(SUITE).address}\nSuites: {SUITE}\nComponents: main\n"
-        f"Signed-By: {mirror.keyring()}\n"
-    )
-    ours = {
-        "Dir::State": scratch / "state",
-        "Dir::State::status": scratch / "status",
-        "Dir::Cache": scratch / "cache",
-        "Dir::Etc::parts": scratch / "none",
-        "Dir::Etc::main": "/dev/null",
-        "Dir::Etc::sourcelist": "/dev/null",
-        "Dir::Etc::sourceparts": scratch / "sources",
-        "Dir::Etc::preferences": "/dev/null",
-        "Dir::Etc::preferencesparts": scratch / "none",
-        "Acquire::Languages": "none",
-        "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled": "false",
-        "APT::Sandbox::User": "root",  # another could not write below a private cache folder
-    }
-    path = scratch / "apt.conf"
-    path.write_text(mirror.network() + "".join(f'{name} "{value}";\n' for name, value in ours.items()))
-    path.chmod(0o600)  # a proxy's address may hold a password
-    return path
-
-
-def _program(name: str) -> str:
-    program = shutil.which(name)
-    if program is None:
-        raise StepFailed(f"{name} is missing", hint=_HINT)
-    return program
-
-
-def keep_links_inside(tree: Path) -> None:
-    """Turns absolute links into relative ones, where what they mean came along."""
-    for path in tree.rglob("*"):
-        if path.is_symlink() and (target := path.readlink()).is_absolute():
-            inside = tree / target.relative_to("/")
-            if inside.exists():
-                path.unlink()
-                path.symlink_to(os.path.relpath(inside, path.parent))

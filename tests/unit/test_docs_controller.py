@@ -92,12 +92,12 @@ def test_the_controller_may_do_what_its_code_does_and_nothing_else():
 
 
 def test_the_service_believes_the_account_that_the_controller_runs_under():
-    (deployment,) = documents("controller.yaml")
+    deployment = documents("controller.yaml")[0]
     spec = deployment["spec"]["template"]["spec"]
     (server,) = [one for one in documents("server.yaml") if one["kind"] == "Deployment"]
     args = server["spec"]["template"]["spec"]["containers"][0]["args"]
     account = f"{deployment['metadata']['namespace']}:{spec['serviceAccountName']}"
-    assert args[args.index("--controller") + 1] == account
+    assert f"--controller={account}" in args
     (token,) = spec["volumes"][0]["projected"]["sources"]
     assert token["serviceAccountToken"]["audience"] == CONTROL_AUDIENCE
     mount = spec["containers"][0]["volumeMounts"][0]["mountPath"]
@@ -105,8 +105,8 @@ def test_the_service_believes_the_account_that_the_controller_runs_under():
 
 
 def test_the_controller_reaches_the_service_through_its_policy():
-    (policy,) = documents("network.yaml")
+    policy = documents("network.yaml")[0]
     peers = policy["spec"]["ingress"][0]["from"]
-    (deployment,) = documents("controller.yaml")
+    deployment = documents("controller.yaml")[0]
     labels = deployment["spec"]["template"]["metadata"]["labels"]
     assert {"podSelector": {"matchLabels": labels}} in peers

@@ -1,5 +1,6 @@
 """Images of containers in one file: what is in them, by whom, and always the same bytes."""
 
+import gzip
 import hashlib
 import io
 import json
@@ -84,10 +85,35 @@ def test_an_image_says_what_it_holds_and_equal_contents_are_equal_bytes(folder, 
         (entry,) = json.load(archive.extractfile("index.json"))["manifests"]
         assert entry["annotations"][container.NAME] == "localhost/app:7"
         assert entry["annotations"]["org.opencontainers.image.ref.name"] == "7"
-        assert entry["digest"] == made[0][0]
+        assert entry["digest"] == made[0][0].digest
         manifest = json.loads(blob(entry["digest"]))
         config = json.loads(blob(manifest["config"]["digest"]))
         assert config["config"]["User"] == "1000:1000"
         layers = [one["digest"] for one in manifest["layers"]]
         assert config["rootfs"]["diff_ids"] == layers
         assert [len(blob(one)) for one in layers] == [one["size"] for one in manifest["layers"]]
+
+
+def test_a_compressed_image_names_what_is_sent_and_what_it_unpacks_to(folder, tmp_path):
+    made = []
+    for name in ("one.tar", "two.tar"):
+        written = container.write(
+            tmp_path / name, "localhost/app:7", [layer(folder)], {}, labels={"title": "app"}, compress=True
+        )
+        made.append((written, (tmp_path / name).read_bytes()))
+    assert made[0] == made[1]
+    with tarfile.open(tmp_path / "one.tar") as archive:
+
+        def blob(digest):
+            return archive.extractfile(f"blobs/sha256/{digest.removeprefix('sha256:')}").read()
+
+        document = blob(made[0][0].digest)
+        manifest = json.loads(document)
+        (sent,) = manifest["layers"]
+        config = blob(manifest["config"]["digest"])
+        data = blob(sent["digest"])
+        assert sent["mediaType"].endswith("tar+gzip")
+        (unpacked,) = json.loads(config)["rootfs"]["diff_ids"]
+        assert f"sha256:{hashlib.sha256(gzip.decompress(data)).hexdigest()}" == unpacked
+        assert json.loads(config)["config"]["Labels"] == {"title": "app"}
+        assert made[0][0].size == len(document) + len(config) + len(data)

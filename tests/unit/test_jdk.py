@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from images.debian import packages
 from testbed.setup import jdk, newer_debian
 from testbed.setup.jdk_install import RUNTIMES
 
@@ -77,7 +78,7 @@ def test_absolute_links_of_a_package_stay_inside_of_its_tree(tmp_path):
     link, dangling = tmp_path / "usr" / "net.properties", tmp_path / "usr" / "cacerts"
     link.symlink_to("/etc/net.properties")
     dangling.symlink_to("/etc/no/such/file")
-    newer_debian.keep_links_inside(tmp_path)
+    packages.keep_links_inside(tmp_path)
     assert (link.readlink(), link.read_text()) == (Path("../etc/net.properties"), "here")
     assert dangling.readlink() == Path("/etc/no/such/file")
 

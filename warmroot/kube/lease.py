@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from warmroot.errors import AlreadyExists, ClusterError, Conflict, NetworkError, NotFound, UserError
+from warmroot.kube.account import owned_in
 from warmroot.kube.cluster import LEASE, Cluster, Object
 
 
@@ -110,7 +111,7 @@ class Lease:
         body: Object = {
             "apiVersion": LEASE.api_version,
             "kind": LEASE.kind,
-            "metadata": {"name": self._name, "namespace": self._namespace},
+            "metadata": {"name": self._name, "namespace": self._namespace, **owned_in(self._namespace)},
             "spec": self._spec({}),
         }
         try:
