@@ -56,7 +56,7 @@ class Helm:
 
 
 def everything(kubectl: Kubectl) -> set[str]:
-    """All objects of a cluster by kind and name, without what the cluster and its kubelets write about themselves."""
+    """All objects of a cluster by kind and name, without what the cluster writes of itself."""
     kinds = kubectl.run("api-resources", "--verbs=list", "-o", "name").split()
     wanted = [kind for kind in kinds if kind.partition(".")[0] not in ("events", "componentstatuses")]
     printed = kubectl.run("get", ",".join(wanted), "-A", "--ignore-not-found", "-o", "json")

@@ -18,7 +18,7 @@ from jboost_server.webhook.main import Shown
 BEGIN = datetime.now(UTC)
 NAMES = ("jboost-webhook.warmroot-jboost.svc",)
 FIRST, SECOND = (renewed(None, NAMES, BEGIN, Terms()) for _ in range(2))
-CONNECTIONS = 400
+CONNECTIONS = 100
 
 
 @pytest.fixture
