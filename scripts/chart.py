@@ -20,6 +20,7 @@ _RIGHTS = {
     "base/proxy-admission.yaml": "operator.enabled",
     "node-conditions/rbac.yaml": "operator.nodeConditions",
     "node-conditions/admission.yaml": "operator.nodeConditions",
+    "dashboard/rbac.yaml": "dashboard.enabled",
     "jboost/rbac.yaml": "jboost.enabled",
     "jboost/webhook-rbac.yaml": "jboost.enabled",
     "jboost/controller-rbac.yaml": "jboost.enabled",

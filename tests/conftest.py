@@ -91,6 +91,7 @@ _LACKING: dict[str, Callable[[], str]] = {
     "jvm": lambda: _tools(lambda package: package.used_for.startswith("Java")),
     "s3": lambda: _go_tool(S3_SERVER),
     "kstatus": lambda: _go_tool(KSTATUS),
+    "browser": lambda: _tools(lambda package: package.used_for == "the dashboard in a browser"),
     "helm": lambda: _go_tool(HELM),
     "kubelets": _kubelets,
     "e2e": lambda: _control_plane() or _tools(_of_images),

@@ -51,10 +51,10 @@ class Part:
 
 OPERATOR = Part(
     "operator",
-    "Rolls releases of the operating system over workers",
+    "Rolls releases of the operating system over workers; a page that shows how far they are",
     ("warmroot", "os_operator"),
-    ("plugin",),
-    {"warmroot-operator": "os_operator.main"},
+    (),
+    {"warmroot-operator": "os_operator.main", "kubectl-warmroot": "os_operator.plugin.cli"},
 )
 JBOOST = Part(
     "jboost",

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 
 from os_operator.core import instants
 from os_operator.core.failures import named
-from os_operator.core.node_way import CURRENT, Way, examine, in_orders
-from os_operator.core.returning import way_back
+from os_operator.core.node_way import CURRENT, Way, in_orders
+from os_operator.core.places import Places
 from os_operator.core.rollout import run
 from os_operator.core.selection import mover_of, select
 from os_operator.core.survey import Pass
 from os_operator.core.world import AVOIDED, CLOSED, NOT_CURRENT, InstanceView, NodeView, OSView, World
 from warmroot.api.health import CheckReason
-from warmroot.api.os import Waiting
 from warmroot.api.reasons import NodePhase, WaitReason
 from warmroot.nodeconfig import of_target
 
@@ -59,14 +58,6 @@ NEXT: dict[WaitReason, str] = {
     WaitReason.RELEASE_UNRESOLVED: "read the message: the source has to answer, or pin release.digest",
 }
 """What a person can do, or that there is nothing to do."""
-DRAINS = frozenset(
-    {
-        WaitReason.DRAINING,
-        WaitReason.DRAIN_BLOCKED,
-        WaitReason.PODS_RUNNING,
-        WaitReason.VOLUMES_ATTACHED,
-    }
-)
 CHECK_NEXT: dict[CheckReason, str] = {
     CheckReason.NO_PODS: "kubectl get pods -A -o wide; correct the check's namespace or selector",
     CheckReason.PODS_NOT_READY: "kubectl describe the pods that the message names",
@@ -99,7 +90,6 @@ CHECK_NEXT: dict[CheckReason, str] = {
     CheckReason.API_ERROR: "read the API server's answer in the message",
 }
 """The same for a health check that does not hold, by its reason."""
-TRIALS = frozenset({WaitReason.CHECKING, WaitReason.CHECK_FAILED, WaitReason.SETTLING})
 
 
 @dataclass(frozen=True)
@@ -133,7 +123,7 @@ def explain(name: str, world: World, now: float) -> Explanation:
         return _unclaimed(node, instance, mover)
     os = world.oses[owner]
     done = run(os, world, selection.members[owner], selection.strays.get(owner, []), selection.conflicts, now)
-    way = _as_the_operator_saw(os, name, _way(done, node, instance))
+    way = Places(done).of(node, instance)
     states = (*_runs(instance, done, now), *_settings(instance, done))
     links = (*_wanted(os, done), *states, *_taints(node), *_gates(done))
     # What the message says already is said once.
@@ -148,7 +138,7 @@ def explain(name: str, world: World, now: float) -> Explanation:
         instants.optional(way.since),
         instants.optional(way.deadline),
         chain,
-        _next(way, node, instance, done),
+        next_step(way, node, instance, done),
     )
 
 
@@ -162,42 +152,6 @@ def _unclaimed(node: NodeView, instance: InstanceView | None, mover: str) -> Exp
         links.append(f"it is closed to workloads ({NOT_CURRENT}:{CLOSED}): nothing says what is current")
     what = "label the node, or change a nodeSelector, if it should be moved"
     return Explanation(node.name, "", None, None, "", None, None, tuple(links), what)
-
-
-def _way(done: Pass, node: NodeView, instance: InstanceView | None) -> Way:
-    """The planner's own word for it: a row of its own, a crowd that it is in, else where it stands."""
-    for name, way in done.tally.rows:
-        if name == node.name:
-            return way
-    for way, pairs in done.tally.crowds:
-        if any(one.name == node.name for one, _ in pairs):
-            return way
-    if done.returning:
-        return way_back(done, node, instance)
-    ready, failed = float(done.rollout.health.ready_seconds), done.ledger.entries
-    return examine(node, instance, done.target, failed, ready, done.now, done.settings, done.trials)
-
-
-def _as_the_operator_saw(os: OSView, name: str, way: Way) -> Way:
-    """Whom an eviction was refused for and what a check answered only the operator knows, and what failed it
-    has written down.
-    """
-    row = next((row for row in os.status.waiting if row.node == name), None)
-    if row is not None and ({row.reason, way.reason} <= DRAINS or way.reason is WaitReason.BARRED):
-        return _of_row(way, row)
-    if row is not None and way.reason is WaitReason.CHECKING and row.reason in TRIALS:
-        return _of_row(way, row)
-    failed = next((entry for entry in os.status.failed if entry.node == name), None)
-    if way.reason is WaitReason.BARRED and failed is not None:
-        return way._replace(reason=failed.reason, message=failed.message, since=instants.parse(failed.at))
-    return way
-
-
-def _of_row(way: Way, row: Waiting) -> Way:
-    since, deadline = instants.parse(row.since), instants.parse(row.deadline)
-    check = (row.check.name, row.check.reason) if row.check is not None else None
-    told = way._replace(phase=row.phase, reason=row.reason, message=row.message, check=check)
-    return told._replace(since=since, deadline=deadline)
 
 
 def _claim(node: str, claims: list[str], mover: str) -> str:
@@ -298,7 +252,8 @@ SETTINGS_NEXT: dict[WaitReason, str] = {
 """The same where settings failed that were changed without a release."""
 
 
-def _next(way: Way, node: NodeView, instance: InstanceView | None, done: Pass) -> str:
+def next_step(way: Way, node: NodeView, instance: InstanceView | None, done: Pass) -> str:
+    """What a person can do for a node that is there, or that there is nothing to do."""
     if way.reason is None and instance is not None and instance.drifted:
         return f"kubectl get osinstance {node.name} -o yaml (configDrift); a boot or new settings undo it"
     if way.reason is None:

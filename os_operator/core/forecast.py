@@ -68,7 +68,7 @@ def forecast(os: OSView, world: World, now: float) -> Forecast:
     members, strays = selection.members[os.name], selection.strays.get(os.name, [])
     done = run(os, world, members, strays, selection.conflicts, now)
     tally = done.tally
-    waves = tuple(_wave(step, tally.moved) for step in done.steps)
+    waves = tuple(wave_ahead(step, tally.moved) for step in done.steps)
     each, eta = expected(done)
     return Forecast(
         os=os.name,
@@ -85,7 +85,8 @@ def forecast(os: OSView, world: World, now: float) -> Forecast:
     )
 
 
-def _wave(step: Step, moved: list[str]) -> WaveAhead:
+def wave_ahead(step: Step, moved: list[str]) -> WaveAhead:
+    """One wave of a pass that has moved these nodes."""
     named = step.members is not None
     nodes = len(step.members) if step.members is not None else step.target
     return WaveAhead(step.name, nodes, step.approval, step.soak, named, step.ended(moved))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import yaml
@@ -27,7 +28,15 @@ from warmroot.kube.cluster import OS, Cluster, Object, RestCluster, connect
 from warmroot.kube.transport import KubernetesTransport
 from warmroot.nodeconfig import of_target
 
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
 NAME = "kubectl warmroot"
+EVERY = 2.0
+"""Seconds after which a terminal is drawn again at the latest."""
+_LEAST_TOKEN = 16
+_OTHER_LINES = 5
+"""Of a terminal, which are not about nodes."""
 app = typer.Typer(
     help="Watch, explain and steer rollouts of operating systems.",
     no_args_is_help=True,
@@ -154,6 +163,89 @@ def rollback(
     _patch(cluster, chosen, {"spec": {"release": {"version": version, "digest": digest}}})
     told = {"os": chosen.name, "version": version, "digest": digest}
     _show(told, output, lambda: f"OS {chosen.name} wants release {version} ({digest}) again")
+
+
+@app.command()
+def top(
+    once: Annotated[
+        bool, typer.Option("--once", help="Print it once. So it is where no terminal is.")
+    ] = False,
+    kubeconfig: Kubeconfig = None,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Show all rollouts and Java caches as they change, until Ctrl-C."""
+    from rich.console import Console
+    from rich.live import Live
+
+    from os_operator.plugin.top import screen
+    from os_operator.plugin.watching import Watching
+
+    console = Console(highlight=False)
+    with Watching(_cluster(kubeconfig)) as watching:
+        number, seen = watching.latest()
+        if once or output is Output.JSON or not console.is_terminal:
+            _show(asdict(seen), output, lambda: _printed(console, screen(seen, watching.unread)))
+            return
+        with contextlib.suppress(KeyboardInterrupt), Live(console=console, screen=True) as live:
+            while True:
+                live.update(screen(seen, watching.unread, _room(console, len(seen.rollouts))), refresh=True)
+                watching.after(number, EVERY)
+                number, seen = watching.latest()
+
+
+@app.command()
+def dashboard(
+    listen: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Address to answer at.")
+    ] = "127.0.0.1:8088",
+    token_file: Annotated[
+        Path | None,
+        typer.Option("--token-file", metavar="FILE", help="Let in only who has the token in this file."),
+    ] = None,
+    name: Annotated[
+        list[str] | None,
+        typer.Option("--name", help="What browsers call us beside our address; may be given again."),
+    ] = None,
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """Serve a page with all rollouts and Java caches until Ctrl-C. It reads as you may and writes nothing."""
+    from os_operator.plugin.dashboard import Doors, serve
+    from os_operator.plugin.watching import Watching
+
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isdigit():
+        raise UserError(f"{listen} is no HOST:PORT", hint="such as 127.0.0.1:8088")
+    doors = Doors(
+        host.strip("[]"), int(port), _token(token_file), frozenset(one.lower() for one in name or ())
+    )
+    with Watching(_cluster(kubeconfig)) as watching:
+        typer.echo(f"http://{listen}/ shows the cluster until Ctrl-C", err=True)
+        serve(watching, doors)
+
+
+def _token(path: Path | None) -> str:
+    if path is None:
+        return ""
+    try:
+        token = path.read_text().strip()
+    except OSError as error:
+        raise UserError(f"{path} can't be read: {error.strerror}") from error
+    if len(token) < _LEAST_TOKEN or not token.isascii():
+        raise UserError(
+            f"{path} has no token of {_LEAST_TOKEN} characters", hint="openssl rand -hex 32 > FILE"
+        )
+    return token
+
+
+def _printed(console: Console, what: RenderableType) -> str:
+    with console.capture() as captured:
+        console.print(what)
+    return captured.get().rstrip()
+
+
+def _room(console: Console, rollouts: int) -> int:
+    """Nodes that each of so many rollouts may show on this terminal."""
+    return max(1, (console.height - _OTHER_LINES) // max(1, rollouts) - _OTHER_LINES)
 
 
 @app.command(name="support-bundle")

@@ -40,12 +40,12 @@ def plan(told: Forecast) -> str:
     if told.halted:
         lines.append(f"  halted: {told.halted}")
     if told.conflicts:
-        lines.append(f"  another OS object selects {_names(told.conflicts)}, too: nobody moves them")
-    lines += [f"  now: {_names(nodes)} {what}" for what, nodes in _grouped(told.begins)]
-    lines += [f"  waits: {_names(row.nodes)}: {_reason(row)}" for row in told.waits]
+        lines.append(f"  another OS object selects {names(told.conflicts)}, too: nobody moves them")
+    lines += [f"  now: {names(nodes)} {what}" for what, nodes in _grouped(told.begins)]
+    lines += [f"  waits: {names(row.nodes)}: {_reason(row)}" for row in told.waits]
     if told.eta is not None and told.seconds_per_node is not None:
-        each = f"{_minutes(told.seconds_per_node)} a node in the last rollout that was completed"
-        lines.append(f"  about {_minutes(told.eta)} left, by {each}")
+        each = f"{minutes(told.seconds_per_node)} a node in the last rollout that was completed"
+        lines.append(f"  about {minutes(told.eta)} left, by {each}")
     return "\n".join(lines)
 
 
@@ -94,7 +94,7 @@ def history(os: str, entries: Sequence[HistoryEntry]) -> str:
 def _terms(approval: bool, soak: float) -> str:
     terms = [
         *(["after an approval"] if approval else []),
-        *([f"then soaks {_minutes(soak)}"] if soak else []),
+        *([f"then soaks {minutes(soak)}"] if soak else []),
     ]
     return f", {', '.join(terms)}" if terms else ""
 
@@ -110,12 +110,15 @@ def _grouped(begins: Iterable[tuple[str, str]]) -> list[tuple[str, list[str]]]:
     return list(found.items())
 
 
-def _names(nodes: Sequence[str]) -> str:
-    more = f" and {len(nodes) - _NAMED} more" if len(nodes) > _NAMED else ""
+def names(nodes: Sequence[str], count: int | None = None) -> str:
+    """The first of so many nodes, and how many more there are."""
+    whole = len(nodes) if count is None else count
+    more = f" and {whole - _NAMED} more" if whole > _NAMED else ""
     return ", ".join(nodes[:_NAMED]) + more
 
 
-def _minutes(seconds: float) -> str:
+def minutes(seconds: float) -> str:
+    """Seconds as a person says them."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     hours, minutes = divmod(round(seconds / 60), 60)

@@ -59,6 +59,8 @@ PACKAGES = (
     Package("busybox-static", Tier.TEST, "/bin/busybox", "real kubelets, images of containers"),
     Package("catatonit", Tier.TEST, "/usr/bin/catatonit", "real kubelets, images of containers"),
     Package("nginx-light", Tier.TEST, "nginx", "comparison of serving speed"),
+    Package("chromium", Tier.TEST, "chromium", "the dashboard in a browser"),
+    Package("chromium-driver", Tier.TEST, "chromedriver", "the dashboard in a browser"),
     Package("grub-efi-amd64-bin", Tier.TEST, "/usr/lib/grub/x86_64-efi/normal.mod", "firmware tests, UEFI"),
 )
 

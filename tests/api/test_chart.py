@@ -32,6 +32,7 @@ CHOICES = {
     "all that can be said": {
         "image": {"registry": "mirror.bank.example/warmroot/", "tag": "0.1.0-1", "pullSecrets": ["pull"]},
         "crds": {"keep": False},
+        "dashboard": {"enabled": True, "tokenSecret": "page", "names": ["rollouts.bank.example"]},
         "apiServer": {"host": "10.0.0.1", "port": 6443},
         "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy.bank.example:3128"}],
         "monitoring": {"enabled": True, "labels": {"release": "prometheus"}, "dashboards": True},
@@ -100,7 +101,7 @@ def test_the_chart_is_without_fault_and_the_api_server_takes_all_of_it(helm, kub
 def test_values_reach_the_objects_that_they_speak_of(helm):
     made = by_name(helm.rendered(CHOICES["all that can be said"]))
     deployments = [one for (kind, _), one in made.items() if kind == "Deployment"]
-    assert len(deployments) == 4
+    assert len(deployments) == 5
     for one in deployments:
         pod = one["spec"]["template"]["spec"]
         assert container(one)["image"].startswith("mirror.bank.example/warmroot/")
@@ -161,6 +162,7 @@ SAME = {
     "deploy/jboost/webhook.yaml": {},
     "deploy/jboost/controller.yaml": {},
     "deploy/jboost/network.yaml": {},
+    "deploy/dashboard/deployment.yaml": {"dashboard": {"enabled": True}},
     "deploy/node-conditions/admission.yaml": {"operator": {"nodeConditions": True}},
 }
 

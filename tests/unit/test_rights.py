@@ -46,6 +46,8 @@ class Program:
     informed: tuple[Kind, ...] = ()
     elected: bool = False
     tells: bool = False
+    files: tuple[str, ...] = ()
+    """Of a folder of which it uses no more than these."""
     variable: tuple[tuple[str, str, tuple[Kind, ...]], ...] = ()
     """Calls whose kind is a variable: module, method, and which kinds it can be."""
     granted_on_request: tuple[Right, ...] = ()
@@ -67,6 +69,17 @@ PROGRAMS = {
             ("os_operator/shell/ask_cluster.py", "list", ANY),
         ),
         granted_on_request=(("", "secrets", "get"),),  # tokens and authorities of health checks
+    ),
+    "dashboard": Program(
+        (),
+        ("dashboard/rbac.yaml",),
+        informed=(*KINDS, JAVA_CACHE),
+        files=(
+            "os_operator/plugin/watching.py",
+            "os_operator/shell/gather.py",
+            "os_operator/shell/volumes.py",
+        ),
+        variable=(("os_operator/plugin/watching.py", "pages", KINDS),),
     ),
     "proxy": Program(("os_proxy/backends",), ("base/proxy-rbac.yaml",)),
     "cache service": Program(("jboost_server/web",), ("jboost/rbac.yaml",)),
@@ -92,6 +105,8 @@ def called(program: Program) -> Iterator[Right]:
     for folder in program.sources:
         for path in sorted((ROOT / folder).rglob("*.py")):
             yield from of_file(path, program)
+    for name in program.files:
+        yield from of_file(ROOT / name, program)
 
 
 def of_file(path: Path, program: Program) -> Iterator[Right]:
