@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,16 +15,13 @@ from images import diff as diffing
 from images import recipe as recipes
 from images.timing import Report, State, Steps
 from warmroot import __version__
-from warmroot.cli import Output
+from warmroot.cli import Output, OutputOption, print_result
 from warmroot.errors import SourceError, UserError
 from warmroot.release import manifest as manifests
 
 app = typer.Typer(help="Build OS images.", no_args_is_help=True)
 _WIDTH = 80
 """Of what a program says while it works; a package's name fits."""
-
-
-OutputOption = Annotated[Output, typer.Option("--output", "-o", help="How to print the result.")]
 
 
 @app.command()
@@ -99,16 +97,16 @@ def diff(
     A CVE with + is not fixed in NEW and was no matter of OLD; one with - is fixed.
     """
     difference = diffing.between(old, new, feeds.read(cves) if cves else None).as_dict()
-    if output is Output.JSON:
-        typer.echo(json.dumps(difference, indent=2))
-        return
+    print_result(difference, output, lambda: "\n".join(_changes(difference)))
+
+
+def _changes(difference: dict[str, Any]) -> Iterator[str]:
     for kind, changes in difference.items():
         if changes is None:
-            typer.echo(f"{kind}: not asked for, see --cves")
+            yield f"{kind}: not asked for, see --cves"
             continue
-        typer.echo(f"{kind}: {f'{len(changes)} changed' if changes else 'the same'}")
-        for change in changes:
-            typer.echo(f"  {_change(**change)}")
+        yield f"{kind}: {f'{len(changes)} changed' if changes else 'the same'}"
+        yield from (f"  {_change(**change)}" for change in changes)
 
 
 def _change(name: str, before: str | None, after: str | None) -> str:
@@ -143,21 +141,18 @@ def containers(
         raise UserError(f"there is no image {unknown[0]}", hint=f"there are {', '.join(ours.NAMES)}")
     steps = Steps(_report)
     built = ours.build(out, steps, prefix=prefix, version=version, wanted=only or ours.NAMES)
-    if output is Output.JSON:
-        described = [
-            {
-                "name": one.name,
-                "digest": one.written.digest,
-                "bytes": one.written.size,
-                "file": str(one.file),
-                "sbom": str(one.bill),
-            }
-            for one in built
-        ]
-        typer.echo(json.dumps({"images": described, "seconds": steps.seconds}, indent=2))
-        return
-    for one in built:
-        typer.echo(f"{one.file}: {one.written.size / 1e6:.1f} MB, {one.name}@{one.written.digest}")
+    told = [
+        {
+            "name": one.name,
+            "digest": one.written.digest,
+            "bytes": one.written.size,
+            "file": str(one.file),
+            "sbom": str(one.bill),
+        }
+        for one in built
+    ]
+    lines = [f"{one.file}: {one.written.size / 1e6:.1f} MB, {one.name}@{one.written.digest}" for one in built]
+    print_result({"images": told, "seconds": steps.seconds}, output, lambda: "\n".join(lines))
 
 
 @app.command("list-recipes")
@@ -206,8 +201,9 @@ def _report(report: Report) -> None:
 
 
 def _show(result: dict[str, Any], output: Output) -> None:
-    if output is Output.JSON:
-        typer.echo(json.dumps(result, indent=2))
-        return
-    for key, value in result.items():
-        typer.echo(f"{key}: {json.dumps(value) if isinstance(value, dict) else value}")
+    print_result(result, output, lambda: "\n".join(map(_line, result.items())))
+
+
+def _line(pair: tuple[str, Any]) -> str:
+    name, value = pair
+    return f"{name}: {json.dumps(value) if isinstance(value, dict) else value}"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jboost_server import cli_cluster
-from warmroot.cli import Output, add_version
+from warmroot.cli import Output, OutputOption, add_version
 from warmroot.cli import run as run_command
 from warmroot.errors import UserError
 
@@ -124,9 +124,6 @@ ExtractOption = Annotated[
         " the only way to gain.",
     ),
 ]
-OutputOption = Annotated[
-    Output, typer.Option("--output", "-o", help="A table, or JSON as the service answers it.")
-]
 
 
 @app.command(context_settings=_COMMAND)
@@ -219,7 +216,7 @@ def status(
     """Show what is known of each application: recordings, its archive, what that gains, hits and misses."""
     from jboost_server.local import status as shown
 
-    shown.show(_home(home), server, token, name, as_json=output is Output.JSON)
+    shown.show(_home(home), server, token, name, output)
 
 
 @app.command(context_settings=_COMMAND)

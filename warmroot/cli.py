@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Callable
 from enum import StrEnum
 from importlib.metadata import entry_points
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -20,10 +22,33 @@ def _show_version(context: typer.Context, wanted: bool) -> None:
 
 
 class Output(StrEnum):
-    """How results are printed."""
+    """How results are printed: for a person, or as one document for a program."""
 
     TEXT = "text"
     JSON = "json"
+    YAML = "yaml"
+
+
+OutputOption = Annotated[Output, typer.Option("--output", "-o", help="How to print the result.")]
+
+
+def print_result(told: Any, output: Output, text: Callable[[], str]) -> None:
+    """Prints a result on standard output: `told`, made of what JSON knows, as one document, or its `text`.
+
+    Where that has nothing to say, nothing is printed.
+    """
+    said = text() if output is Output.TEXT else document(told, output)
+    if said:
+        typer.echo(said)
+
+
+def document(told: Any, output: Output) -> str:
+    """A result as one document."""
+    if output is Output.YAML:
+        import yaml
+
+        return yaml.safe_dump(json.loads(json.dumps(told)), sort_keys=False, allow_unicode=True).rstrip()
+    return json.dumps(told, indent=2)
 
 
 _Version = Annotated[

@@ -1,4 +1,4 @@
-"""`jboost status`: what the service knows, as a table or as the protocol's JSON."""
+"""`jboost status`: what the service knows, as a table or as the protocol has it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from rich.table import Table
 from jboost_server.local.home import Home
 from jboost_server.local.known import here
 from jboost_server.local.service import token_of
+from warmroot.cli import Output, document
 from warmroot.errors import NetworkError, UserError
 
 FIRST_STEP = "jboost run --ready-url http://127.0.0.1:8080/ -- java -jar app.jar"
@@ -71,15 +72,15 @@ def _refused(server: str, error: urllib.error.HTTPError) -> NetworkError:
     )
 
 
-def show(home: Home, server: str | None, token: Path | None, group: str | None, *, as_json: bool) -> None:
+def show(home: Home, server: str | None, token: Path | None, group: str | None, output: Output) -> None:
     """Prints what is known.
 
     Raises:
         NetworkError, UserError, StoreError: nothing can be known.
     """
     found = ask(server.rstrip("/"), token, group) if server is not None else here(home, group)
-    if as_json:
-        typer.echo(json.dumps(found, indent=2))
+    if output is not Output.TEXT:
+        typer.echo(document(found, output))
         return
     rows = [(one["group"], key) for one in found["groups"] for key in one["keys"]]
     if not rows:

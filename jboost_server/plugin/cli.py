@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -12,7 +11,7 @@ import typer
 from jboost_server.core.injection.choose import Cache, cache_of
 from jboost_server.plugin.why import CLIENT, Start, fetchers, why
 from warmroot.api.javacache import JavaCacheStatus
-from warmroot.cli import Output, add_version, run
+from warmroot.cli import Output, OutputOption, add_version, print_result, run
 from warmroot.errors import NotFound, UserError
 from warmroot.kube.cluster import JAVA_CACHE, NAMESPACE, POD, RestCluster
 from warmroot.kube.logs import tail
@@ -38,7 +37,7 @@ def why_(
     kubeconfig: Annotated[
         str | None, typer.Option(help="kubeconfig file (default: KUBECONFIG, else ~/.kube/config).")
     ] = None,
-    output: Annotated[Output, typer.Option("--output", "-o", help="How to print the result.")] = Output.TEXT,
+    output: OutputOption = Output.TEXT,
 ) -> None:
     """Say why a pod started warm, or not, and what you can do about it."""
     space = namespace or _namespace(kubeconfig)
@@ -54,12 +53,8 @@ def why_(
     caches, statuses = _caches(cluster.list(JAVA_CACHE, namespace=space).items)
     said = {name: tail(transport, space, pod, name, _LAST_LINES) or "" for name in fetchers(found)}
     told = why(found, labels.get(CLIENT) == "true", caches, statuses, said)
-    if output is Output.JSON:
-        typer.echo(
-            json.dumps({"pod": pod, "namespace": space, "starts": [asdict(one) for one in told]}, indent=2)
-        )
-    else:
-        typer.echo("\n".join(shown(f"{space}/{pod}", one) for one in told))
+    result = {"pod": pod, "namespace": space, "starts": [asdict(one) for one in told]}
+    print_result(result, output, lambda: "\n".join(shown(f"{space}/{pod}", one) for one in told))
 
 
 def shown(pod: str, told: Start) -> str:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,7 +20,7 @@ from os_operator.core.waves import steps
 from os_operator.core.world import APPROVE_ANNOTATION, OSView
 from os_operator.plugin import bundle, reading, showing
 from warmroot.api.reasons import OSPhase
-from warmroot.cli import Output, add_version, run
+from warmroot.cli import Output, OutputOption, add_version, print_result, run
 from warmroot.errors import UserError
 from warmroot.kube.cluster import OS, Cluster, Object, RestCluster, connect
 from warmroot.kube.transport import KubernetesTransport
@@ -46,7 +44,6 @@ app = typer.Typer(
 add_version(app)
 
 
-OutputOption = Annotated[Output, typer.Option("--output", "-o", help="How to print the result.")]
 Kubeconfig = Annotated[
     str | None, typer.Option(help="kubeconfig file (default: KUBECONFIG, else ~/.kube/config).")
 ]
@@ -61,7 +58,9 @@ def status(os: Name = None, kubeconfig: Kubeconfig = None, output: OutputOption 
     found = reading.world(_cluster(kubeconfig))
     chosen = [reading.one(found, os)] if os or len(found.oses) == 1 else list(found.oses.values())
     told = [_status(one) for one in chosen]
-    _show(told, output, lambda: "\n\n".join(showing.status(one) for one in told) or "There is no OS object.")
+    print_result(
+        told, output, lambda: "\n\n".join(showing.status(one) for one in told) or "There is no OS object."
+    )
 
 
 @app.command()
@@ -75,7 +74,7 @@ def why(
     if node not in found.nodes:
         raise UserError(f"there is no node {node}", hint="kubectl get nodes")
     told = explain(node, found, time.time())
-    _show(asdict(told), output, lambda: showing.why(told))
+    print_result(asdict(told), output, lambda: showing.why(told))
 
 
 @app.command()
@@ -95,7 +94,7 @@ def plan(
     found = reading.world(_cluster(kubeconfig), proposed)
     name = proposed["metadata"]["name"] if proposed is not None else os
     told = forecast(reading.one(found, name), found, time.time())
-    _show(asdict(told), output, lambda: showing.plan(told))
+    print_result(asdict(told), output, lambda: showing.plan(told))
 
 
 @app.command()
@@ -123,7 +122,9 @@ def approve(
     kept = {one for one in chosen.approvals if one.partition("@")[2] == target}
     text = ",".join(sorted(kept | {f"{wave}@{target}"}))
     _patch(cluster, chosen, {"metadata": {"annotations": {APPROVE_ANNOTATION: text}}})
-    _show({"os": os, "wave": wave, "target": target}, output, lambda: f"wave {wave} may begin, with {target}")
+    print_result(
+        {"os": os, "wave": wave, "target": target}, output, lambda: f"wave {wave} may begin, with {target}"
+    )
 
 
 @app.command()
@@ -143,7 +144,7 @@ def history(os: Name = None, kubeconfig: Kubeconfig = None, output: OutputOption
     """List the last rollouts, newest first."""
     chosen = reading.one(reading.world(_cluster(kubeconfig)), os)
     told = [entry.wire() for entry in chosen.status.history]
-    _show(told, output, lambda: showing.history(chosen.name, chosen.status.history))
+    print_result(told, output, lambda: showing.history(chosen.name, chosen.status.history))
 
 
 @app.command()
@@ -162,7 +163,7 @@ def rollback(
     version, digest = _earlier(chosen, to)
     _patch(cluster, chosen, {"spec": {"release": {"version": version, "digest": digest}}})
     told = {"os": chosen.name, "version": version, "digest": digest}
-    _show(told, output, lambda: f"OS {chosen.name} wants release {version} ({digest}) again")
+    print_result(told, output, lambda: f"OS {chosen.name} wants release {version} ({digest}) again")
 
 
 @app.command()
@@ -183,8 +184,8 @@ def top(
     console = Console(highlight=False)
     with Watching(_cluster(kubeconfig)) as watching:
         number, seen = watching.latest()
-        if once or output is Output.JSON or not console.is_terminal:
-            _show(asdict(seen), output, lambda: _printed(console, screen(seen, watching.unread)))
+        if once or output is not Output.TEXT or not console.is_terminal:
+            print_result(asdict(seen), output, lambda: _printed(console, screen(seen, watching.unread)))
             return
         with contextlib.suppress(KeyboardInterrupt), Live(console=console, screen=True) as live:
             while True:
@@ -272,7 +273,7 @@ def support_bundle(
     )
     bundle.write(found, path)
     told = {"file": str(path), "files": sorted(found.files), "unread": found.unread}
-    _show(told, output, lambda: showing.bundle(path, found.files, found.unread))
+    print_result(told, output, lambda: showing.bundle(path, found.files, found.unread))
 
 
 def _earlier(os: OSView, version: str | None) -> tuple[str, str]:
@@ -300,7 +301,7 @@ def _set_paused(name: str | None, paused: bool, kubeconfig: str | None, output: 
     chosen = reading.one(reading.world(cluster), name)
     _patch(cluster, chosen, {"spec": {"rollout": {"paused": paused}}})
     said = "is paused: a node that has begun is finished" if paused else "goes on"
-    _show({"os": chosen.name, "paused": paused}, output, lambda: f"OS {chosen.name} {said}")
+    print_result({"os": chosen.name, "paused": paused}, output, lambda: f"OS {chosen.name} {said}")
 
 
 def _patch(cluster: Cluster, os: OSView, change: Object) -> None:
@@ -340,10 +341,6 @@ def _read(path: Path) -> Object:
 
 def _cluster(kubeconfig: str | None) -> RestCluster:
     return connect(KubernetesTransport, kubeconfig)
-
-
-def _show(told: Any, output: Output, text: Callable[[], str]) -> None:
-    typer.echo(json.dumps(told, indent=2) if output is Output.JSON else text())
 
 
 def main() -> None:

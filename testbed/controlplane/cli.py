@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -11,14 +11,13 @@ import typer
 
 from testbed.controlplane.plane import NODE_GRACE, ControlPlane, Status
 from warmroot.cache import cache_dir
-from warmroot.cli import Output
+from warmroot.cli import Output, OutputOption, print_result
 
 Name = Annotated[str, typer.Option(help="Which control plane, if there are several.")]
 Directory = Annotated[
     Path | None,
     typer.Option("--dir", help="Folder that it lives in, instead of one in the cache.", file_okay=False),
 ]
-Format = Annotated[Output, typer.Option("--output", "-o", help="text or json.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -36,7 +35,7 @@ def directory_of(name: str, directory: Path | None) -> Path:
 def up(
     name: Name = "default",
     directory: Directory = None,
-    output: Format = Output.TEXT,
+    output: OutputOption = Output.TEXT,
     node_grace: Annotated[
         float, typer.Option(min=2.0, help="Seconds without heartbeat until a node is NotReady.")
     ] = NODE_GRACE,
@@ -50,18 +49,16 @@ def up(
     _show(plane.status(), output)
 
 
-def down(name: Name = "default", directory: Directory = None, output: Format = Output.TEXT) -> None:
+def down(name: Name = "default", directory: Directory = None, output: OutputOption = Output.TEXT) -> None:
     """End a control plane that `up` started, and remove its files."""
     plane = ControlPlane(directory_of(name, directory))
     ended = [program.name for program in plane.status().programs if program.pid is not None]
     plane.remove()
-    if output is Output.JSON:
-        print(json.dumps({"directory": str(plane.paths.root), "ended": ended}))  # noqa: T201
-    else:
-        print(f"ended: {', '.join(ended) or 'nothing was running'}")  # noqa: T201
+    told = {"directory": str(plane.paths.root), "ended": ended}
+    print_result(told, output, lambda: f"ended: {', '.join(ended) or 'nothing was running'}")
 
 
-def status(name: Name = "default", directory: Directory = None, output: Format = Output.TEXT) -> None:
+def status(name: Name = "default", directory: Directory = None, output: OutputOption = Output.TEXT) -> None:
     """Show what runs. Exit code 1 if the API server is not ready."""
     now = ControlPlane(directory_of(name, directory)).status()
     _show(now, output)
@@ -74,14 +71,15 @@ def _note(text: str) -> None:
 
 
 def _show(now: Status, output: Output) -> None:
-    if output is Output.JSON:
-        print(json.dumps(now.wire(), indent=2))  # noqa: T201
-        return
+    print_result(now.wire(), output, lambda: "\n".join(_lines(now)))
+
+
+def _lines(now: Status) -> Iterator[str]:
     for program in now.programs:
         state = f"pid {program.pid}" if program.pid else "not running"
-        print(f"{program.name:<25}{state:<14}{program.log if program.pid else ''}".rstrip())  # noqa: T201
+        yield f"{program.name:<25}{state:<14}{program.log if program.pid else ''}".rstrip()
     if now.ready:
-        print(f"{'API server':<25}ready at {now.server}")  # noqa: T201
-        print(f"export KUBECONFIG={now.kubeconfig}")  # noqa: T201
+        yield f"{'API server':<25}ready at {now.server}"
+        yield f"export KUBECONFIG={now.kubeconfig}"
     else:
-        print(f"{'API server':<25}not ready; `testbed up` starts a new one")  # noqa: T201
+        yield f"{'API server':<25}not ready; `testbed up` starts a new one"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import shutil
 import signal
@@ -31,7 +30,7 @@ from testbed.demo.story import Bad, Story, Summary, judge
 from testbed.kubelet.simulated import Pace as NodePace
 from testbed.setup.jdk import Jdk
 from warmroot.cache import cache_dir
-from warmroot.cli import Output
+from warmroot.cli import Output, OutputOption, print_result
 from warmroot.errors import WarmrootError
 
 BRISK = NodePace(node_ready=0.3, pod_start=0.2, pod_stop=0.2)
@@ -63,9 +62,7 @@ def demo(
             " and shown only when it is named."
         ),
     ] = None,
-    output: Annotated[
-        Output, typer.Option("--output", "-o", help="text, or json: one document on standard output.")
-    ] = Output.TEXT,
+    output: OutputOption = Output.TEXT,
 ) -> None:
     """Roll a good release over machines, and see a bad one taken back; then start Java pods warm.
 
@@ -105,8 +102,8 @@ def demo(
                 up.close()
             reporter.show_phases()
         finally:
-            if output is Output.JSON and told:
-                print(json.dumps(told, indent=2), flush=True)  # noqa: T201
+            if told:
+                print_result(told, output, str)
         if keep:
             _hold(bed, directory)
 
@@ -120,8 +117,7 @@ def _tell_cluster(directory: Path, reporter: Reporter, output: Output) -> None:
     with _ended_by_signals(), _kept_on_failure(directory, reporter):
         summary = cluster.tell(directory, reporter)
         cluster.show(summary, reporter.console)
-        if output is Output.JSON:
-            print(json.dumps(summary.wire(), indent=2), flush=True)  # noqa: T201
+        print_result(summary.wire(), output, str)
         judge(summary.findings)
         reporter.show_phases()
 
@@ -166,7 +162,7 @@ def _name() -> str:
 
 
 def _console(output: Output) -> Console:
-    if output is Output.JSON:
+    if output is not Output.TEXT:
         return Console(stderr=True, width=None if sys.stderr.isatty() else PLAIN_WIDTH)
     return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
 

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from warmroot.cli import Output
+from warmroot.cli import Output, OutputOption, print_result
 from warmroot.errors import UserError
 
 if TYPE_CHECKING:
-    from warmroot.release.repository import Published, Repository, Signers
+    from warmroot.release.repository import Published, Repository, RoleState, Signers
 
 app = typer.Typer(help="Sign, publish and check releases.", no_args_is_help=True)
 
 
 RepositoryArgument = Annotated[Path, typer.Argument(metavar="REPOSITORY", help="The repository's folder.")]
 KeysOption = Annotated[Path, typer.Option("--keys", help="Folder of PEM keys; never inside the repository.")]
-OutputOption = Annotated[Output, typer.Option("--output", "-o", help="How to print the result.")]
 RootDays = Annotated[int, typer.Option(min=1, help="Days until the root expires.")]
 TargetsDays = Annotated[int, typer.Option(min=1, help="Days until the list of releases expires.")]
 SnapshotDays = Annotated[int, typer.Option(min=1, help="Days until the snapshot expires.")]
@@ -85,29 +84,26 @@ def publish(
 def show(repository: RepositoryArgument, output: OutputOption = Output.TEXT) -> None:
     """List the published releases."""
     found = [_row(one) for one in _open(repository).releases()]
-    if output is Output.JSON:
-        typer.echo(json.dumps(found, indent=2))
-        return
-    for row in found:
-        typer.echo(
-            f"{row['release']}  seq {row['releaseSeq']}  {row['digest']}  root {row['rootBytes']} bytes"
-        )
-    if not found:
-        typer.echo("nothing is published; next: warmroot release publish")
+    lines = [
+        f"{row['release']}  seq {row['releaseSeq']}  {row['digest']}  root {row['rootBytes']} bytes"
+        for row in found
+    ]
+    nothing = "nothing is published; next: warmroot release publish"
+    print_result(found, output, lambda: "\n".join(lines) or nothing)
 
 
 @app.command()
 def keys(repository: RepositoryArgument, output: OutputOption = Output.TEXT) -> None:
     """List each role's trusted keys, its threshold, and when its metadata expires."""
     roles = _open(repository).roles()
-    if output is Output.JSON:
-        rows = [asdict(one) | {"expires": one.expires.isoformat()} for one in roles]
-        typer.echo(json.dumps(rows, indent=2))
-        return
+    rows = [asdict(one) | {"expires": one.expires.isoformat()} for one in roles]
+    print_result(rows, output, lambda: "\n".join(_role_lines(roles)))
+
+
+def _role_lines(roles: Sequence[RoleState]) -> Iterator[str]:
     for one in roles:
-        typer.echo(f"{one.role} version {one.version}, expires {one.expires}, needs {one.threshold} of:")
-        for key in one.keys:
-            typer.echo(f"  {key}")
+        yield f"{one.role} version {one.version}, expires {one.expires}, needs {one.threshold} of:"
+        yield from (f"  {key}" for key in one.keys)
 
 
 @app.command()
@@ -206,8 +202,7 @@ def _row(published: Published) -> dict[str, Any]:
 
 
 def _print(result: dict[str, Any], output: Output) -> None:
-    if output is Output.JSON:
-        typer.echo(json.dumps(result, indent=2))
-        return
-    for key, value in result.items():
-        typer.echo(f"{key}: {', '.join(value) if isinstance(value, list) else value}")
+    lines = [
+        f"{key}: {', '.join(value) if isinstance(value, list) else value}" for key, value in result.items()
+    ]
+    print_result(result, output, lambda: "\n".join(lines))
