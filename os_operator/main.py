@@ -66,8 +66,11 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+_OF_A_LINE = ("action", "object", "rollout")
+
+
 class JsonLines(logging.Formatter):
-    """One JSON object a line."""
+    """One JSON object a line; those of one rollout have the same `rollout`, as those of its proxies have."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line; `action` and `object` stand for themselves where a record has them."""
@@ -77,17 +80,27 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        line |= {key: record.__dict__[key] for key in ("action", "object") if key in record.__dict__}
+        line |= {key: found for key in _OF_A_LINE if (found := record.__dict__.get(key))}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line)
 
 
+class TextLines(logging.Formatter):
+    """The same for a person."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as one line or more."""
+        rollout = record.__dict__.get("rollout")
+        return super().format(record) + (f" rollout={rollout}" if rollout else "")
+
+
 def _logging(style: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        JsonLines() if style == "json" else logging.Formatter("%(asctime)s %(levelname)s %(message)s")
-    )
+    handler.setFormatter(JsonLines() if style == "json" else TextLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("kopf").setLevel(logging.WARNING)
 

@@ -41,12 +41,14 @@ from os_proxy.core.steps import (
     Write,
 )
 from os_proxy.core.trouble import Trouble, after
+from os_proxy.following import FOLLOWING
 from os_proxy.ports import Host, Index, Instance
 from warmroot import nodeconfig
 from warmroot.disk.bootrecord import Slot
 from warmroot.errors import Bug, ClusterError, NetworkError, SourceError, Superseded, UserError, WarmrootError
 from warmroot.release import manifest as manifests
 from warmroot.release.manifest import Manifest
+from warmroot.rollout_id import rollout_id
 
 IDLE_WAIT = 25.0
 """Seconds between two looks at an unchanged node: a repair must not wait for new orders."""
@@ -113,6 +115,8 @@ class Agent:
         """One round: at most one step. Returns the seconds until there may be more to do."""
         now = self._ports.surroundings.clock.now()
         orders, unread = self._orders()
+        if orders is not None and orders.release is not None:
+            FOLLOWING.rollout = rollout_id(orders.os, orders.release.digest)
         try:
             seen = self.look(orders)
             decision = decide(seen, orders, now)

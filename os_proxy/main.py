@@ -27,6 +27,7 @@ from os_proxy.backends.reboot import CommandReboot, SystemdReboot
 from os_proxy.backends.settings import CommandBringer, Settings, SystemdBringer
 from os_proxy.backends.staging import Surroundings
 from os_proxy.core import clocktext
+from os_proxy.following import FOLLOWING
 from warmroot import __version__
 from warmroot.errors import UserError, WarmrootError
 from warmroot.kube.cluster import RestCluster
@@ -182,6 +183,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = arguments(argv)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Lines(as_json=chosen.log_format == "json"))
+    handler.addFilter(FOLLOWING)
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     stopped = threading.Event()
     try:

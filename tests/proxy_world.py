@@ -387,6 +387,7 @@ class World:
         self.instance.wanted = Orders(
             generation=self.orders_made,
             goal=goal,
+            os="workers",
             release=replace(image.release, arguments=arguments_of(config)) if image else None,
             barred=frozenset(barred),
             bandwidth=bandwidth,

@@ -6,8 +6,20 @@ import logging
 import time
 from dataclasses import replace
 
-from os_operator.core.actions import DeletePod, Evict, SetConditions, WriteStatus
+from os_operator.core.actions import (
+    Action,
+    Cordon,
+    DeleteInstance,
+    DeletePod,
+    EnsureInstance,
+    Evict,
+    SetConditions,
+    SetFinalizer,
+    SetOrders,
+    WriteStatus,
+)
 from os_operator.core.plan import Decision, plan
+from os_operator.core.world import CordonNote, World
 from os_operator.shell.act import Actor, Outcome
 from os_operator.shell.alertmanager import Loud, Silencer
 from os_operator.shell.checks import Nobody, Prober
@@ -16,6 +28,7 @@ from os_operator.shell.metrics import Metrics
 from warmroot.errors import Conflict, NotFound
 from warmroot.kube import passes
 from warmroot.kube.passes import Passed
+from warmroot.rollout_id import rollout_id
 
 log = logging.getLogger(__name__)
 ASIDE = (Evict, DeletePod, WriteStatus, SetConditions)
@@ -52,7 +65,7 @@ class Engine:
         for outcome in outcomes:
             if isinstance(outcome.action, WriteStatus) and outcome.error is None:
                 self._gather.status_written(outcome.action.os, now)
-            _log(outcome)
+            _log(outcome, world)
         if self._metrics is not None:
             self._metrics.observe(decision, outcomes, took, now)
             self._metrics.evictions(world.evictions)
@@ -79,14 +92,31 @@ class Engine:
             self._metrics.forget()
 
 
-def _log(outcome: Outcome) -> None:
+def _log(outcome: Outcome, world: World) -> None:
     action, error = type(outcome.action).__name__, outcome.error
     about = getattr(outcome.action, "node", None) or getattr(outcome.action, "os", None)
     about = about or getattr(outcome.action, "name", "")
-    fields = {"action": action, "object": about}
+    fields = {"action": action, "object": about, "rollout": _rollout(outcome.action, world)}
     if error is None:
         log.info("%s %s", action, about, extra=fields)
     elif isinstance(error, (Conflict, NotFound)):
         log.info("%s %s: decided anew, the object has changed", action, about, extra=fields)
     else:
         log.warning("%s %s: %s", action, about, error, extra=fields)
+
+
+def _rollout(action: Action, world: World) -> str:
+    """Which rollout an action belongs to, by what it writes or by what stands on its node."""
+    match action:
+        case EnsureInstance() | SetOrders():
+            return rollout_id(action.orders.os, action.orders.digest)
+        case WriteStatus():
+            return rollout_id(action.os, action.status.target_digest)
+        case Cordon():
+            note: CordonNote | None = action.note
+        case DeleteInstance() | SetFinalizer():
+            return ""
+        case _:
+            node = world.nodes.get(action.node)
+            note = node.note if node is not None else None
+    return rollout_id(note.os, note.digest) if note is not None else ""

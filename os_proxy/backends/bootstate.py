@@ -9,6 +9,7 @@ copy 1 always first, the crash enumeration found a torn copy 2 whose repair tore
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from os_proxy.core.seen import BootView
@@ -17,6 +18,8 @@ from warmroot.disk import arguments
 from warmroot.disk.bootrecord import SECTOR, TRIES, BootRecord, Slot, Source, decode, newest
 from warmroot.disk.layout import ARGUMENT_OFFSETS, COPY_OFFSETS
 from warmroot.errors import Bug, ReadOnlyDisk
+
+log = logging.getLogger(__name__)
 
 
 class GrubBootState:
@@ -72,6 +75,9 @@ class GrubBootState:
         sector = record.encode()
         for offset in order:
             self._put(offset, sector, "a boot record")
+        tried = record.next.value if record.next else "-"
+        fields = {"gen": record.gen, "good": record.good.value, "next": tried, "left": record.left}
+        log.info("the boot record is written", extra=fields)
 
     def _put(self, offset: int, sector: bytes, what: str) -> None:
         self._partition.write_through(offset, sector)

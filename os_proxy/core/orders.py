@@ -79,6 +79,7 @@ class Orders:
 
     generation: int
     goal: Goal = Goal.NONE
+    os: str = ""
     release: Release | None = None
     bandwidth: int | None = None
     barred: frozenset[str] = frozenset()
@@ -98,6 +99,7 @@ def parse(instance: Mapping[str, Any]) -> Orders:
         orders = Orders(
             generation=int(_object(instance, "metadata").get("generation", 0)),
             goal=Goal(_text(spec, "goal", default=Goal.NONE)),
+            os=_text(spec, "os", default=""),
             release=_release(_object(spec, "release")) if spec.get("release") is not None else None,
             bandwidth=_positive(spec, "stagingBandwidth"),
             barred=frozenset(_target(item) for item in _list(spec, "barred")),

@@ -13,6 +13,7 @@ from testbed.releases.server import Manner
 from tests.e2e.driver import PACE, Driver, broken
 from warmroot.kube.cluster import OS
 from warmroot.nodeconfig import of_target
+from warmroot.rollout_id import rollout_id
 
 pytestmark = pytest.mark.e2e
 
@@ -40,6 +41,19 @@ def test_a_good_release_moves_every_node_within_the_budget(driver: Driver):
     assert sum(mark.step is Step.UNCORDONED for mark in marks) == driver.bed.run.machines
     assert most_cordoned_at_once(marks) <= PACE.max_unavailable
     assert scene.least_ready >= driver.bed.run.replicas - driver.bed.run.spare
+
+
+def test_one_name_leads_from_the_object_through_the_operator_s_log_to_the_sector_of_each_node(driver: Driver):
+    release = driver.make()
+    assert driver.roll(release).phase == "Complete"
+    driver.current = release
+    name = f"rollout={rollout_id(driver.bed.run.os, release.digest)}"
+    operators = driver.bed.operator.log.read_text().splitlines()
+    for machine in driver.bed.fleet:
+        mine = [line for line in operators if name in line and machine.name in line]
+        assert {"Cordon", "SetOrders", "Uncordon"} <= {word for line in mine for word in line.split()}
+        proxy = [line for line in machine.paths.proxy_log.read_text().splitlines() if name in line]
+        assert sum("the boot record is written" in line for line in proxy) == 2, "to try it, and to keep it"
 
 
 @pytest.mark.parametrize(

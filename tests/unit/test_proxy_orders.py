@@ -44,6 +44,7 @@ def test_every_field_of_the_apis_spec_is_read():
     assert orders.parse({"metadata": {"generation": 3}, "spec": spec.wire()}) == Orders(
         generation=3,
         goal=Goal.ACTIVATE,
+        os=SPEC["os"],
         release=Release("2", DIGEST, ("https://releases.example",), ARGUMENTS),
         bandwidth=1000,
         barred=frozenset({DIGEST, f"{DIGEST}+{ARGUMENTS}"}),
@@ -52,7 +53,9 @@ def test_every_field_of_the_apis_spec_is_read():
 
 
 def test_the_smallest_spec_orders_nothing():
-    assert orders.parse({"metadata": {"generation": 1}, "spec": {"os": "workers"}}) == Orders(generation=1)
+    assert orders.parse({"metadata": {"generation": 1}, "spec": {"os": "workers"}}) == Orders(
+        generation=1, os="workers"
+    )
 
 
 @pytest.mark.parametrize(
