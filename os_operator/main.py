@@ -15,7 +15,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, start_http_server
 
@@ -35,6 +35,9 @@ from warmroot.kube.informer import Informer
 from warmroot.kube.lease import Lease, Terms
 from warmroot.kube.passes import LONGEST, Loop
 from warmroot.kube.transport import KubernetesTransport
+
+if TYPE_CHECKING:
+    from os_operator.shell.tracing import Traces
 
 log = logging.getLogger("os_operator")
 
@@ -62,6 +65,7 @@ def parser() -> argparse.ArgumentParser:
     add("--metrics-port", type=int, default=0, help="serve Prometheus metrics on this port (0: don't)")
     add("--liveness", help="serve the probe at this address, such as http://0.0.0.0:8080/healthz")
     add("--bind", default="127.0.0.1", help="address that metrics are served on")
+    add("--traces", help="send traces here by OTLP, such as http://collector:4318/v1/traces")
     add("--log-format", choices=("text", "json"), default="text")
     return made
 
@@ -105,6 +109,17 @@ def _logging(style: str) -> None:
     logging.getLogger("kopf").setLevel(logging.WARNING)
 
 
+def _traces(endpoint: str | None) -> Traces | None:
+    """Where they are wanted; else what sends them costs no memory."""
+    if endpoint is None:
+        return None
+    if not endpoint.startswith(("http://", "https://")):
+        raise UserError(f"--traces {endpoint} is no address", hint="such as http://collector:4318/v1/traces")
+    from os_operator.shell import tracing
+
+    return tracing.otlp(endpoint)
+
+
 class Process:
     """All parts, wired; `run` ends when `stop` is called or a part dies."""
 
@@ -137,7 +152,9 @@ class Process:
         self._silences = Silences(
             lambda: Alertmanagers(cluster, chosen.namespace), self._lease.held, metrics.silence
         )
-        self._loop = Loop(Engine(gather, actor, metrics, self._checks, self._silences), self._lease.held)
+        self._traces = _traces(chosen.traces)
+        engine = Engine(gather, actor, metrics, self._checks, self._silences, self._traces)
+        self._loop = Loop(engine, self._lease.held)
         kubeconfig = chosen.kubeconfig or os.environ.get("KUBECONFIG")
         self._framework = Framework(registry(self._wake, self._probe, kubeconfig), chosen.liveness)
         self._informers = [Informer(cluster, kind, cache.of(kind), self._wake) for kind in KINDS]
@@ -174,6 +191,8 @@ class Process:
             self._resolver.close()
             self._checks.close()
             self._silences.close()
+            if self._traces is not None:
+                self._traces.close()
             for informer in self._informers:
                 informer.stop()
         return 1 if self._failed else 0

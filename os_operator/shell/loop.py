@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import replace
+from typing import Protocol
 
 from os_operator.core.actions import (
     Action,
@@ -35,6 +36,16 @@ ASIDE = (Evict, DeletePod, WriteStatus, SetConditions)
 """Actions after which nothing else can be decided at once."""
 
 
+class Tracer(Protocol):
+    """Hears of each pass."""
+
+    def observe(self, decision: Decision, now: float) -> None:
+        """One pass at `now`, in Unix seconds."""
+
+    def forget(self) -> None:
+        """Another process leads."""
+
+
 class Engine:
     """Gather, plan and act as one step."""
 
@@ -45,8 +56,9 @@ class Engine:
         metrics: Metrics | None = None,
         prober: Prober | None = None,
         silencer: Silencer | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
-        self._gather, self._actor, self._metrics = gather, actor, metrics
+        self._gather, self._actor, self._metrics, self._tracer = gather, actor, metrics, tracer
         self._prober, self._silencer = prober or Nobody(), silencer or Loud()
 
     def one_pass(self, now: float) -> tuple[Decision, list[Outcome]]:
@@ -70,6 +82,8 @@ class Engine:
             self._metrics.observe(decision, outcomes, took, now)
             self._metrics.evictions(world.evictions)
             self._metrics.staged(self._gather.staged_bytes())
+        if self._tracer is not None:
+            self._tracer.observe(decision, now)
         return decision, outcomes
 
     def step(self, now: float) -> Passed:
@@ -90,6 +104,8 @@ class Engine:
         """Another process leads: what the metrics say of nodes is its affair."""
         if self._metrics is not None:
             self._metrics.forget()
+        if self._tracer is not None:
+            self._tracer.forget()
 
 
 def _log(outcome: Outcome, world: World) -> None:

@@ -39,6 +39,7 @@ CHOICES = {
         "networkPolicies": {"metricsFrom": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}},
         "operator": {
             "trustedRootConfigMap": "releases",
+            "tracesEndpoint": "http://collector.monitoring:4318/v1/traces",
             "tolerations": [{"key": "control-plane", "operator": "Exists"}],
             "nodeSelector": {"role": "infra"},
             "priorityClassName": "system-cluster-critical",
