@@ -52,8 +52,8 @@ class Ways:
         failed: Mapping[str, Collection[str]],
         now: float,
     ) -> list[Part | Way]:
-        """What has ended. `phases` of nodes that are under way, by OS object and node; by OS object the name of
-        its rollout, and the nodes on which that failed.
+        """What has ended. `phases`: of nodes under way, by OS object and node. By OS object: the name
+        of its rollout, and the nodes on which that failed.
         """
         seen = {(os, node): phase for os, nodes in phases.items() for node, phase in nodes.items()}
         ended = list(self._ended(seen, rollouts, failed, now))
