@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import logging
 import ssl
-import tempfile
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 
 from jboost_server.core.injection.installation import Installation
 from jboost_server.web.listening import config, listening
@@ -23,6 +21,7 @@ from jboost_server.webhook.watching import of_namespace, parsed
 from warmroot.errors import ClusterError, NetworkError
 from warmroot.kube.cluster import JAVA_CACHE, connect
 from warmroot.kube.informer import Informer
+from warmroot.kube.inmemory import InMemory
 from warmroot.kube.transport import RequestsTransport
 from warmroot.kube.watched import Watched
 
@@ -57,11 +56,10 @@ class Shown:
     its own that is whole before the first connection sees it.
     """
 
-    def __init__(self, folder: Path, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics) -> None:
         self.context = _context()
         self.context.sni_callback = self._choose
         self._current = self.context
-        self._file = folder / "certificate.pem"
         self._metrics = metrics
         self._bundle: Bundle | None = None
 
@@ -69,10 +67,9 @@ class Shown:
         """From now on this one."""
         if bundle == self._bundle:
             return
-        self._file.touch(mode=0o600)
-        self._file.write_bytes(bundle.certificate + bundle.key)
-        whole = _context()
-        whole.load_cert_chain(self._file)
+        whole, both = _context(), InMemory(bundle.certificate + bundle.key)
+        whole.load_cert_chain(both.path)
+        both.close()
         self._current = whole
         self._metrics.ends.set(bundle.ends.timestamp())
         self._bundle = bundle
@@ -101,11 +98,8 @@ def serve(options: Options) -> None:
     informer = Informer(connect(RequestsTransport), JAVA_CACHE, seen, lambda: None)
     caches = partial(of_namespace, seen)
     app = create_app(caches, options.installation, metrics, lambda: _unready(informer, keeper))
-    with (
-        tempfile.TemporaryDirectory(prefix="jboost-webhook-") as folder,
-        listening(options.listen) as listener,
-    ):
-        shown = Shown(Path(folder), metrics)
+    with listening(options.listen) as listener:
+        shown = Shown(metrics)
         while not _look(keeper, shown):
             time.sleep(PAUSE)
         _beside(lambda: _look_after(keeper, shown, options.look))

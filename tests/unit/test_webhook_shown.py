@@ -22,8 +22,8 @@ CONNECTIONS = 100
 
 
 @pytest.fixture
-def shown(tmp_path):
-    one = Shown(tmp_path, Metrics())
+def shown():
+    one = Shown(Metrics())
     one.show(FIRST)
     return one
 

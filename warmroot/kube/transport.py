@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from warmroot.errors import NetworkError, UserError
+from warmroot.kube.inmemory import InMemory
 
 if TYPE_CHECKING:
     import requests
@@ -70,7 +70,7 @@ class RequestsTransport:
         # Given with every request: a session-wide `verify` loses against REQUESTS_CA_BUNDLE.
         self._verify: str | bool = True
         self._token_file: Path | None = None
-        self._files: list[tempfile._TemporaryFileWrapper[bytes]] = []
+        self._files: list[InMemory] = []
         path = kubeconfig or os.environ.get("KUBECONFIG")
         if path:
             self._load_kubeconfig(Path(path))
@@ -95,11 +95,8 @@ class RequestsTransport:
         self._token_file = config.token_file
 
     def _file(self, data: bytes) -> str:
-        handle = tempfile.NamedTemporaryFile(prefix="warmroot-")  # noqa: SIM115 - lives as long as the session
-        handle.write(data)
-        handle.flush()
-        self._files.append(handle)
-        return handle.name
+        self._files.append(InMemory(data))
+        return self._files[-1].path
 
     def _headers(self) -> dict[str, str]:
         if self._token_file is None:
