@@ -48,6 +48,15 @@ def test_every_bus_gives_the_machine_its_one_disk(tmp_path, bus):
     assert "-no-reboot" in words
 
 
+def test_a_disk_whose_writes_are_logged_has_no_command_for_zeros_and_one_that_has_is_refused(
+    surfaces, tmp_path
+):
+    logged = Hardware(tmp_path / "disk", write_log=tmp_path / "log")
+    assert "virtio-blk-pci,drive=disk,bootindex=1,write-zeroes=off" in command(logged, surfaces)
+    with pytest.raises(UserError, match="not logged well"):
+        Hardware(tmp_path / "disk", bus=Bus.NVME, write_log=tmp_path / "log")
+
+
 def test_bios_has_no_secure_boot(tmp_path):
     with pytest.raises(UserError, match="BIOS has no Secure Boot"):
         cli.vm(tmp_path / "disk.raw", secure_boot=tmp_path)

@@ -86,6 +86,8 @@ def update(line, worker, control_plane, instance, first, second) -> tuple[list[E
         source = served.url.replace("127.0.0.1", HOST_OF_GUESTS)
         with worker.on(write_log=armed) as machine:
             machine_status(machine)
+            zeroes = machine.run("cat /sys/block/vda/queue/write_zeroes_max_bytes").output
+            assert zeroes.strip() == "0", "this QEMU does not log that well"
             joined.join(machine, NAME, joined.proxy(control_plane, NAME))
             status = instance.reaches("Idle", 120)
             assert status["booted"]["digest"] == first.digest
