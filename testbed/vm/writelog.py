@@ -75,8 +75,8 @@ def read(path: Path) -> list[Event]:
 
     How many entries its first sector counts is a lower bound: before QEMU 9.1 writes of that sector overtake
     each other, and an older count may stay (`super_update_queue` in its block/blklogwrites.c is the mend).
-    Discards are left out: a disk need not do anything for them. A disk that is logged has no command for writing
-    zeros (`hardware`), which QEMU would log wrongly.
+    Discards are left out: a disk need not do anything for them. A logged disk has no command for zeros, which
+    QEMU would log wrongly (`hardware`).
 
     Raises:
         StepFailed: this is no such log, or it has fewer entries than it counts, or one that says nothing.
