@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import time
 
 import pytest
@@ -24,11 +25,13 @@ from tests.helm import CHART, RELEASE, Helm, everything
 from tests.jboost import application
 from tests.kubelets.conftest import PREFIX
 from tests.waiting import until
+from warmroot.errors import StepFailed
 from warmroot.kube.cluster import LEASE, OS, POD, Kind
 
 pytestmark = [pytest.mark.kubelets, pytest.mark.jvm, pytest.mark.helm, pytest.mark.measures]
 DEPLOYMENT = Kind("apps", "v1", "deployments", "Deployment")
 SPACE = "warmroot"
+PARTS = ("warmroot-operator", "warmroot-dashboard", "jboost", "jboost-webhook", "jboost-controller")
 IMAGE = "localhost/small/app:1"
 MOST = 80_000_000
 """Bytes of an image that a node fetches."""
@@ -67,6 +70,7 @@ def values(workers):
     return {
         "image": {"registry": PREFIX, "pullPolicy": "Never"},
         "crds": {"keep": False},
+        "dashboard": {"enabled": True},
         "apiServer": {"host": HOST, "port": workers.plane.server.rpartition(":")[2]},
         "jboost": {"server": {"minSaved": 0, "volume": {"ephemeral": True}}},
     }
@@ -95,8 +99,7 @@ def told(kubectl: Kubectl) -> str:
     shown = kubectl.run("get", "pods", "-n", SPACE, "-o", "wide")
     events = kubectl.run("get", "events", "-n", SPACE, "--sort-by=.lastTimestamp")[-3000:]
     logs = [
-        kubectl.run("logs", "-n", SPACE, f"deploy/{name}", "--tail=15", "--ignore-errors")
-        for name in ("warmroot-operator", "jboost", "jboost-webhook", "jboost-controller")
+        kubectl.run("logs", "-n", SPACE, f"deploy/{name}", "--tail=15", "--ignore-errors") for name in PARTS
     ]
     return "\n".join((shown, events, *logs))
 
@@ -114,7 +117,7 @@ def test_each_image_is_small_and_its_bill_is_one(our_images):
 
 @pytest.mark.timeout(900)
 def test_the_chart_runs_within_two_minutes_and_its_test_passes(installed, helm):
-    for name in ("warmroot-operator", "jboost", "jboost-webhook", "jboost-controller"):
+    for name in PARTS:
         status = installed.cluster.get(DEPLOYMENT, name, namespace=SPACE)["status"]
         assert status["readyReplicas"] == status["replicas"], name
     helm.run("test", RELEASE, "--timeout", "2m")
@@ -122,7 +125,7 @@ def test_the_chart_runs_within_two_minutes_and_its_test_passes(installed, helm):
 
 @pytest.mark.timeout(900)
 def test_in_no_pod_of_ours_is_a_shell_or_a_place_to_write(installed):
-    for name in ("warmroot-operator", "jboost", "jboost-webhook", "jboost-controller"):
+    for name in PARTS:
         python = ["-n", SPACE, "exec", f"deploy/{name}", "--", "/usr/bin/python3.13", "-c"]
         told = installed.kubectl.run(*python, SEEN)
         assert json.loads(told) == {"uid": 65532, "shells": [], "writable": []}, name
@@ -141,6 +144,23 @@ for path, folders, files in os.walk("/"):
 shells = [one for one in found if os.path.exists(one)]
 print(json.dumps({"uid": os.getuid(), "shells": shells, "writable": writable}))
 """
+
+
+@pytest.mark.timeout(300)
+def test_the_page_answers_within_its_own_pod_and_nowhere_else(installed):
+    """Who may forward a port there may look; its account reads what it shows."""
+    ask = ["-n", SPACE, "exec", "deploy/warmroot-dashboard", "--", "/usr/bin/python3.13", "-c", ASKED]
+    told = json.loads(until(lambda: installed.kubectl.run(*ask), 60, forgive=(StepFailed,), every=1.0))
+    assert told["unread"] == ""
+    assert {"rollouts", "caches", "at"} <= set(told)
+    (pod,) = installed.cluster.list(
+        POD, namespace=SPACE, labels="app.kubernetes.io/name=warmroot-dashboard"
+    ).items
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection((pod["status"]["podIP"], 8088), 10)
+
+
+ASKED = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:8088/overview.json').read().decode())"
 
 
 @pytest.mark.timeout(600)
