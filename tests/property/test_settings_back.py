@@ -44,7 +44,9 @@ class Machine:
 
     @property
     def busy(self):
-        return not self.ready or (self.goal is Goal.CONFIGURE and not self.refuses)
+        """Down, or on its way. One that has what it was told is up, whoever has not taken note of it yet."""
+        done = self.refuses or (self.observed and self.config == self.in_force)
+        return not self.ready or (self.goal is Goal.CONFIGURE and not done)
 
     def told(self, now):
         ordered = self.goal is Goal.CONFIGURE
