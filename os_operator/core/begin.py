@@ -14,6 +14,7 @@ from os_operator.core.failures import halt, named
 from os_operator.core.finish import SOON
 from os_operator.core.node_way import WANTS_STAGE, Move, Way
 from os_operator.core.queue import Queue, by_turn, line_up
+from os_operator.core.resetting import keeps_its_place
 from os_operator.core.returning import any_turn
 from os_operator.core.survey import Pair, Pass, stage_orders
 from os_operator.core.waves import Gate, Progress
@@ -67,7 +68,7 @@ def _reset(state: Pass, free: int) -> int:
     turn = by_turn(state, None, last=True)
     for pair in sorted(tally.to_reset, key=lambda one: turn(one[0])):
         node, instance = pair
-        serves = node.ready and not node.unschedulable
+        serves = node.ready and not node.unschedulable and not keeps_its_place(instance)
         if waits is not None or (serves and free <= 0):
             left.append(pair)
             continue

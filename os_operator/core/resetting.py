@@ -72,6 +72,15 @@ def resettled(
     return BARRED if here and way is WANTS_CONFIG else way
 
 
+def keeps_its_place(instance: InstanceView) -> bool:
+    """Whether a node that goes back was still to prove itself with the settings that failed.
+
+    It is among those that may be down at once already: it goes back at once, and until then nobody else may
+    take that place.
+    """
+    return instance.goal is Goal.CONFIGURE
+
+
 def _stands(node: NodeView, instance: InstanceView, target: str | None) -> bool:
     """Whether it runs the target and is not being moved."""
     if instance.node_uid != node.uid or node.note is not None or in_orders(instance):

@@ -30,7 +30,7 @@ from os_operator.core.node_way import (
     in_orders,
     to_be_judged,
 )
-from os_operator.core.resetting import GOES_BACK, NO_FORMER, Undone, resettled
+from os_operator.core.resetting import GOES_BACK, NO_FORMER, Undone, keeps_its_place, resettled
 from os_operator.core.selection import mover_of
 from os_operator.core.waves import Gate, Progress, Standing, Step, advance, steps
 from os_operator.core.windows import ALWAYS, Opening, opening
@@ -225,6 +225,7 @@ def look(state: Pass) -> None:
             tally.to_stage.append((node, instance))
         else:
             _look_aside(state, node, instance, way)
+            down = down or (way is GOES_BACK and instance is not None and keeps_its_place(instance))
         tally.unavailable += down
         if way.reason is not None and way is not WANTS_STAGE and way.move not in MOTION:
             tally.rows.append((node.name, way))

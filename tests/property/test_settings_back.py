@@ -44,9 +44,7 @@ class Machine:
 
     @property
     def busy(self):
-        """Down, or on its way. One that has what it was told is up, whoever has not taken note of it yet."""
-        done = self.refuses or (self.observed and self.config == self.in_force)
-        return not self.ready or (self.goal is Goal.CONFIGURE and not done)
+        return not self.ready or (self.goal is Goal.CONFIGURE and not self.refuses)
 
     def told(self, now):
         ordered = self.goal is Goal.CONFIGURE

@@ -206,6 +206,18 @@ def test_a_node_that_is_down_returns_past_the_budget():
     assert list(orders(decision)) == ["a"]
 
 
+def test_a_node_that_was_still_to_prove_itself_keeps_its_place_and_goes_back_in_it():
+    """It counts among those that may be down from its order until it is back; nobody else takes its place."""
+    proving = configured("c", since=NOW - 5)
+    chosen = taking_back(maxUnavailable=2)
+    decision = decide(chosen, Z, *nodes(settled("a"), settled("b"), proving))
+    assert len(orders(decision)) == 2
+    assert orders(decision)["c"].config.revision == GOOD
+    full = decide(taking_back(maxUnavailable=1), Z, *nodes(settled("a"), proving))
+    assert list(orders(full)) == ["c"]
+    assert reasons(full)["a"] == "Budget"
+
+
 def test_a_return_of_settings_takes_no_waves_but_the_window():
     shut = {"windows": [{"cron": "0 3 1 1 *", "duration": "1h"}]}
     waves = {"waves": [{"name": "canary", "nodes": 1, "approval": "Required"}]}
