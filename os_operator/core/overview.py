@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from os_operator.core import instants
@@ -137,6 +137,24 @@ def overview(world: World, caches: Iterable[dict[str, Any]], now: float) -> Over
     selection = select(world)
     rollouts = tuple(_rollout(os, world, selection, now) for _, os in sorted(world.oses.items()))
     return Overview(instants.text(now), rollouts, tuple(sorted(map(_cache, caches), key=_place)))
+
+
+def wire(seen: Overview, unread: str) -> dict[str, Any]:
+    """As JSON, with names as its users expect them; `unread` is why there are no caches in it."""
+    return {**_wire(asdict(seen)), "unread": unread}
+
+
+def _wire(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_camel(name): _wire(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_wire(one) for one in value]
+    return value
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.rstrip("_").split("_")
+    return first + "".join(one.title() for one in rest)
 
 
 def _rollout(os: OSView, world: World, selection: Selection, now: float) -> RolloutSeen:

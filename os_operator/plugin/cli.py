@@ -14,6 +14,7 @@ import yaml
 
 from os_operator.core.explain import explain
 from os_operator.core.forecast import forecast
+from os_operator.core.overview import wire
 from os_operator.core.selection import select
 from os_operator.core.survey import target_of
 from os_operator.core.waves import steps
@@ -21,7 +22,7 @@ from os_operator.core.world import APPROVE_ANNOTATION, OSView
 from os_operator.plugin import bundle, reading, showing
 from warmroot.api.reasons import OSPhase
 from warmroot.cli import Output, OutputOption, add_version, print_result, run
-from warmroot.errors import UserError
+from warmroot.errors import ClusterError, NetworkError, UserError
 from warmroot.kube.cluster import OS, Cluster, Object, RestCluster, connect
 from warmroot.kube.transport import KubernetesTransport
 from warmroot.nodeconfig import of_target
@@ -185,13 +186,19 @@ def top(
     with Watching(_cluster(kubeconfig)) as watching:
         number, seen = watching.latest()
         if once or output is not Output.TEXT or not console.is_terminal:
-            print_result(asdict(seen), output, lambda: _printed(console, screen(seen, watching.unread)))
+            told = wire(seen, watching.unread)
+            print_result(told, output, lambda: _printed(console, screen(seen, watching.unread)))
             return
+        old = ""
         with contextlib.suppress(KeyboardInterrupt), Live(console=console, screen=True) as live:
             while True:
-                live.update(screen(seen, watching.unread, _room(console, len(seen.rollouts))), refresh=True)
+                room = _room(console, len(seen.rollouts))
+                live.update(screen(seen, watching.unread, room, old), refresh=True)
                 watching.after(number, EVERY)
-                number, seen = watching.latest()
+                try:
+                    (number, seen), old = watching.latest(), ""
+                except (ClusterError, NetworkError) as error:
+                    old = str(error)
 
 
 @app.command()

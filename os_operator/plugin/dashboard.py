@@ -10,20 +10,17 @@ from __future__ import annotations
 import asyncio
 import hmac
 import ipaddress
-import logging
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from os_operator.core.overview import wire
 from os_operator.plugin.watching import EVERY, Watching
 from warmroot.errors import ClusterError, NetworkError, UserError
 
-LONGEST = 25.0
-"""Seconds that a question for news waits; proxies on the way cut what is silent for longer."""
 _READERS = 64
 """Questions that wait at one time."""
 _FILES = {
@@ -38,7 +35,6 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -65,7 +61,8 @@ class Doors:
 
     def lets_in(self, authorization: str) -> bool:
         """Whether this header has the token, where one is wanted."""
-        return not self.token or hmac.compare_digest(authorization.encode(), f"Bearer {self.token}".encode())
+        given = authorization.encode(errors="surrogateescape")  # as it came, which may be no text
+        return not self.token or hmac.compare_digest(given, f"Bearer {self.token}".encode())
 
 
 def create_app(watching: Watching, doors: Doors) -> web.Application:
@@ -84,11 +81,11 @@ def create_app(watching: Watching, doors: Doors) -> web.Application:
         try:
             number, seen = await loop.run_in_executor(pool, watching.latest)
             if number == after:
-                await loop.run_in_executor(pool, watching.after, after, min(LONGEST, EVERY))
+                await loop.run_in_executor(pool, watching.after, after, EVERY)
                 number, seen = await loop.run_in_executor(pool, watching.latest)
         except (ClusterError, NetworkError) as error:
             return web.json_response({"error": str(error)}, status=503)
-        return web.json_response({"number": number, "unread": watching.unread, **_wire(asdict(seen))})
+        return web.json_response({"number": number, **wire(seen, watching.unread)})
 
     async def file(request: web.Request) -> web.StreamResponse:
         name, kind = _FILES[request.path]
@@ -144,20 +141,6 @@ def _guarded(doors: Doors) -> Middleware:
         return answer
 
     return guard
-
-
-def _wire(value: Any) -> Any:
-    """With names as JSON's users expect them."""
-    if isinstance(value, dict):
-        return {_camel(name): _wire(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_wire(one) for one in value]
-    return value
-
-
-def _camel(name: str) -> str:
-    first, *rest = name.rstrip("_").split("_")
-    return first + "".join(one.title() for one in rest)
 
 
 def _is_loopback(host: str) -> bool:

@@ -23,9 +23,11 @@ _WIDTH = 40
 """Cells of a bar."""
 
 
-def screen(seen: Overview, unread: str = "", rows: int | None = None) -> RenderableType:
-    """All of it; with `rows` so many groups of nodes of a rollout at most."""
+def screen(seen: Overview, unread: str = "", rows: int | None = None, old: str = "") -> RenderableType:
+    """All of it; with `rows` so many groups of nodes of a rollout at most. `old`: why it may be old."""
     parts: list[RenderableType] = [Text(f"warmroot at {seen.at}", style="dim")]
+    if old:
+        parts.append(Text(f"What is shown may be old. {_plain(old)}", style="red"))
     for rollout in seen.rollouts:
         parts.extend(_rollout(rollout, rows))
     if not seen.rollouts:

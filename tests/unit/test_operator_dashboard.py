@@ -82,6 +82,7 @@ def test_where_others_can_reach_it_a_token_is_wanted_and_asked_for():
     assert asked(doors, **known)[0] == 401
     assert asked(doors, **known, Authorization="Bearer wrong")[0] == 401
     assert asked(doors, **known, Authorization=f"Bearer {TOKEN}")[0] == 200
+    assert not doors.lets_in("Bearer \udcff")  # bytes that are no text, as aiohttp gives them
     assert asked(doors, "/", **known)[0] == 200
     assert asked(doors, Host="other.example", Authorization=f"Bearer {TOKEN}")[0] == 421
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from os_operator.core.explain import explain
-from os_operator.core.overview import NAMED, SHOWN, overview
+from os_operator.core.overview import NAMED, SHOWN, overview, wire
 from os_operator.core.world import Failure
 from os_operator.plugin.top import screen
 from tests.unit.operator_worlds import (
@@ -145,4 +145,14 @@ def test_what_nodes_say_can_not_steer_a_terminal():
 
 
 def test_all_of_it_can_be_written_as_json():
-    json.dumps(asdict(overview(mixed(), [cache()], NOW)))
+    told = json.loads(json.dumps(wire(overview(mixed(), [cache()], NOW), "no right")))
+    assert told["unread"] == "no right"
+    assert {"rollouts", "caches", "at"} <= set(told)
+    assert "soakUntil" in told["rollouts"][0]
+    assert "with" in told["caches"][0]
+
+
+def test_a_terminal_says_when_what_it_shows_may_be_old():
+    printed = Console(file=io.StringIO(), width=120)
+    printed.print(screen(overview(mixed(), (), NOW), old="the API server is not reached"))
+    assert "may be old. the API server is not reached" in printed.file.getvalue()
