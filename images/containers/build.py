@@ -203,10 +203,19 @@ def _tree(root: Path, into: container.Layer) -> None:
     into.tree("", root)
 
 
-def _agent(into: container.Layer) -> None:
-    busybox = Path(shutil.which("busybox") or _BUSYBOX)
-    if not busybox.exists() or _LOADER in busybox.read_bytes()[:_BEGINNING]:
+def busybox() -> Path:
+    """This machine's, as it runs in an image without libraries.
+
+    Raises:
+        NotInstalled: there is none.
+    """
+    found = Path(shutil.which("busybox") or _BUSYBOX)
+    if not found.exists() or _LOADER in found.read_bytes()[:_BEGINNING]:
         raise NotInstalled("there is no busybox without libraries", hint="install the package busybox-static")
-    into.copy("bin/busybox", busybox)
+    return found
+
+
+def _agent(into: container.Layer) -> None:
+    into.copy("bin/busybox", busybox())
     into.link("bin/cp", "busybox")
     into.copy("agent.jar", agent_jar())

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import shutil
 import tempfile
 from pathlib import Path, PurePosixPath
 
 from images import container, pause
+from images.containers.build import busybox
 from testbed.setup.jdk import Jdk
 from testbed.setup.process import run
-from warmroot.errors import NotInstalled
 
 AGENT = "localhost/warmroot/jboost-agent:1"
 JAVA = "/opt/java"
@@ -72,10 +71,7 @@ def write_java(jdk: Jdk, application: Path, name: str, folder: Path) -> str:
 
 
 def _tools(layer: container.Layer) -> None:
-    busybox = Path(shutil.which("busybox") or _BUSYBOX)
-    if not busybox.exists():
-        raise NotInstalled("busybox is missing", hint="run `make setup`")
-    layer.copy("bin/busybox", busybox)
+    layer.copy("bin/busybox", busybox())
     for tool in _TOOLS:
         layer.link(f"bin/{tool}", "busybox")
 
