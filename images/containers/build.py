@@ -204,7 +204,7 @@ def _tree(root: Path, into: container.Layer) -> None:
 
 
 def busybox() -> Path:
-    """This machine's, as it runs in an image without libraries.
+    """A program of this machine that runs in an image without libraries.
 
     Raises:
         NotInstalled: there is none.
