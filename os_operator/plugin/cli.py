@@ -34,6 +34,7 @@ NAME = "kubectl warmroot"
 EVERY = 2.0
 """Seconds after which a terminal is drawn again at the latest."""
 _LEAST_TOKEN = 16
+_LAST_PORT = 65535
 _OTHER_LINES = 5
 """Of a terminal, which are not about nodes."""
 app = typer.Typer(
@@ -221,7 +222,7 @@ def dashboard(
     from os_operator.plugin.watching import Watching
 
     host, _, port = listen.rpartition(":")
-    if not host or not port.isdigit():
+    if not host or not port.isdecimal() or int(port) > _LAST_PORT:
         raise UserError(f"{listen} is no HOST:PORT", hint="such as 127.0.0.1:8088")
     doors = Doors(
         host.strip("[]"), int(port), _token(token_file), frozenset(one.lower() for one in name or ())

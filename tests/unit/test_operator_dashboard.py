@@ -9,8 +9,10 @@ from importlib.resources import files
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from typer.testing import CliRunner
 
 from os_operator.core.overview import CacheSeen, Overview, Past, RolloutSeen, Seen, overview
+from os_operator.plugin.cli import app
 from os_operator.plugin.dashboard import Doors, create_app
 from tests.unit.operator_worlds import NOW, idle, node, os, world
 from warmroot.api.javacache import CacheState
@@ -85,6 +87,13 @@ def test_where_others_can_reach_it_a_token_is_wanted_and_asked_for():
     assert not doors.lets_in("Bearer \udcff")  # bytes that are no text, as aiohttp gives them
     assert asked(doors, "/", **known)[0] == 200
     assert asked(doors, Host="other.example", Authorization=f"Bearer {TOKEN}")[0] == 421
+
+
+@pytest.mark.parametrize("listen", ["nowhere", ":80", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1"])
+def test_an_address_that_is_none_is_refused_before_the_cluster_is_asked(listen):
+    said = CliRunner().invoke(app, ["dashboard", "--listen", listen, "--kubeconfig", "/nowhere"])
+    assert isinstance(said.exception, UserError)
+    assert "is no HOST:PORT" in said.exception.message
 
 
 def test_what_can_not_be_read_is_said_and_no_page_ends():
